@@ -1,0 +1,59 @@
+# Two commands do all the set-up on a fresh machine with Python 3.11-3.13 and make: `make sweep` and `make test`.
+PYTHON ?= python3
+# cpu or gpu: which TensorFlow build is installed.
+DEVICE ?= cpu
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.installed-$(DEVICE)
+DEVTOOLS := $(VENV)/.installed-$(DEVICE)-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+TRACKING ?= sqlite:///outputs/mlflow.db
+PORT ?= 5000
+
+.PHONY: help sweep test test-slow lint ui bench lock
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+sweep: $(RUNTIME)  ## run a sweep: make sweep ARGS="method=unit seeds=[0,1]"
+	$(BIN)/python sweeps/run.py $(or $(ARGS),method=importance)
+
+test: $(DEVTOOLS)  ## run the test suite (leaves out the group `slow`: make test-slow)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@echo "left out: the tests marked slow (full datasets, long sweeps); run them with: make test-slow"
+
+test-slow: $(DEVTOOLS)  ## run the tests that need full datasets or many minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(DEVTOOLS)  ## ruff, mypy and the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: $(RUNTIME)  ## open the MLflow UI on loopback: make ui PORT=5000
+	$(BIN)/python -m sweeps.ui --port $(PORT)
+
+bench: $(DEVTOOLS)  ## measure the service against a plain loop and a straightforward script
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Sources in the lock (antlr4-python3-runtime) are built with the locked setuptools, not with one fetched unhashed.
+$(RUNTIME): requirements/build.txt requirements/$(DEVICE).txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is " + sys.version.split()[0] + ": name another one with make PYTHON=python3.12")'
+	@echo "setting up $(VENV) from requirements/$(DEVICE).txt (once, a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements/build.txt
+	@$(PIP) --no-build-isolation -r requirements/$(DEVICE).txt
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEVTOOLS): $(RUNTIME) requirements/dev.txt
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+# Needs uv (https://docs.astral.sh/uv). The lock files hold for every Python and platform that pyproject.toml allows.
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+lock:  ## resolve the dependencies again into requirements/
+	$(UV_COMPILE) --extra cpu pyproject.toml -o requirements/cpu.txt
+	$(UV_COMPILE) --extra gpu pyproject.toml -c requirements/cpu.txt -o requirements/gpu.txt
+	$(UV_COMPILE) --group dev -c requirements/cpu.txt -o requirements/dev.txt
+	printf 'setuptools\nwheel\n' | $(UV_COMPILE) - -c requirements/cpu.txt -o requirements/build.txt

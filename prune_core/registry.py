@@ -1,0 +1,56 @@
+"""Named things that users choose from and that other packages can add to."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from prune_core.errors import UserError
+
+T = TypeVar("T")
+
+
+def closest(name: str, choices: Iterable[str]) -> str:
+    """The end of an error sentence: the likeliest intended name, and all choices."""
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}known: {', '.join(known)}"
+
+
+class Registry(Generic[T]):
+    """A table of named `T`, filled by `register` and by the entry points of installed packages.
+
+    Args:
+        kind: what one entry is called in messages, e.g. "score".
+        group: entry-point group searched for names that are not registered, e.g. "prune_core.scores".
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str, entry: T) -> T:
+        """Add `entry` under `name`. Raises ValueError if the name is taken by something else."""
+        if self._entries.setdefault(name, entry) is not entry:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        return entry
+
+    def __call__(self, name: str) -> Callable[[T], T]:
+        """`@REGISTRY("name")` registers what it decorates."""
+        return lambda entry: self.register(name, entry)
+
+    def get(self, name: str) -> T:
+        """The entry called `name`, loading its entry point if need be. Raises UserError if there is none."""
+        if name not in self._entries:
+            for point in entry_points(group=self.group, name=name):
+                return self.register(name, point.load())
+            raise UserError(f"unknown {self.kind} {name!r}: {closest(name, self)}")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in set(self)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from sorted({*self._entries, *entry_points(group=self.group).names})

@@ -1,0 +1,166 @@
+"""What a pruning method is: a point in score x granularity x selection x schedule x recovery.
+
+Pure Python, no TensorFlow: a sweep is planned and refused here, before anything heavy is imported.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from prune_core.errors import UserError
+from prune_core.registry import Registry, closest
+
+GRANULARITIES = ("weight", "unit")
+SELECTIONS = ("fraction", "absolute", "mean_relative", "none")
+SCHEDULES = ("one_shot", "rvsm")
+RECOVERIES = ("none", "finetune")
+
+# Which parameter each selection cannot do without.
+SELECTION_PARAMETER = {"fraction": "sparsity", "absolute": "threshold", "mean_relative": "threshold"}
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A fully determined method: everything that `prune_core.prune` needs besides network, data and seed.
+
+    Attributes:
+        score: name in the score registry; how much each weight or unit matters. Unused when nothing is selected.
+        granularity: "weight", or "unit" (a Dense column, a convolution filter) which is then removed physically.
+        selection: "fraction" of each layer (`sparsity`), "absolute" (`threshold` on the score itself),
+            "mean_relative" (`threshold` times the mean score of the layer), or "none".
+        schedule: "one_shot" on the trained network, or "rvsm" (while training, see `prune_core.rvsm`).
+        recovery: "none" or "finetune" (masks held).
+        sparsity: fraction of each layer's weights or units to remove, in [0, 1).
+        threshold: lower bound of the scores that stay, >= 0.
+        n_clusters: codebook size of the k-means weight sharing that follows; one for all layers or one a layer; None: none.
+        include_biases: prune and cluster biases as well as kernels (weight granularity).
+        lambda_: weight of the l0 penalty (rvsm), >= 0.
+        beta: strength of the coupling between w and u (rvsm), > 0.
+        options: further keyword arguments of the score function.
+
+    Raises:
+        UserError: on construction, for a value out of range, a missing or a pointless parameter.
+    """
+
+    score: str = "magnitude"
+    granularity: str = "weight"
+    selection: str = "fraction"
+    schedule: str = "one_shot"
+    recovery: str = "none"
+    sparsity: float | None = None
+    threshold: float | None = None
+    n_clusters: int | tuple[int, ...] | None = None
+    include_biases: bool = False
+    lambda_: float | None = None
+    beta: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _one_of("granularity", self.granularity, GRANULARITIES)
+        _one_of("selection", self.selection, SELECTIONS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("recovery", self.recovery, RECOVERIES)
+        _in_range("sparsity", self.sparsity, 0, 1, open_end=True)
+        _in_range("threshold", self.threshold, 0, math.inf, open_end=True)
+        _in_range("lambda", self.lambda_, 0, math.inf, open_end=True)
+        _in_range("beta", self.beta, 0, math.inf, open_end=True, open_start=True)
+        if not isinstance(self.include_biases, bool):
+            raise UserError(f"include_biases={self.include_biases!r} must be true or false")
+        object.__setattr__(self, "n_clusters", _cluster_counts(self.n_clusters))
+        self._check_completeness()
+
+    def _check_completeness(self) -> None:
+        needed = {name for name in [SELECTION_PARAMETER.get(self.selection)] if name}
+        if self.schedule == "rvsm":
+            needed = {"lambda", "beta"}
+        for name in ("sparsity", "threshold", "lambda", "beta"):
+            given = getattr(self, _attribute(name)) is not None
+            if name in needed and not given:
+                raise UserError(f"{name} is missing: schedule={self.schedule} selection={self.selection} needs it")
+            if given and name not in needed:
+                raise UserError(f"{name} has no effect with schedule={self.schedule} selection={self.selection}: remove it")
+        if self.granularity == "unit" and self.include_biases:
+            raise UserError("include_biases has no effect with granularity=unit, where the bias goes with its unit: remove it")
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "MethodSpec":
+        """Build a spec from configuration keys; `lambda` is `lambda_`, keys unknown here become `options`."""
+        known = {f.name for f in fields(cls)} - {"options"}
+        own: dict[str, Any] = {}
+        options: dict[str, Any] = dict(parameters.get("options") or {})
+        for name, value in parameters.items():
+            if name == "options":
+                continue
+            target = own if _attribute(name) in known else options
+            target[_attribute(name) if target is own else name] = value
+        return cls(**own, options=options)
+
+    def parameters(self) -> dict[str, Any]:
+        """Configuration keys and values that differ from the defaults or name an axis; JSON-ready, sorted."""
+        values: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "options":
+                values.update(value)
+            elif value is not None:
+                values[f.name.rstrip("_")] = list(value) if isinstance(value, tuple) else value
+        return dict(sorted(values.items()))
+
+
+METHODS: Registry[Mapping[str, Any]] = Registry("method", "prune_core.methods")
+"""Named methods of the Python API; the service's `conf/method/*.yaml` say the same (a test holds them together)."""
+
+METHODS.register("importance", {"score": "importance", "granularity": "unit", "selection": "mean_relative"})
+METHODS.register("weight", {"score": "magnitude", "granularity": "weight", "selection": "fraction"})
+METHODS.register("unit", {"score": "l2_norm", "granularity": "unit", "selection": "fraction"})
+METHODS.register("threshold", {"score": "magnitude", "granularity": "weight", "selection": "absolute"})
+METHODS.register("cluster", {"selection": "none"})
+METHODS.register("rvsm", {"selection": "none", "schedule": "rvsm"})
+METHODS.register("random", {"score": "random", "granularity": "weight", "selection": "fraction"})
+
+
+def method_spec(method: "str | MethodSpec", **parameters: Any) -> MethodSpec:
+    """The spec of a named method with its parameters set, e.g. `method_spec("importance", threshold=0.5)`.
+
+    Raises:
+        UserError: unknown method, or parameters that it cannot take.
+    """
+    if isinstance(method, MethodSpec):
+        if parameters:
+            raise UserError(f"{', '.join(parameters)} cannot be given beside a MethodSpec: put them into it")
+        return method
+    return MethodSpec.from_parameters({**METHODS.get(method), **parameters})
+
+
+def _attribute(name: str) -> str:
+    return "lambda_" if name == "lambda" else name
+
+
+def _one_of(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{name}={value!r} is not one of its values: {closest(str(value), choices)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _in_range(
+    name: str, value: Any, low: float, high: float, *, open_start: bool = False, open_end: bool = False
+) -> None:
+    if value is None:
+        return
+    inside = _is_number(value) and (low < value if open_start else low <= value)
+    if not (inside and (value < high if open_end else value <= high)):
+        start, end = "(" if open_start else "[", ")" if open_end else "]"
+        raise UserError(f"{name}={value!r} must be a number in {start}{low:g}, {high:g}{end}")
+
+
+def _cluster_counts(value: Any) -> int | tuple[int, ...] | None:
+    if value is None:
+        return None
+    counts = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if not counts or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in counts):
+        raise UserError(f"n_clusters={value!r} must be a whole number >= 1, or a list of them with one a layer")
+    return tuple(counts) if isinstance(value, Sequence) else counts[0]
