@@ -1,0 +1,186 @@
+"""The plain records that travel between plan, engine, trial and tracking: JSON-ready, without behaviour of their own."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RESULTS_VERSION = 1
+"""Part of every key. Raise it by hand when a computation changes so that old results no longer stand for new ones."""
+
+
+def content_key(content: Mapping[str, Any]) -> str:
+    """20 hex digits that stand for `content`, equal for equal content on every machine and Python."""
+    text = json.dumps({"results_version": RESULTS_VERSION, **content}, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class BaselineSpec:
+    """A dense network to train once and share: all that determines its weights.
+
+    Attributes:
+        key: content key.
+        dataset, model: names, as in the configuration.
+        seed: of initialisation and shuffling.
+        dataset_config, model_config, training: the resolved configuration sections.
+    """
+
+    key: str
+    dataset: str
+    model: str
+    seed: int
+    dataset_config: Mapping[str, Any]
+    model_config: Mapping[str, Any]
+    training: Mapping[str, Any]
+    kind: Literal["baseline"] = "baseline"
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: "lenet_300_100 on mnist_5k, seed 0"."""
+        return f"{self.model} on {self.dataset}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One pruning of one baseline: all that determines its result.
+
+    Attributes:
+        key: content key.
+        baseline: the network that is pruned.
+        method: name, as in the configuration.
+        axes: the grid point, by axis name, e.g. {"threshold": 0.5}; what is compared, logged as params.
+        parameters: everything `MethodSpec.from_parameters` takes, grid point included.
+        prune_output: whether the output layer is pruned as well.
+        measure: how size and latency are measured.
+    """
+
+    key: str
+    baseline: BaselineSpec
+    method: str
+    axes: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    prune_output: bool
+    measure: Mapping[str, Any]
+    kind: Literal["trial"] = "trial"
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: "importance threshold=0.5 mlp_800_800 mnist_5k seed 1"."""
+        axes = " ".join(f"{name}={format_value(value)}" for name, value in self.axes.items())
+        baseline = self.baseline
+        return " ".join(f"{self.method} {axes} {baseline.model} {baseline.dataset} seed {baseline.seed}".split())
+
+
+Work = BaselineSpec | TrialSpec
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """Trials of one method on one baseline whose points a searcher proposes one after the other (`search=optuna`).
+
+    Attributes:
+        key: content key of the search itself.
+        baseline, method, prune_output, measure: as in every `TrialSpec` that comes of it.
+        fixed: parameters that do not vary.
+        ranges: {axis: {"low": , "high": , "log": bool, "integer": bool}} or {axis: {"choices": [...]}}.
+        n_trials: how many points are evaluated.
+        objectives: {metric: "max" or "min"}; one or two.
+        seed: of the searcher.
+    """
+
+    key: str
+    baseline: BaselineSpec
+    method: str
+    fixed: Mapping[str, Any]
+    ranges: Mapping[str, Mapping[str, Any]]
+    n_trials: int
+    objectives: Mapping[str, str]
+    seed: int
+    prune_output: bool
+    measure: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An explicit list of work.
+
+    Attributes:
+        sweep_id: 12 hex digits, equal for equal plans: the same command again is the same sweep.
+        baselines: each once, in the order in which trials first need them.
+        trials: each key once.
+        searches: further trials, known only when a searcher has seen earlier results.
+    """
+
+    sweep_id: str
+    baselines: tuple[BaselineSpec, ...]
+    trials: tuple[TrialSpec, ...]
+    searches: tuple[SearchSpec, ...] = ()
+
+    def __iter__(self) -> Iterator[Work]:
+        yield from self.baselines
+        yield from self.trials
+
+    def __len__(self) -> int:
+        return len(self.baselines) + len(self.trials) + sum(search.n_trials for search in self.searches)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What finished work left behind; lives in `ResultStore` beside its files.
+
+    Attributes:
+        key, kind: of the work.
+        params: what was asked: method, dataset, model, seed and the axes.
+        metrics: what came out, by the names of the contract in README.
+        tags: remarks that are not numbers, e.g. {"warning": "pruned nothing"}.
+        started_at, ended_at: seconds since the epoch.
+        files: {name relative to the result's folder: sha256}.
+        config: the fully resolved work, for config.yaml.
+    """
+
+    key: str
+    kind: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    files: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time that the work took."""
+        return self.ended_at - self.started_at
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Work that ended without a result.
+
+    Attributes:
+        work: what was tried.
+        status: "failed" (an exception of its own), "blocked" (its baseline failed), "lost" (its worker died, retries used up).
+        reason: one sentence.
+        traceback: of the worker's exception, or "".
+        attempts: how often it was tried.
+    """
+
+    work: Work
+    status: Literal["failed", "blocked", "lost"]
+    reason: str
+    traceback: str = ""
+    attempts: int = 1
+
+
+def format_value(value: Any) -> str:
+    """A parameter as a person writes it: 0.5, 16, [9,24,110,13], none."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(format_value(v) for v in value) + "]"
+    return str(value)

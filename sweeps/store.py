@@ -1,0 +1,130 @@
+"""Results on disk, by content key: the cache that makes a second run repeat nothing, and the outbox of the tracker.
+
+    <root>/results/<key>/result.json      the record, with the sha256 of every file beside it
+    <root>/results/<key>/masks.npz ...    files of the result
+
+A result is there whole or not at all: it is written in a temporary folder and renamed into place. What a checksum proves
+damaged is moved aside and counts as absent.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from prune_core.errors import UserError
+from sweeps.specs import Result
+
+log = logging.getLogger(__name__)
+_RECORD = "result.json"
+
+
+class ResultStore:
+    """Finished results under `root`. Safe for many processes: the first to finish a key wins, the others are equal."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.results = root / "results"
+
+    def prepare(self) -> None:
+        """Make the folders. Raises UserError if nothing can be written there."""
+        try:
+            self.results.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.results):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"storage.root={self.root} cannot be written ({error.strerror}): name a folder of yours with storage.root=..."
+            ) from None
+
+    def folder(self, key: str) -> Path:
+        """Where the files of a finished result lie."""
+        return self.results / key
+
+    def load(self, key: str) -> Result | None:
+        """The finished result, its files verified against their checksums; None if there is none, or a damaged one."""
+        folder = self.folder(key)
+        try:
+            envelope = json.loads((folder / _RECORD).read_bytes())
+            record = envelope["result"]
+            if envelope["sha256"] != _digest_of_record(record) or record["key"] != key:
+                raise ValueError(f"{_RECORD} does not match its checksum")
+            result = Result(**record)
+            for name, digest in result.files.items():
+                if _digest_of_file(folder / name) != digest:
+                    raise ValueError(f"{name} does not match its checksum")
+        except FileNotFoundError:
+            if not folder.exists():
+                return None
+            self._set_aside(folder, "a file is missing")
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._set_aside(folder, str(error))
+            return None
+        return result
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """A temporary folder for the files of a result; `commit` it inside the `with`, else it is thrown away."""
+        folder = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.results))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def commit(self, folder: Path, result: Result) -> Result:
+        """Seal what was written in `folder` (every file in it belongs to the result) and move it into place."""
+        files = {
+            path.relative_to(folder).as_posix(): _digest_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        }
+        sealed = replace(result, files=files)
+        record = asdict(sealed)
+        envelope = {"sha256": _digest_of_record(record), "result": record}
+        _write_durably(folder / _RECORD, json.dumps(envelope, indent=1, allow_nan=False).encode())
+        try:
+            os.rename(folder, self.folder(result.key))
+        except OSError:  # somebody else finished the same key first: their result stands
+            if self.load(result.key) is None:
+                raise
+        _sync(self.results)
+        return sealed
+
+    def sweep_temporary(self) -> None:
+        """Remove the temporary folders that killed workers left behind. Call while no worker runs."""
+        for folder in self.results.glob(".*-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _set_aside(self, folder: Path, reason: str) -> None:
+        log.warning("the result in %s is damaged (%s): it is set aside and will be made again", folder, reason)
+        graveyard = Path(tempfile.mkdtemp(prefix="damaged-", dir=self.root))
+        os.rename(folder, graveyard / folder.name)
+
+
+def _digest_of_record(record: dict) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
