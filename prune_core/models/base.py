@@ -1,0 +1,43 @@
+"""What a network builder is. Plan-time: no TensorFlow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a network before it is built.
+
+    Attributes:
+        kernel_layers: names of the layers that hold a kernel, in order, the output layer's last
+            (`prune_core.weights.PrunableLayer.name`).
+        parameters: number of weights of the network: kernels, biases, BatchNormalization's four vectors.
+        fingerprint: sha256 of the file that the network comes from; None where the configuration says everything.
+        trained: whether the network comes with its final weights, so that it is evaluated but not trained.
+    """
+
+    kernel_layers: tuple[str, ...]
+    parameters: int
+    fingerprint: str | None = None
+    trained: bool = False
+
+
+class Builder(Protocol):
+    """A way to make networks from configuration; `prune_core.models.BUILDERS` names them.
+
+    Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
+    `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
+    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax.
+    """
+
+    def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:
+        """What the network would be. Raises UserError where it cannot be built or cannot take the data."""
+
+    def build(
+        self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int
+    ) -> "keras.Model":
+        """The network; equal arguments give equal weights, bit for bit. Raises UserError as `check` does."""

@@ -1,0 +1,112 @@
+"""Reading a `.keras` file (Keras 3's zip of JSON and HDF5) without Keras, and without trusting it."""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prune_core.errors import UserError
+
+# A file of standard layers holds these and nothing else; assets belong to lookup tables and custom code.
+_MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
+_MAX_CONFIG_BYTES = 64 * 2**20
+# Keras stores members uncompressed; far more than that is a decompression bomb.
+_MAX_EXPANSION = 100
+
+
+@dataclass(frozen=True)
+class KerasArchive:
+    """The contents of a `.keras` file.
+
+    Attributes:
+        path: where it lies.
+        config: the serialised model, `{"class_name": ..., "config": ...}`.
+        parameters: number of weights stored, those of an optimiser and of random generators aside.
+        sha256: digest of the file.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    parameters: int
+    sha256: str
+
+
+def read_archive(path: Path) -> KerasArchive:
+    """Read and check a `.keras` file; whole, well-formed, nothing surprising inside.
+
+    Raises:
+        UserError: no such file, another format, damaged, or with members that a network of standard layers has not.
+    """
+    content = _read_bytes(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_members(path, archive)
+            config = json.loads(archive.read("config.json"))
+            weights = archive.read("model.weights.h5")
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+        raise UserError(f"{path} is damaged or was never a .keras file: save the model again") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds no model: save the model again")
+    return KerasArchive(path, config, _count_parameters(path, weights), hashlib.sha256(content).hexdigest())
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise UserError(f'{path} is a folder: save the model as one file with model.save("{path.name}.keras")')
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: give the path of a .keras file") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give the path of a .keras file") from None
+    if content.startswith(b"\x89HDF") or path.suffix in (".h5", ".hdf5"):
+        raise UserError(
+            f"{path} is in the legacy HDF5 format: load it with Keras and save it again, "
+            f'model.save("{path.stem}.keras")'
+        )
+    if path.suffix != ".keras":
+        raise UserError(f"{path} does not end in .keras: give a file saved with model.save(...keras)")
+    return content
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    members = {info.filename: info for info in archive.infolist()}
+    if len(members) != len(archive.infolist()) or not {"config.json", "model.weights.h5"} <= set(members):
+        raise UserError(f"{path} lacks config.json or model.weights.h5, or has them twice: save the model again")
+    if extra := sorted(set(members) - _MEMBERS):
+        raise UserError(f"{path} holds {extra[0]!r}: only networks of Keras's own layers, without assets, are accepted")
+    for info in members.values():
+        if info.file_size > _MAX_EXPANSION * max(info.compress_size, 1):
+            raise UserError(f"{path} unpacks to more than {_MAX_EXPANSION} times its size: save the model again")
+    if members["config.json"].file_size > _MAX_CONFIG_BYTES:
+        raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is no ordinary network")
+
+
+def _count_parameters(path: Path, weights: bytes) -> int:
+    """Numbers in the weights file. Links to other files are refused, not followed."""
+    import h5py
+
+    total = 0
+
+    def visit(name: str, item: object) -> None:
+        nonlocal total
+        if isinstance(item, h5py.Group):
+            for key in item:
+                if not isinstance(item.get(key, getlink=True), h5py.HardLink):
+                    raise UserError(f"{path} links to data outside itself: save the model again")
+        elif isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise UserError(f"{path} keeps weights outside itself: save the model again")
+            if not name.startswith("optimizer/") and "seed_generator" not in name:
+                total += item.size
+
+    try:
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            visit("", file)
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError, TypeError):
+        raise UserError(f"{path} has damaged weights: save the model again") from None
+    return total

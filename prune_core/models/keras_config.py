@@ -1,0 +1,140 @@
+"""What a serialised Keras model says about itself, read from its JSON alone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prune_core.errors import UserError
+
+# Class name -> the names of the kernels it has; more than one makes more than one prunable layer.
+_KERNELS: dict[str, tuple[str, ...]] = {
+    "Dense": ("kernel",),
+    "EinsumDense": ("kernel",),
+    "Conv1D": ("kernel",),
+    "Conv2D": ("kernel",),
+    "Conv3D": ("kernel",),
+    "Conv1DTranspose": ("kernel",),
+    "Conv2DTranspose": ("kernel",),
+    "Conv3DTranspose": ("kernel",),
+    "DepthwiseConv1D": ("kernel",),
+    "DepthwiseConv2D": ("kernel",),
+    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel"),
+    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
+}
+_UNITS = ("units", "filters")
+_NESTING = ("Functional", "Sequential")
+# Layers that run code, other frameworks, or read files.
+_UNSAFE = {
+    "Lambda",
+    "__lambda__",
+    "TorchModuleWrapper",
+    "JaxLayer",
+    "FlaxLayer",
+    "TFSMLayer",
+    "StringLookup",
+    "IntegerLookup",
+    "TextVectorization",
+}
+# Where a plain network's layers, initialisers, policies and bare operations come from.
+_MODULES = (
+    "keras.layers",
+    "keras.src.layers",
+    "keras.initializers",
+    "keras.src.initializers",
+    "keras.regularizers",
+    "keras.src.regularizers",
+    "keras.constraints",
+    "keras.src.constraints",
+    "keras.activations",
+    "keras.src.activations",
+    "keras.src.ops",
+    "keras.src.models",
+    "keras.dtype_policies",
+    "keras.quantizers",
+)
+_KERAS_CLASSES = {"Functional", "Sequential", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Quantizer"}
+_MAX_DEPTH = 200
+
+
+def refuse_foreign_objects(path: object, config: Mapping[str, Any]) -> None:
+    """Raise UserError if any object in a serialised model is not one of Keras's own harmless ones.
+
+    The compile configuration is left out: it is never loaded.
+    """
+    for found in _objects(path, {key: value for key, value in config.items() if key != "compile_config"}):
+        name = found["class_name"]
+        if name == "__keras_tensor__":
+            continue
+        if name in _UNSAFE:
+            raise UserError(f"{path} has a {name}, which runs code or reads files: replace it by standard Keras layers")
+        module = found.get("module")
+        known = isinstance(module, str) and (
+            any(module == root or module.startswith(f"{root}.") for root in _MODULES)
+            or (module == "keras" and name in _KERAS_CLASSES)
+        )
+        if not known or ">" in str(found.get("registered_name") or ""):
+            raise UserError(
+                f"{path} has the custom object {found.get('registered_name') or name!r} and would need its code: "
+                "build it from standard Keras layers"
+            )
+
+
+def _objects(path: object, value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Every serialised object inside `value`, itself among them."""
+    if depth > _MAX_DEPTH:
+        raise UserError(f"{path} is nested more than {_MAX_DEPTH} levels deep: it is no ordinary network")
+    if isinstance(value, dict):
+        if isinstance(value.get("class_name"), str):
+            yield value
+        for key, item in value.items():
+            if key != "compile_config":
+                yield from _objects(path, item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _objects(path, item, depth + 1)
+
+
+def kernel_layers(model: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Names of the layers with a kernel, as `prune_core.weights.prunable_layers` calls them."""
+    for layer in model["config"]["layers"]:
+        name = f"{prefix}{layer['config']['name']}"
+        if layer["class_name"] in _NESTING:
+            yield from kernel_layers(layer, f"{name}/")
+        kernels = _KERNELS.get(layer["class_name"], ())
+        yield from (name if len(kernels) == 1 else f"{name}/{kernel}" for kernel in kernels)
+
+
+def input_shape(model: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    """Shape of one sample; None unless the model has exactly one input of a shape that is written down."""
+    config = model["config"]
+    if model["class_name"] == "Sequential":
+        shape = config.get("build_input_shape") or config["layers"][0]["config"].get("batch_shape")
+    else:
+        ends = _ends(config["input_layers"])
+        by_name = {layer["config"]["name"]: layer for layer in config["layers"]}
+        shape = by_name[ends[0]]["config"].get("batch_shape") if len(ends) == 1 else None
+    return tuple(shape[1:]) if shape else None
+
+
+def output_units(model: Mapping[str, Any]) -> int | None:
+    """Units of the layer that makes the output; None if only building the model can tell."""
+    config = model["config"]
+    layers = config["layers"]
+    if model["class_name"] == "Functional":
+        ends = _ends(config["output_layers"])
+        layers = [layer for layer in layers if layer["config"]["name"] == ends[0]]
+    # An activation or a dropout at the end keeps the number of values.
+    kept = [layer for layer in layers if layer["class_name"] not in ("Activation", "Softmax", "ReLU", "Dropout")]
+    if not kept or (model["class_name"] == "Functional" and len(ends) != 1):
+        return None
+    last = kept[-1]
+    if last["class_name"] in _NESTING:
+        return output_units(last)
+    return next((last["config"][key] for key in _UNITS if key in last["config"]), None)
+
+
+def _ends(value: Any) -> list[str]:
+    """Layer names in `input_layers` or `output_layers`, which is one triple or a structure of them."""
+    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
+        return [value[0]]
+    items = value.values() if isinstance(value, dict) else value
+    return [name for item in items for name in _ends(item)]

@@ -1,0 +1,82 @@
+"""A person's own network in a `.keras` file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prune_core.errors import UserError
+from prune_core.models.base import ModelInfo
+from prune_core.models.keras_archive import KerasArchive, read_archive
+from prune_core.models.keras_config import input_shape as archived_input_shape
+from prune_core.models.keras_config import kernel_layers, output_units, refuse_foreign_objects
+from prune_core.models.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
+
+
+class KerasFile:
+    """The builder `keras_file`. Keys: `path`; `sha256` of the file or null; `train`, to train it further."""
+
+    def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:
+        """See `Builder.check`; nothing of Keras is imported and nothing in the file is executed."""
+        settings, archive = _open(name, config)
+        where = f"{settings.where}.path={archive.path}"
+        try:
+            names = tuple(kernel_layers(archive.config))
+            shape = archived_input_shape(archive.config)
+            units = output_units(archive.config)
+        except (KeyError, TypeError, IndexError, AttributeError):
+            raise UserError(f"{where} is neither a Sequential nor a functional model: save one of these") from None
+        if shape != tuple(input_shape):
+            found = "one input of a fixed shape is needed" if shape is None else f"it takes {shape}"
+            raise UserError(f"{where} cannot take samples of shape {tuple(input_shape)}: {found}")
+        if units is not None and units != classes:
+            raise UserError(
+                f"{where} has {units} outputs for a dataset of {classes} classes: give it a fitting last layer"
+            )
+        if not names:
+            raise UserError(f"{where} has no layer with a kernel: there is nothing to prune")
+        return ModelInfo(names, archive.parameters, archive.sha256, trained=not settings.flag("train", False))
+
+    def build(
+        self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int
+    ) -> "keras.Model":
+        """See `Builder.build`; the weights are the file's, so `seed` changes nothing."""
+        import keras
+
+        self.check(name, config, input_shape, classes)
+        path = config["path"]
+        try:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"models.{name}.path={path} cannot be loaded by Keras {keras.__version__}: {reason}"
+            ) from error
+        if model.output_shape != (None, classes):
+            raise UserError(
+                f"models.{name}.path={path} gives {model.output_shape} for a dataset of {classes} classes: "
+                f"its output must be (None, {classes})"
+            )
+        return model
+
+
+def _open(name: str, config: Mapping[str, Any]) -> tuple[Settings, KerasArchive]:
+    settings = Settings(f"models.{name}", config, ("path", "sha256", "train"))
+    path, expected = config.get("path"), config.get("sha256")
+    if not isinstance(path, str) or not path:
+        raise settings.error("path", "must be the path of a .keras file")
+    archive = read_archive(Path(path))
+    if expected is not None and expected != archive.sha256:
+        raise settings.error("sha256", f"is not the digest of {path}, which is {archive.sha256}: the file has changed")
+    if archive.config.get("class_name") not in ("Functional", "Sequential"):
+        raise UserError(
+            f"{path} is a subclassed model ({archive.config.get('class_name')}): "
+            "save a Sequential or functional model instead"
+        )
+    refuse_foreign_objects(path, archive.config)
+    return settings, archive
+
+
+KERAS_FILE = KerasFile()
