@@ -54,6 +54,7 @@ class TrialSpec:
         parameters: everything `MethodSpec.from_parameters` takes, grid point included.
         prune_output: whether the output layer is pruned as well.
         measure: how size and latency are measured.
+        training: what the method's own training (fine-tuning, RVSM) sets otherwise than the baseline's; {} if it trains not.
     """
 
     key: str
@@ -63,6 +64,7 @@ class TrialSpec:
     parameters: Mapping[str, Any]
     prune_output: bool
     measure: Mapping[str, Any]
+    training: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["trial"] = "trial"
 
     @property
@@ -82,7 +84,7 @@ class SearchSpec:
 
     Attributes:
         key: content key of the search itself.
-        baseline, method, prune_output, measure: as in every `TrialSpec` that comes of it.
+        baseline, method, prune_output, measure, training: as in every `TrialSpec` that comes of it.
         fixed: parameters that do not vary.
         ranges: {axis: {"low": , "high": , "log": bool, "integer": bool}} or {axis: {"choices": [...]}}.
         n_trials: how many points are evaluated.
@@ -100,6 +102,7 @@ class SearchSpec:
     seed: int
     prune_output: bool
     measure: Mapping[str, Any]
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
