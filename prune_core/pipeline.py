@@ -1,0 +1,183 @@
+"""The whole way from a trained network to a smaller one: score, select, mask, recover, shrink, share weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+
+from prune_core.clustering import cluster_weights
+from prune_core.errors import UserError
+from prune_core.graph import shrink
+from prune_core.masking import Masks, scope, score_and_select, whole
+from prune_core.masks import apply_masks, kernel_sparsity
+from prune_core.rvsm import train_rvsm
+from prune_core.scores import ScoringContext
+from prune_core.spec import MethodSpec, method_spec
+from prune_core.training import finetune
+from prune_core.weights import PrunableLayer
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What pruning made of a network.
+
+    Attributes:
+        model: the network to deliver: units physically gone, weights shared, as the method says.
+        masked: the network in its original shape, removed weights and units zero; outputs equal `model`'s unless
+            weights are shared as well.
+        masks: {weight path: bool array}, True = kept; `masked` is any weight times its mask.
+        figures: numbers by name: sparsity, sparsity.<layer>, units.<layer>, shrink_difference, unique_values, ...
+        warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why.
+        by_products: arrays that the score had to compute anyway, e.g. "input_relevance".
+    """
+
+    model: keras.Model
+    masked: keras.Model
+    masks: Masks
+    figures: dict[str, float]
+    warnings: tuple[str, ...] = ()
+    by_products: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class _Job:
+    """What the steps of one pruning share."""
+
+    spec: MethodSpec
+    masked: keras.Model
+    layers: list[PrunableLayer]
+    data: Any
+    training: Mapping[str, Any]
+    seed: int
+    prune_output: bool
+    figures: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    by_products: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def prune(
+    model: keras.Model,
+    method: str | MethodSpec = "weight",
+    *,
+    data: Any = None,
+    training: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    prune_output: bool = False,
+    **parameters: Any,
+) -> PruneResult:
+    """Prune a network; `model` itself is left as it is.
+
+        prune(model, "importance", data=x, threshold=0.5)
+        prune(model, "weight", sparsity=0.9, recovery="finetune", data=(x, y), training={"epochs": 1, "learning_rate": 1e-4})
+
+    Args:
+        model: a built Sequential or functional Keras model.
+        method: a name ("importance", "weight", "unit", "threshold", "cluster", "rvsm", "random") or a `MethodSpec`.
+        data: inputs x (N, ...) for data-driven scores; (x, y) or an object with x_train, y_train (x_val, y_val) where the
+            method trains.
+        training: epochs, batch_size, learning_rate, optimizer of the training that the method or its recovery does.
+        seed: of random scores and of shuffling.
+        prune_output: prune the layer that makes the output as well.
+        parameters: of the method: sparsity, threshold, n_clusters, recovery, score, ... (see `MethodSpec`).
+
+    Raises:
+        UserError: unknown method, missing or impossible parameters, data that is needed but not given.
+        ShrinkError: the shrunk network does not compute what the masked one does (never delivered).
+    """
+    spec = method_spec(method, **parameters)
+    masked = copy_of(model)
+    job = _Job(spec, masked, scope(masked, prune_output), _as_data(data), training or {}, seed, prune_output)
+    if not job.layers:
+        raise UserError("the network has no layer that can be pruned: its only kernels make the output (prune_output=true)")
+    masks = SCHEDULES[spec.schedule](job)
+    apply_masks(masked, masks)
+    RECOVERIES[spec.recovery](job, masks)
+    _describe_masks(job, masks)
+    delivered = _deliver(job)
+    return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products)
+
+
+def copy_of(model: keras.Model) -> keras.Model:
+    """A second network with the same layers, names and weights. Raises UserError for a model that is not built."""
+    if not model.built or not getattr(model, "inputs", None):
+        raise UserError(f"the network {model.name!r} has no input shape: start a Sequential with keras.Input(...)")
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _one_shot(job: _Job) -> Masks:
+    if job.spec.selection == "none":
+        return whole(job.layers)
+    context = ScoringContext(
+        model=job.masked,
+        layers=job.layers,
+        granularity=job.spec.granularity,
+        x=None if job.data is None else job.data.x_train,
+        y=None if job.data is None else job.data.y_train,
+        seed=job.seed,
+        include_biases=job.spec.include_biases,
+        options=job.spec.options,
+        by_products=job.by_products,
+    )
+    masks, kept_whole = score_and_select(job.spec, context)
+    job.warnings += [f"{layer} was kept whole: {why}" for layer, why in kept_whole.items()]
+    if all(mask.all() for mask in masks.values()) and job.spec.sparsity != 0 and job.spec.threshold != 0:
+        job.warnings.append("nothing was pruned")
+    return masks
+
+
+def _rvsm(job: _Job) -> Masks:
+    raise NotImplementedError
+
+
+def _no_recovery(job: _Job, masks: Masks) -> None:
+    """Deliver what pruning left."""
+
+
+def _finetune(job: _Job, masks: Masks) -> None:
+    finetune(job.masked, masks, _labelled(job, "recovery=finetune"), job.training, job.seed)
+
+
+SCHEDULES = {"one_shot": _one_shot, "rvsm": _rvsm}
+RECOVERIES = {"none": _no_recovery, "finetune": _finetune}
+
+
+def _labelled(job: _Job, why: str) -> Any:
+    if job.data is None or job.data.y_train is None:
+        raise UserError(f"{why} trains: give data=(x, y)")
+    return job.data
+
+
+def _describe_masks(job: _Job, masks: Masks) -> None:
+    overall, by_layer = kernel_sparsity(job.masked, job.layers)
+    job.figures["sparsity"] = overall
+    for layer in job.layers:
+        job.figures[f"sparsity.{layer.name}"] = by_layer[layer.name]
+        if by_layer[layer.name] == 1:
+            job.warnings.append(f"{layer.name} is dead: all of its weights are zero")
+
+
+def _deliver(job: _Job) -> keras.Model:
+    delivered = job.masked
+    if job.spec.granularity == "unit":
+        shrunk = shrink(job.masked)
+        delivered = shrunk.model
+        job.figures["shrink_difference"] = shrunk.max_difference
+        job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}
+    if job.spec.n_clusters is not None:
+        delivered = copy_of(delivered) if delivered is job.masked else delivered
+        shared = cluster_weights(delivered, job.spec.n_clusters, include_biases=job.spec.include_biases)
+        job.figures["unique_values"] = shared.unique_values
+        job.figures |= {f"n_clusters.{name}": n for name, n in shared.n_clusters.items()}
+    return delivered
+
+
+def _as_data(data: Any) -> Any:
+    if data is None or hasattr(data, "x_train"):
+        return data
+    x, y = data if isinstance(data, tuple) else (data, None)
+    return SimpleNamespace(x_train=np.asarray(x), y_train=y, x_val=None, y_val=None)

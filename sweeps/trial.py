@@ -1,0 +1,185 @@
+"""What a worker does for one piece of work: train a baseline, or prune one. Pure of Ray and MLflow.
+
+Both kinds are generators: each step yields (fraction done, note for a person), and when the generator is exhausted the
+result is committed to the store.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
+from sweeps.store import ResultStore
+
+Progress = tuple[float, str]
+
+MODEL_FILE = "model.keras"
+NETWORK_FILE = "network.pruned"
+
+
+def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
+    """Do one piece of work on a `prune_core.data.Dataset`.
+
+    Raises:
+        FileNotFoundError: a trial whose baseline is not in the store.
+        Exception: whatever the work itself raises; nothing is committed then.
+    """
+    steps = _run_baseline if isinstance(work, BaselineSpec) else _run_trial
+    import keras
+
+    keras.backend.clear_session()  # a warm worker starts every piece of work as a fresh process would
+    yield from steps(work, data, store)  # type: ignore[operator]
+
+
+def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator[Progress]:
+    from prune_core import models, training
+    from prune_core.codec import size_bytes
+    from prune_core.macs import count_macs
+    from prune_core.masks import count_parameters
+    from sweeps import pictures
+
+    started = time.time()
+    info = data.info
+    model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
+    history: list[Mapping[str, float]] = []
+    epochs = work.training["epochs"] if models.trains(work.model_config) else 0
+    if epochs:
+        for epoch, figures in enumerate(training.epochs(model, data, work.training, work.seed), start=1):
+            history.append(figures)
+            yield epoch / epochs, f"epoch {epoch}/{epochs} val_accuracy {figures['val_accuracy']:.4f}"
+    total, nonzero = count_parameters(model)
+    metrics = {
+        **_accuracy(model, data),
+        "params_total": total,
+        "params_nonzero": nonzero,
+        "macs": count_macs(model),
+        "size_bytes": size_bytes(model),
+        "epochs": epochs,
+    }
+    with store.writing(work.key) as folder:
+        model.save(folder / MODEL_FILE)
+        if history:
+            pictures.training_curve(history, folder / "training_curve.png", work.label)
+        store.commit(folder, _result(work, metrics, {}, started, _params(work)))
+    yield 1.0, f"accuracy {metrics['accuracy']:.4f}"
+
+
+def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progress]:
+    import prune_core
+    from prune_core.codec import encode
+    from prune_core.latency import compare_latency
+    from prune_core.macs import count_macs
+    from prune_core.masks import count_parameters, save_masks
+    from prune_core.spec import MethodSpec
+    from sweeps import pictures
+
+    started = time.time()
+    baseline = _baseline(work.baseline.key, store)
+    pruned = prune_core.prune(
+        baseline.model,
+        MethodSpec.from_parameters(work.parameters),
+        data=data,
+        training=_training_of_method(work),
+        seed=work.baseline.seed,
+        prune_output=work.prune_output,
+    )
+    yield 0.5, "pruned"
+    encoded = encode(pruned.model)
+    dense = baseline.result.metrics
+    accuracy = _accuracy(pruned.model, data)
+    metrics = {
+        **pruned.figures,
+        **accuracy,
+        "accuracy_baseline": dense["accuracy"],
+        "accuracy_drop": dense["accuracy"] - accuracy["accuracy"],
+        "params_total": dense["params_total"],
+        "params_nonzero": count_parameters(pruned.model)[1],
+        "macs": count_macs(pruned.model, nonzero_only=True),
+        "macs_baseline": dense["macs"],
+        "size_bytes": len(encoded),
+        "size_bytes_baseline": dense["size_bytes"],
+        "compression_ratio": dense["size_bytes"] / len(encoded),
+    }
+    if work.measure["latency"]:
+        latency = compare_latency(baseline.model, pruned.model, batch_size=work.measure["latency_batch_size"])
+        metrics |= {
+            "latency_ms": latency.pruned_ms,
+            "latency_ms_baseline": latency.dense_ms,
+            "speedup": latency.dense_ms / latency.pruned_ms,
+        }
+    tags = {"warning": "; ".join(pruned.warnings)} if pruned.warnings else {}
+    with store.writing(work.key) as folder:
+        save_masks(folder / "masks.npz", pruned.masks)
+        (folder / NETWORK_FILE).write_bytes(encoded)
+        pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
+        store.commit(folder, _result(work, metrics, tags, started, _params(work.baseline, work)))
+    yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"
+
+
+class _Baseline:
+    """A trained dense network and its figures, as a warm worker keeps it."""
+
+    def __init__(self, result: Result, path: Path) -> None:
+        import keras
+
+        self.result = result
+        self.model = keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+@lru_cache(maxsize=2)
+def _load_baseline(key: str, root: Path) -> _Baseline:
+    store = ResultStore(root)
+    result = store.load(key)
+    if result is None:
+        raise FileNotFoundError(f"the baseline {key} is not in {root}: it was removed while the sweep ran; run it again")
+    return _Baseline(result, store.folder(key) / MODEL_FILE)
+
+
+def _baseline(key: str, store: ResultStore) -> _Baseline:
+    return _load_baseline(key, store.root)
+
+
+def _training_of_method(work: TrialSpec) -> Mapping[str, Any]:
+    """The training section as the method's own training sees it: its overrides (finetune, rvsm) laid over the common part."""
+    common = dict(work.baseline.training)
+    return {**common, **work.training}
+
+
+def _accuracy(model: Any, data: Any) -> dict[str, float]:
+    """Choices are made on the validation split, the test split is reported."""
+    from prune_core.training import evaluate
+
+    test = evaluate(model, data.x_test, data.y_test)
+    return {
+        "accuracy": test.accuracy,
+        "loss": test.loss,
+        "val_accuracy": evaluate(model, data.x_val, data.y_val).accuracy,
+    }
+
+
+def _params(baseline: BaselineSpec, trial: TrialSpec | None = None) -> dict[str, Any]:
+    params: dict[str, Any] = {"dataset": baseline.dataset, "model": baseline.model, "seed": baseline.seed}
+    return params if trial is None else {"method": trial.method, **params, **trial.axes}
+
+
+def _result(
+    work: Work, metrics: Mapping[str, float], tags: Mapping[str, str], started: float, params: Mapping[str, Any]
+) -> Result:
+    numbers = {name: float(value) for name, value in metrics.items()}
+    odd = sorted(name for name, value in numbers.items() if not math.isfinite(value))
+    if odd:  # MLflow and JSON take no NaN: say it instead
+        tags = {**tags, "not_finite": ", ".join(odd)}
+    return Result(
+        key=work.key,
+        kind=work.kind,
+        params=dict(params),
+        metrics={name: value for name, value in numbers.items() if name not in odd},
+        tags=dict(tags),
+        started_at=started,
+        ended_at=time.time(),
+        config=asdict(work),
+    )
