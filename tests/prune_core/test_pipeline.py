@@ -1,0 +1,181 @@
+"""The whole way from a trained network to a smaller one."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+import prune_core
+from prune_core import UserError, prune
+from prune_core.weights import prunable_layers, weight_variables
+
+EVERY_METHOD = [
+    ("importance", {"threshold": 0.5}),
+    ("weight", {"sparsity": 0.5}),
+    ("unit", {"sparsity": 0.5}),
+    ("unit", {"sparsity": 0.5, "score": "l1_norm"}),
+    ("threshold", {"threshold": 0.05}),
+    ("threshold", {"threshold": 0.05, "include_biases": True}),
+    ("cluster", {"n_clusters": 4}),
+    ("random", {"sparsity": 0.5}),
+    ("random", {"sparsity": 0.5, "granularity": "unit"}),
+    ("rvsm", {"lambda": 1e-4, "beta": 0.1}),
+]
+TRAINING = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "optimizer": "adam"}
+
+
+def mlp() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            L.Flatten(),
+            L.Dense(20, activation="relu", name="dense_1", bias_initializer="random_normal"),
+            L.Dense(12, activation="relu", name="dense_2", bias_initializer="random_normal"),
+            L.Dense(10, name="output"),
+        ]
+    )
+
+
+def cnn() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            L.Conv2D(8, 3, padding="same", name="conv_1"),
+            L.BatchNormalization(name="norm", beta_initializer="random_normal", moving_mean_initializer="random_normal"),
+            L.ReLU(),
+            L.MaxPooling2D(),
+            L.Conv2D(6, 3, name="conv_2", activation="relu"),
+            L.Flatten(),
+            L.Dropout(0.3),
+            L.Dense(16, activation="relu", name="dense_1"),
+            L.Dense(10, name="output", activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return (digits.images[:200, ..., None] / 16).astype("float32"), digits.target[:200].astype("int64")
+
+
+def weights_of(model: keras.Model) -> dict[str, np.ndarray]:
+    return {path: np.array(variable) for path, variable in weight_variables(model).items()}
+
+
+def outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return np.array(model(x, training=False))
+
+
+@pytest.mark.parametrize("network", [mlp, cnn])
+@pytest.mark.parametrize(("method", "parameters"), EVERY_METHOD)
+def test_every_method_on_an_mlp_and_a_cnn(network, method, parameters, data):
+    model = network()
+    before = weights_of(model)
+    result = prune(model, method, data=data, training=TRAINING, **parameters)
+    after = weights_of(model)
+    assert all(np.array_equal(before[path], after[path]) for path in before), "the network given was changed"
+    assert outputs(result.model, data[0]).shape == (200, 10)
+    masked = weights_of(result.masked)
+    for path, mask in result.masks.items():
+        assert mask.dtype == bool
+        assert mask.shape == before[path].shape
+        assert not masked[path][~mask].any()
+    assert 0 <= result.figures["sparsity"] < 1
+    if "n_clusters" not in parameters:
+        np.testing.assert_allclose(outputs(result.model, data[0]), outputs(result.masked, data[0]), atol=1e-5)
+    assert not [path for path in result.masks if path.startswith("output/")]
+
+
+@pytest.mark.parametrize("method", ["weight", "random"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.25, 0.9])
+def test_the_exact_fraction_of_each_layer_goes(method, sparsity, data):
+    result = prune(mlp(), method, sparsity=sparsity)
+    for path, mask in result.masks.items():
+        assert (~mask).sum() == int(sparsity * mask.size + 1e-9), path
+
+
+def test_one_shot_pruning_only_multiplies_by_the_mask():
+    model = mlp()
+    before = weights_of(model)
+    result = prune(model, "weight", sparsity=0.7)
+    for path, value in weights_of(result.masked).items():
+        np.testing.assert_array_equal(value, before[path] * result.masks.get(path, True))
+
+
+def test_units_go_physically_and_exactly():
+    result = prune(mlp(), "unit", sparsity=0.5)
+    shapes = {layer.name: tuple(layer.kernel.shape) for layer in prunable_layers(result.model)}
+    assert shapes == {"dense_1": (64, 10), "dense_2": (10, 6), "output": (6, 10)}
+    assert result.figures["units.dense_1"] == 10
+    assert result.figures["shrink_difference"] <= 1e-5
+
+
+def test_output_layer_is_pruned_only_if_asked():
+    assert "output/kernel" not in prune(mlp(), "weight", sparsity=0.5).masks
+    assert (~prune(mlp(), "weight", sparsity=0.5, prune_output=True).masks["output/kernel"]).sum() == 60
+    by_units = prune(mlp(), "unit", sparsity=0.5, prune_output=True)
+    assert by_units.model.output_shape == (None, 10)
+    assert (~by_units.masks["output/kernel"].any(axis=0)).sum() == 5
+
+
+def test_importance_repeats_bit_for_bit_and_keeps_input_relevance(data):
+    first, second = (prune(cnn(), "importance", data=data[0], threshold=0.8) for _ in range(2))
+    assert all(np.array_equal(first.masks[path], second.masks[path]) for path in first.masks)
+    assert first.by_products["input_relevance"].shape == (8, 8, 1)
+
+
+def test_finetuning_holds_the_masks(data):
+    result = prune(mlp(), "weight", sparsity=0.8, recovery="finetune", data=data, training={**TRAINING, "epochs": 2})
+    unrecovered = prune(mlp(), "weight", sparsity=0.8)
+    assert result.figures["sparsity"] == pytest.approx(unrecovered.figures["sparsity"])
+    assert not np.array_equal(weights_of(result.model)["output/kernel"], weights_of(unrecovered.model)["output/kernel"])
+    assert all(np.array_equal(result.masks[path], unrecovered.masks[path]) for path in result.masks)
+
+
+def test_clustering_follows_any_method_and_keeps_zeros(data):
+    result = prune(mlp(), "weight", sparsity=0.5, n_clusters=[3, 4, 5])
+    kernels = [np.array(layer.kernel) for layer in prunable_layers(result.model)]
+    assert [len(np.unique(kernel[kernel != 0])) for kernel in kernels] == [3, 4, 5]
+    assert not kernels[0][~result.masks["dense_1/kernel"]].any()
+    assert result.figures["n_clusters.output"] == 5
+
+
+def test_what_a_person_must_know_is_said():
+    assert "nothing was pruned" in prune(mlp(), "threshold", threshold=1e-9).warnings
+    assert any("dense_1 is dead" in warning for warning in prune(mlp(), "threshold", threshold=9.0).warnings)
+    assert not prune(mlp(), "weight", sparsity=0.0).warnings
+
+
+def test_masks_survive_the_disk(tmp_path):
+    masks = prune(mlp(), "unit", sparsity=0.3).masks
+    prune_core.save_masks(tmp_path / "masks.npz", masks)
+    loaded = prune_core.load_masks(tmp_path / "masks.npz")
+    assert loaded.keys() == masks.keys()
+    assert all(np.array_equal(loaded[path], masks[path]) for path in masks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"method": "importanc", "threshold": 1}, "unknown method 'importanc': did you mean 'importance'"),
+        ({"method": "weight"}, "sparsity is missing"),
+        ({"method": "weight", "sparsity": 1.5}, "sparsity=1.5 must be a number in"),
+        ({"method": "weight", "sparsity": float("nan")}, "sparsity=nan must be a number in"),
+        ({"method": "weight", "sparsity": 0.5, "threshold": 0.1}, "threshold has no effect"),
+        ({"method": "weight", "sparsity": 0.5, "score": "l2_norm"}, "l2_norm"),
+        ({"method": "weight", "sparsity": 0.5, "recovery": "finetune"}, "recovery=finetune trains: give data=(x, y)"),
+        ({"method": "importance", "threshold": 0.5}, "data"),
+        ({"method": "cluster", "n_clusters": 0}, "n_clusters=0 must be a whole number >= 1"),
+        ({"method": "cluster", "n_clusters": [4, 4]}, "3"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, sentence):
+    with pytest.raises(UserError, match=".") as caught:
+        prune(mlp(), **arguments)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
