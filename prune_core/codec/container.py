@@ -1,0 +1,81 @@
+"""A whole network in one run of bytes: architecture and every weight, nothing else needed to get it back.
+
+Layout: magic and version, length of the architecture's JSON, the JSON as a stream, CRC-32 of the weights' paths, dtypes
+and shapes (so that values never land in another weight), the arrays in the order of `weight_variables`, CRC-32 of all.
+"""
+
+import zlib
+
+import keras
+import numpy as np
+
+from prune_core.codec.architecture import describe, rebuild
+from prune_core.codec.arrays import decode_array, encode_array
+from prune_core.codec.streams import Reader, malformed, pack, pack_number
+from prune_core.weights import weight_variables
+
+_MAGIC = b"prune-core\x01"
+_MAX_ARCHITECTURE = 1 << 26
+
+
+def encode(model: keras.Model) -> bytes:
+    """Everything needed to get exactly this network back: `decode(encode(model))` has the same architecture and
+    bit-identical weights (biases and BatchNormalization statistics too, -0.0 and NaN included).
+
+    The state of random generators (Dropout), the optimizer, loss and metrics are left out: inference needs none.
+
+    Raises:
+        UserError: a subclassed or unbuilt model, Lambda or custom layers, layers with a vocabulary.
+    """
+    architecture = describe(model).encode()
+    variables = weight_variables(model)
+    arrays = [encode_array(keras.ops.convert_to_numpy(variable)) for variable in variables.values()]
+    parts = [_MAGIC, pack_number(len(architecture)), pack(architecture), _signature(variables), *arrays]
+    body = b"".join(parts)
+    return body + _crc(body)
+
+
+def decode(data: bytes) -> keras.Model:
+    """The network that `encode` wrote, uncompiled. Safe on untrusted bytes: no code in them is ever run.
+
+    Raises:
+        UserError: malformed or damaged bytes, or ones of another version.
+    """
+    if not data.startswith(_MAGIC[:-1]):
+        malformed("it does not begin as one")
+    if data[: len(_MAGIC)] != _MAGIC:
+        malformed("it is of another version")
+    if data[-4:] != _crc(data[:-4]):
+        malformed("its checksum is wrong")
+    reader = Reader(data[len(_MAGIC) : -4])
+    size = reader.number()
+    if size > _MAX_ARCHITECTURE:
+        malformed("its architecture is too long")
+    model = rebuild(reader.stream(size).decode(errors="replace"))
+    variables = weight_variables(model)
+    if reader.take(4) != _signature(variables):
+        malformed("its weights are not those of its architecture")
+    for variable in variables.values():
+        variable.assign(decode_array(reader, variable.shape, _numpy_dtype(variable)))
+    reader.end()
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # Normalization computes constants from its weights
+            layer.finalize_state()
+    return model
+
+
+def size_bytes(model: keras.Model) -> int:
+    """How many bytes must be stored to get exactly this network back."""
+    return len(encode(model))
+
+
+def _signature(variables: dict[str, keras.Variable]) -> bytes:
+    return _crc("\n".join(f"{path} {v.dtype} {tuple(v.shape)}" for path, v in variables.items()).encode())
+
+
+def _crc(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(4, "little")
+
+
+def _numpy_dtype(variable: keras.Variable) -> np.dtype:
+    return keras.ops.convert_to_numpy(keras.ops.zeros((), variable.dtype)).dtype
