@@ -1,0 +1,47 @@
+"""Importance of units by relevance propagation, on any graph of Keras layers.
+
+A unit matters as much as it contributes, through absolute weights and activations, to the outputs of the training set.
+"""
+
+import numpy as np
+
+from prune_core.relevance.propagation import Relevance, propagate
+from prune_core.relevance.rules import in_proportion, register_relevance_rule, routed, unchanged
+from prune_core.relevance.steps import Step
+from prune_core.scores.base import Scores, ScoringContext, unit_axis
+from prune_core.weights import PrunableLayer
+
+__all__ = [
+    "Relevance",
+    "Step",
+    "importance",
+    "in_proportion",
+    "propagate",
+    "register_relevance_rule",
+    "routed",
+    "unchanged",
+]
+
+
+def importance(ctx: ScoringContext) -> Scores:
+    """Mean relevance over the samples `ctx.x` of each unit; for a filter, the sum over its positions.
+
+    Adds to `ctx.by_products`:
+        input_relevance: mean relevance of each input element, shape of one sample.
+        relevance_health: largest deviation of a sample's relevance from 1, shape ().
+        relevance_lost: names of the steps at which more than 1 % of all relevance ended (dead layers), shape (steps,).
+
+    Raises:
+        UserError: what `propagate` raises.
+    """
+    assert ctx.x is not None  # Score.__call__ has seen to it
+    relevance = propagate(ctx.model, ctx.x, ctx.batch_size)
+    ctx.by_products["input_relevance"] = relevance.inputs
+    ctx.by_products["relevance_health"] = np.array(relevance.health)
+    ctx.by_products["relevance_lost"] = np.array(sorted(relevance.lost), dtype=str)
+    return {layer.name: relevance.channels[_step_name(layer)] for layer in ctx.layers if unit_axis(layer) is not None}
+
+
+def _step_name(layer: PrunableLayer) -> str:
+    """The layer's own name, without that of the kernel which a layer with two kernels carries behind it."""
+    return layer.path.rpartition("/")[0]

@@ -1,0 +1,152 @@
+"""Relevance propagated from a network's outputs back to its inputs, and averaged over samples."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from prune_core.errors import UserError
+from prune_core.relevance.rules import rule_of
+from prune_core.relevance.steps import Step, as_graph, unroll
+from prune_core.weights import kernel_attributes
+
+logger = logging.getLogger(__name__)
+
+# Share of all relevance that may end at one step before this is said.
+_WORTH_A_WARNING = 0.01
+
+# Networks of these alone go through XLA, which makes convolutions on CPU 1.6 to 2 times slower.
+_FASTER_COMPILED = (
+    *(layers.InputLayer, layers.Dense, layers.Flatten, layers.Reshape, layers.Dropout, layers.BatchNormalization),
+    *(layers.Activation, layers.ReLU, layers.Softmax, layers.Add, layers.Concatenate, layers.Rescaling),
+)
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Mean relevance over samples; that of each sample sums to 1 at the outputs and at every cut through the network.
+
+    Attributes:
+        channels: {layer name: (channels,)} at the output of each layer with a kernel, summed over positions and uses.
+        inputs: relevance of each element of the input, shape of one sample.
+        health: largest deviation from 1, over samples, of the sum that reached the inputs; rounding leaves about 1e-6.
+        lost: {step name: share} of all relevance that ended at a step instead of going through it, where that is more
+            than 1 %: what goes into the step, or its kernel, is zero wherever its output matters. The key "outputs"
+            stands for samples whose outputs are all zero.
+    """
+
+    channels: dict[str, np.ndarray]
+    inputs: np.ndarray
+    health: float
+    lost: dict[str, float]
+
+
+def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256) -> Relevance:
+    """Propagate relevance through a functional or Sequential network, in inference mode.
+
+    At the outputs a sample's relevance is |output|, normalised to sum 1; `prune_core.relevance.rules` says how it
+    goes back. Layers without a rule can be given one by `register_relevance_rule`.
+
+    Args:
+        model: any graph of layers with one input.
+        x: samples, shape (N, ...), N >= 1.
+        batch_size: samples that go through at once; changes the result by rounding only.
+
+    Raises:
+        UserError: no samples, several inputs, a subclassed model, or a layer without a rule.
+    """
+    graph = as_graph(model)
+    if len(graph.inputs) != 1:
+        raise UserError(f"model {model.name!r} has {len(graph.inputs)} inputs: relevance needs a model with one input")
+    if len(x) == 0:
+        raise UserError("relevance needs training data and x has no samples: give at least one")
+    size = min(batch_size, len(x))
+    batch_sums = _compiled(graph)
+    totals: _Sums | None = None
+    health = 0.0
+    for start in range(0, len(x), size):
+        sums, deviation = batch_sums(*_padded(x[start : start + size], size))
+        arrays = tf.nest.map_structure(lambda tensor: tensor.numpy().astype(np.float64), sums)
+        totals = arrays if totals is None else tf.nest.map_structure(np.add, totals, arrays)
+        health = max(health, float(deviation))
+    channels, inputs, lost = tf.nest.map_structure(lambda total: total / len(x), totals)
+    lost = {name: float(share) for name, share in lost.items() if share > _WORTH_A_WARNING}
+    for name, share in lost.items():
+        logger.warning(
+            "%.1f %% of all relevance ends at %r, whose input or kernel is zero there: layers before it score too low",
+            100 * share,
+            name,
+        )
+    return Relevance(channels, inputs, health, lost)
+
+
+# What one batch adds up to: relevance of channels by layer, of inputs, and what was lost by step.
+_Sums = tuple[dict[str, tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]
+
+
+def _compiled(graph: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor]]:
+    dense_only = all(type(operation) in _FASTER_COMPILED for operation in graph.operations)
+
+    def batch_sums(samples: tf.Tensor, present: tf.Tensor) -> tuple[_Sums, tf.Tensor]:
+        return _batch_sums(graph, samples, present)
+
+    return tf.function(batch_sums, jit_compile=dense_only, autograph=False)
+
+
+def _padded(samples: np.ndarray, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Samples filled up to `size` with zeros, so that one compilation serves all batches, and which are real (1.0)."""
+    missing = size - len(samples)
+    padding = [(0, missing)] + [(0, 0)] * (samples.ndim - 1)
+    present = np.arange(size) < len(samples)
+    return tf.constant(np.pad(samples, padding) if missing else samples), tf.constant(present, tf.float32)
+
+
+def _batch_sums(graph: keras.Model, samples: tf.Tensor, present: tf.Tensor) -> tuple[_Sums, tf.Tensor]:
+    source = tf.cast(samples, graph.inputs[0].dtype)
+    steps, outputs = unroll(graph, [source])
+    at_outputs = _at_outputs(outputs)
+    arrived: dict[int, tf.Tensor] = {}
+    _add(arrived, outputs, at_outputs)
+    channels: dict[str, tf.Tensor] = {}
+    lost = {"outputs": tf.tensordot(present, 1 - sum(map(_per_sample, at_outputs)), 1)}
+    for step in reversed(steps):
+        relevance = arrived[id(step.output)]
+        if kernel_attributes(step.operation):
+            in_batch = tf.tensordot(present, _per_channel(step, relevance), 1)
+            channels[step.name] = channels.get(step.name, 0.0) + in_batch
+        passed_on = rule_of(step)(step, relevance)
+        _add(arrived, step.inputs, passed_on)
+        ended = _per_sample(relevance) - sum(map(_per_sample, passed_on))
+        lost[step.name] = lost.get(step.name, 0.0) + tf.tensordot(present, ended, 1)
+    reached = arrived[id(source)]
+    deviation = tf.reduce_max(present * tf.abs(1 - _per_sample(reached)))
+    return (channels, tf.tensordot(present, reached, 1), lost), deviation
+
+
+def _add(arrived: dict[int, tf.Tensor], tensors: Sequence[tf.Tensor], shares: Sequence[tf.Tensor]) -> None:
+    for tensor, share in zip(tensors, shares, strict=True):
+        arrived[id(tensor)] = arrived.get(id(tensor), 0.0) + share
+
+
+def _at_outputs(outputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    amounts = [tf.abs(tf.cast(output, tf.float32)) for output in outputs]
+    total = sum(map(_per_sample, amounts))
+    return [
+        tf.math.divide_no_nan(amount, tf.reshape(total, [-1] + [1] * (len(amount.shape) - 1))) for amount in amounts
+    ]
+
+
+def _per_sample(relevance: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(relevance, axis=list(range(1, len(relevance.shape))))
+
+
+def _per_channel(step: Step, relevance: tf.Tensor) -> tf.Tensor:
+    """Relevance summed over positions, shape (batch, channels)."""
+    rank = len(relevance.shape)
+    channels_first = rank > 2 and getattr(step.operation, "data_format", None) == "channels_first"
+    axis = 1 if channels_first else rank - 1
+    return tf.reduce_sum(relevance, axis=[i for i in range(1, rank) if i != axis])
