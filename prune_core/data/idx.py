@@ -1,0 +1,110 @@
+"""Datasets in MNIST's file format (IDX): two files of images, two of labels, each with its checksum.
+
+Layout of an IDX file (Y. LeCun, "The MNIST database"): two zero bytes, one byte for the type of the values (8: unsigned
+byte), one for the number of dimensions, each dimension as a big-endian 32-bit number, then the values in C order.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from prune_core.data.base import Contents, Loader, RawArrays
+from prune_core.data.fetch import check_sources, obtain
+from prune_core.data.settings import Settings
+from prune_core.data.sources import WantedFile
+from prune_core.errors import UserError
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_UNSIGNED_BYTE = 8
+
+
+def parse_idx(data: bytes) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes; read-only, uint8.
+
+    Raises:
+        ValueError: not such a file, or its length is not what its header says.
+    """
+    if len(data) < 4 or data[:3] != bytes((0, 0, _UNSIGNED_BYTE)):
+        raise ValueError("not an IDX file of unsigned bytes")
+    header = 4 + 4 * data[3]
+    if len(data) < header:
+        raise ValueError("IDX header is cut off")
+    shape = struct.unpack(f">{data[3]}I", data[4:header])
+    values = np.frombuffer(data, np.uint8, offset=header)
+    expected = int(np.prod(shape, dtype=object))
+    if values.size != expected:
+        raise ValueError(f"IDX header announces {expected} values of shape {shape}, there are {values.size}")
+    return values.reshape(shape)
+
+
+def to_idx(array: np.ndarray) -> bytes:
+    """The IDX file of a uint8 array; `parse_idx` undoes it.
+
+    Raises:
+        ValueError: another type of values.
+    """
+    if array.dtype != np.uint8:
+        raise ValueError(f"values are {array.dtype}, not uint8")
+    return struct.pack(f">2xBB{array.ndim}I", _UNSIGNED_BYTE, array.ndim, *array.shape) + array.tobytes()
+
+
+def _describe(settings: Settings) -> Contents:
+    check_sources(settings)
+    samples = settings.section("samples")
+    samples.refuse_unknown({"train", "test"})
+    return Contents(
+        input_shape=settings.shape("input_shape"),
+        classes=settings.whole("classes", low=2),
+        train=samples.whole("train", low=1),
+        test=samples.whole("test", low=1),
+        identity={"files": {file.array: file.sha256 for file in _files(settings)}},
+    )
+
+
+def _files(settings: Settings) -> list[WantedFile]:
+    files = settings.section("files")
+    files.refuse_unknown(ARRAYS)
+    wanted = []
+    for array in ARRAYS:
+        entry = files.section(array)
+        entry.refuse_unknown({"name", "sha256"})
+        name = entry.text("name")
+        if Path(name).name != name or name.startswith("."):
+            raise UserError(f"{entry.path('name')}={name!r} must be a plain file name")
+        wanted.append(WantedFile(array, name, entry.sha256("sha256")))
+    return wanted
+
+
+def _load(settings: Settings, folder: Path) -> RawArrays:
+    files, contents = _files(settings), _describe(settings)
+    payloads = obtain(settings, files, folder)
+    arrays = {}
+    for file in files:
+        try:
+            arrays[file.array] = parse_idx(payloads[file.name])
+        except ValueError as error:
+            raise UserError(f"{settings.path('files')}.{file.array}: {file.name} cannot be read: {error}") from error
+    for split, declared in (("train", contents.train), ("test", contents.test)):
+        found = arrays[f"x_{split}"].shape[:1]
+        if found != (declared,):
+            raise UserError(f"{settings.path('samples')}.{split}={declared}, but the file holds {found}: correct it")
+    return RawArrays(
+        x_train=_pixels(settings, arrays["x_train"], contents.input_shape),
+        y_train=arrays["y_train"],
+        x_test=_pixels(settings, arrays["x_test"], contents.input_shape),
+        y_test=arrays["y_test"],
+    )
+
+
+def _pixels(settings: Settings, images: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
+    if images.shape[1:] not in (input_shape, input_shape[:-1]):
+        raise UserError(
+            f"{settings.path('input_shape')}={list(input_shape)}, but the files hold images of "
+            f"{'x'.join(map(str, images.shape[1:]))}: correct it"
+        )
+    return images.reshape(-1, *input_shape).astype(np.float32) / np.float32(255)
+
+
+KEYS = frozenset({"input_shape", "classes", "samples", "files", "sources"})
+IDX = Loader(KEYS, _describe, _load)
