@@ -1,0 +1,273 @@
+"""Which units of a network can only be removed together, and which not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from prune_core.errors import UserError
+from prune_core.graph.ids import ChannelIds
+from prune_core.graph.rule import Axes, Call, Traced, find_rule, has_channels
+from prune_core.graph.rules_shape import operation_rule
+from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
+from prune_core.weights import PrunableLayer, prunable_layers, weight_variables
+
+
+@dataclass(frozen=True)
+class Component:
+    """Layers coupled by shared classes, e.g. all convolutions that add into one residual stream.
+
+    Attributes:
+        layers: their names, in the network's order.
+        classes: ids of all classes of their units, sorted.
+    """
+
+    layers: tuple[str, ...]
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
+class TracedLayer:
+    """A layer of the graph and what its rule says; ids are class ids.
+
+    Attributes:
+        operation: the Keras layer or bare operation.
+        path: its name, with the names of the models it is nested in.
+        inputs: classes of its first input's channels (empty if unknown).
+        traced: the rule's answer.
+    """
+
+    operation: Any
+    path: str
+    inputs: np.ndarray
+    traced: Traced
+
+
+@dataclass(frozen=True)
+class ChannelClasses:
+    """The units of a network in classes that live and die together. A class id is an index from 0.
+
+    Attributes:
+        units: {layer name: class of each of its units, shape (units,)}, for every prunable layer that has own units
+            (all but depthwise kernels).
+        pinned: bool (classes,), whether a class must stay.
+        pinned_reasons: {layer name: one sentence}, for every layer in `units` with a pinned unit.
+        silenced: {weight path: (axis, class of each entry along it)} of what is masked with a unit: kernel columns,
+            biases, gamma and beta of the batch normalizations that follow.
+        traces: the layers of the graph by `id` of the operation.
+        tensors: classes of the channels of the inputs of nested models, by `id` of the symbolic tensor.
+        sources: classes of channels that come from outside: inputs, layers without a rule.
+    """
+
+    units: Mapping[str, np.ndarray]
+    pinned: np.ndarray
+    pinned_reasons: Mapping[str, str]
+    silenced: Mapping[str, tuple[int, np.ndarray]]
+    traces: Mapping[int, TracedLayer]
+    tensors: Mapping[int, np.ndarray]
+    sources: np.ndarray
+
+    def components(self) -> list[Component]:
+        """Layers grouped by shared classes, in the order of each group's first layer."""
+        coupled = ChannelIds()
+        numbers = coupled.new(len(self.pinned))
+        for ids in self.units.values():
+            coupled.unite(np.full_like(ids, ids[0]), ids)
+        group_of = coupled.classes()
+        names: dict[int, list[str]] = {}
+        for name, ids in self.units.items():
+            names.setdefault(int(group_of[ids[0]]), []).append(name)
+        return [Component(tuple(layers), numbers[group_of == group]) for group, layers in names.items()]
+
+
+def functional_graph(model: keras.Model) -> Any:
+    """The graph of a built Sequential or functional model.
+
+    Raises:
+        UserError: the model has none.
+    """
+    graph = graph_of(model)
+    if graph is not None:
+        return graph
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
+        raise UserError(
+            f"model {model.name!r} is not built: begin it with keras.Input(shape=...) or call model.build()"
+        )
+    raise UserError(
+        f"model {model.name!r} is a subclassed model ({type(model).__name__}) without a graph that can be followed: "
+        "build it as keras.Model(inputs, outputs) or keras.Sequential"
+    )
+
+
+def channel_classes(model: keras.Model) -> ChannelClasses:
+    """Trace channel ids through a network.
+
+    Every tensor gets an id for each channel of its last axis. Layers with units make new ids; layers that treat
+    channels alike hand them on; Add and its kin unite them; a layer without a rule (`register_rule`) is pinned and
+    reported, as are the network's inputs and outputs. No weight is read.
+
+    Raises:
+        UserError: the model is subclassed or not built.
+    """
+    graph = functional_graph(model)
+    tracer = _Tracer()
+    inputs = []
+    for tensor in graph.inputs:
+        ids = tracer.ids.new(tensor.shape[-1]) if has_channels(tensor.shape) else None
+        inputs.append(ids)
+        if ids is not None:
+            tracer.pins.append((ids, "it is joined with an input of the network"))
+            tracer.sources.append(ids)
+    outputs = tracer.run(graph, inputs, "")
+    tracer.pins[:0] = [(ids, "it makes an output of the network") for ids in outputs if ids is not None]
+    return tracer.result(model)
+
+
+class _Tracer:
+    def __init__(self) -> None:
+        self.ids = ChannelIds()
+        self.pins: list[tuple[np.ndarray, str]] = []
+        self.sources: list[np.ndarray] = []
+        self.traces: dict[int, TracedLayer] = {}
+        self.tensors: dict[int, np.ndarray] = {}
+        self._own: dict[int, list[np.ndarray]] = {}
+
+    def run(self, graph: Any, inputs: list, prefix: str) -> list:
+        for tensor, ids in zip(graph.inputs, inputs, strict=True):
+            if ids is not None:
+                self.ids.unite(self.tensors.setdefault(id(tensor), ids), ids)
+        return run_graph(graph, inputs, self._visit, prefix=prefix, enter=False)
+
+    def _visit(self, step: Step) -> list[np.ndarray | None]:
+        inner = inner_graph(step)
+        if inner is not None:
+            return self.run(inner, step.inputs, f"{step.path}/")
+        call = Call(step, self.ids, self._own, self.pins, self.sources)
+        traced = _apply_rule(call, step)
+        first = self.traces.get(id(step.operation))
+        if first is None:
+            channels = step.inputs[0] if step.inputs and step.inputs[0] is not None else np.zeros(0, np.int64)
+            self.traces[id(step.operation)] = TracedLayer(step.operation, step.path, channels, traced)
+        else:
+            self._unite_layouts(first.traced, traced)
+        return [
+            ids if has_channels(tensor.shape) else None
+            for ids, tensor in zip(traced.outputs, step.outputs, strict=True)
+        ]
+
+    def _unite_layouts(self, first: Traced, second: Traced) -> None:
+        """A layer used twice is cut once: what its weights and its config run along must be cut alike."""
+        one, other = _layout(first), _layout(second)
+        if [ids.shape for ids in one] == [ids.shape for ids in other]:
+            for a, b in zip(one, other, strict=True):
+                self.ids.unite(a, b)
+        else:
+            self.pins += [(ids, "it meets a layer that is called in different ways") for ids in one + other]
+
+    def result(self, model: keras.Model) -> ChannelClasses:
+        prunable = prunable_layers(model)
+        own = {layer.name: self._units(layer) for layer in prunable}
+        units = {name: ids for name, ids in own.items() if ids is not None}
+        table = self.ids.classes()
+        count = int(table.max()) + 1 if len(table) else 0
+        pinned = np.zeros(count, dtype=bool)
+        reason_of: dict[int, str] = {}
+        for ids, reason in self.pins:
+            pinned[table[ids]] = True
+            for number in table[ids].tolist():
+                reason_of.setdefault(number, reason)
+        sources = np.zeros(count, dtype=bool)
+        for ids in self.sources:
+            sources[table[ids]] = True
+        classes = {name: table[ids] for name, ids in units.items()}
+        first_pinned = {name: ids[pinned[ids]][:1].tolist() for name, ids in classes.items()}
+        traces = {key: _renumbered(trace, table) for key, trace in self.traces.items()}
+        return ChannelClasses(
+            units=classes,
+            pinned=pinned,
+            pinned_reasons={name: reason_of[ids[0]] for name, ids in first_pinned.items() if ids},
+            silenced=_silenced(model, traces),
+            traces=traces,
+            tensors={key: table[ids] for key, ids in self.tensors.items()},
+            sources=sources,
+        )
+
+    def _units(self, layer: PrunableLayer) -> np.ndarray | None:
+        """Raw ids of a layer's own units; None for a kernel that has none (depthwise)."""
+        trace = self.traces.get(id(layer.layer))
+        attribute = layer.path.rpartition("/")[2]
+        axes = trace.traced.weights.get(attribute) if trace is not None else None
+        if axes is not None and trace is not None:
+            is_own = trace.traced.link is not None and axes.silent is not None
+            return axes.ids[axes.silent] if is_own else None
+        if "depthwise" in attribute or "Depthwise" in type(layer.layer).__name__:
+            return None
+        return self._opaque_units(layer, trace)
+
+    def _opaque_units(self, layer: PrunableLayer, trace: TracedLayer | None) -> np.ndarray:
+        """Pinned ids for the units of a kernel that no rule knows: its outputs' if there are as many."""
+        axis = -2 if "Transpose" in type(layer.layer).__name__ else -1
+        count = layer.kernel.shape[axis]
+        outputs = trace.traced.outputs[0] if trace is not None else np.zeros(0, np.int64)
+        ids = outputs if len(outputs) == count else self.ids.new(count)
+        self.pins.append(
+            (ids, f"'{layer.name}' ({type(layer.layer).__name__}) cannot be followed by any shrinking rule")
+        )
+        return ids
+
+
+def _apply_rule(call: Call, step: Step) -> Traced:
+    kind = f"'{step.path}' ({type(step.operation).__name__})"
+    rule = find_rule(step.operation) or operation_rule(step.operation)
+    if rule is None:
+        return call.opaque(f"{kind} has no shrinking rule: add one with prune_core.graph.register_rule")
+    if is_forced_training(step):
+        return call.opaque(f"{kind} is called with training=True, so that its output is never certain")
+    if not step.inputs or any(ids is None for ids in step.inputs):
+        return call.opaque(f"{kind} has an input whose channels have no fixed number")
+    traced = rule(call)
+    if traced.link is not None and len(step.inputs) != 1:
+        return call.opaque(f"{kind} has units and more than one input, which cannot be cut")
+    return traced
+
+
+def _layout(traced: Traced) -> list[np.ndarray]:
+    flat = keras.tree.flatten((dict(traced.config), [axes.ids for axes in traced.weights.values()]))
+    return [value for value in flat if isinstance(value, np.ndarray)]
+
+
+def _renumbered(trace: TracedLayer, table: np.ndarray) -> TracedLayer:
+    def classes(value: Any) -> Any:
+        return table[value] if isinstance(value, np.ndarray) else value
+
+    traced = trace.traced
+    return replace(
+        trace,
+        inputs=table[trace.inputs],
+        traced=Traced(
+            outputs=[table[ids] for ids in traced.outputs],
+            weights={
+                k: Axes(tuple(classes(ids) for ids in axes.ids), axes.silent) for k, axes in traced.weights.items()
+            },
+            config=keras.tree.map_structure(classes, dict(traced.config)),
+            link=traced.link,
+        ),
+    )
+
+
+def _silenced(model: keras.Model, traces: Mapping[int, TracedLayer]) -> dict[str, tuple[int, np.ndarray]]:
+    layout = {
+        id(getattr(trace.operation, attribute)): axes
+        for trace in traces.values()
+        for attribute, axes in trace.traced.weights.items()
+    }
+    found = {}
+    for path, variable in weight_variables(model).items():
+        axes = layout.get(id(variable))
+        if axes is not None and axes.silent is not None:
+            ids = axes.ids[axes.silent]
+            if ids is not None:
+                found[path] = (axes.silent, ids)
+    return found

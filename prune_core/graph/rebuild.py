@@ -1,0 +1,161 @@
+"""Build a network again with some of its channels left out."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from prune_core.errors import UserError
+from prune_core.graph.classes import ChannelClasses, functional_graph
+from prune_core.graph.walk import Step, inner_graph, run_graph
+
+
+def rebuild(
+    model: keras.Model, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray]
+) -> keras.Model:
+    """A functional copy of a network without the channels of some classes.
+
+    Args:
+        model: stays as it is.
+        classes: from `channel_classes(model)`.
+        kept: bool (classes,).
+        biases: {id of a layer: (units,) added to its bias}; a layer without a bias gets one.
+
+    Raises:
+        UserError: a layer cannot be copied because it has no `get_config`.
+    """
+    builder = _Builder(classes, kept, biases)
+    result = builder.build(model.name, functional_graph(model))
+    _copy_trainable(model, result, builder.copies)
+    return result
+
+
+class _Builder:
+    def __init__(self, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray]) -> None:
+        self.copies: dict[int, tuple[Any, Any]] = {}  # id of an original: (original, copy)
+        self._classes = classes
+        self._kept = kept
+        self._biases = biases
+
+    def build(self, name: str, graph: Any) -> keras.Model:
+        inputs = [self._input(tensor) for tensor in graph.inputs]
+        outputs = run_graph(graph, inputs, self._visit, enter=False)
+        return keras.Model(
+            keras.tree.pack_sequence_as(graph._inputs_struct, inputs),
+            keras.tree.pack_sequence_as(graph._outputs_struct, outputs),
+            name=name,
+        )
+
+    def _input(self, tensor: Any) -> Any:
+        shape = tuple(tensor.shape)
+        ids = self._classes.tensors.get(id(tensor))
+        if ids is not None:
+            shape = (*shape[:-1], int(self._kept[ids].sum()))
+        config = tensor._keras_history.operation.get_config()
+        config.pop("shape", None)
+        return keras.layers.InputLayer(**{**config, "batch_shape": shape}).output
+
+    def _visit(self, step: Step) -> list[Any]:
+        original = step.operation
+        is_new = id(original) not in self.copies
+        if is_new:
+            inner = inner_graph(step)
+            duplicate = self._duplicate(original) if inner is None else self.build(original.name, inner)
+            self.copies[id(original)] = (original, duplicate)
+            is_new = inner is None
+        duplicate = self.copies[id(original)][1]
+        args, kwargs = step.arguments()
+        outputs = duplicate(*args, **kwargs)
+        if is_new:
+            self._copy_weights(original, duplicate)
+        return keras.tree.flatten(outputs)
+
+    def _duplicate(self, original: Any) -> Any:
+        changes = self._changes(original)
+        if not isinstance(original, keras.layers.Layer):  # a bare operation: no weights, its arguments are attributes
+            duplicate = copy.copy(original)
+            duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
+            for name, value in changes.items():
+                setattr(duplicate, name, value)
+            return duplicate
+        if isinstance(original, keras.layers.Lambda):  # its config would have to be unmarshalled
+            return _duplicate_lambda(original)
+        try:
+            return type(original).from_config({**original.get_config(), **changes})
+        except (NotImplementedError, TypeError) as error:
+            raise UserError(
+                f"layer '{original.name}' ({type(original).__name__}) cannot be copied: give it a get_config that "
+                f"names all arguments of its constructor ({str(error).strip().splitlines()[0]})"
+            ) from error
+
+    def _changes(self, original: Any) -> dict[str, Any]:
+        trace = self._classes.traces.get(id(original))
+
+        def count(value: Any) -> Any:
+            return int(self._kept[value].sum()) if isinstance(value, np.ndarray) else value
+
+        changes = {key: _map_tuple(count, value) for key, value in trace.traced.config.items()} if trace else {}
+        if id(original) in self._biases:
+            changes["use_bias"] = True
+        return changes
+
+    def _copy_weights(self, original: Any, duplicate: Any) -> None:
+        if not isinstance(original, keras.layers.Layer):
+            return
+        trace = self._classes.traces.get(id(original))
+        axes_of = {id(getattr(original, k)): axes for k, axes in trace.traced.weights.items()} if trace else {}
+        targets = list(duplicate.weights)
+        added = self._biases.get(id(original))
+        if added is not None:
+            added = added[self._kept[trace.traced.outputs[0]]] if trace else added
+            if original.bias is None:
+                targets = [variable for variable in targets if variable is not duplicate.bias]
+        for source, target in zip(original.weights, targets, strict=True):
+            value = np.asarray(keras.ops.convert_to_numpy(source))
+            axes = axes_of.get(id(source))
+            for axis, ids in enumerate(axes.ids if axes else ()):
+                if ids is not None and not self._kept[ids].all():
+                    value = np.take(value, np.flatnonzero(self._kept[ids]), axis=axis)
+            target.assign(value)
+        if added is not None:
+            bias = np.asarray(keras.ops.convert_to_numpy(duplicate.bias), dtype=np.float64)
+            duplicate.bias.assign((added + (bias if original.bias is not None else 0)).astype(duplicate.bias.dtype))
+        if isinstance(duplicate, keras.layers.Normalization):
+            duplicate.finalize_state()
+
+
+def _map_tuple(function: Any, value: Any) -> Any:
+    return tuple(function(item) for item in value) if isinstance(value, tuple) else function(value)
+
+
+def _duplicate_lambda(original: Any) -> Any:
+    return keras.layers.Lambda(
+        original.function,
+        output_shape=original._output_shape,
+        mask=original.mask,
+        arguments=original.arguments,
+        name=original.name,
+        dtype=original.dtype_policy,
+        trainable=original.trainable,
+    )
+
+
+def _copy_trainable(model: keras.Model, result: keras.Model, copies: Mapping[int, tuple[Any, Any]]) -> None:
+    """Freeze what is frozen.
+
+    Models first and the outer ones before the inner, as setting a model's flag sets those of all that is in it; then
+    layers, then single weights.
+    """
+    pairs = [(model, result), *(pair for pair in reversed(copies.values()) if isinstance(pair[0], keras.layers.Layer))]
+    is_model = [isinstance(original, keras.Model) for original, _ in pairs]
+    for wanted in (True, False):
+        for (original, duplicate), found in zip(pairs, is_model, strict=True):
+            if found is wanted and duplicate.trainable != original.trainable:
+                duplicate.trainable = original.trainable
+    for (original, duplicate), found in zip(pairs, is_model, strict=True):
+        if not found and len(original.weights) == len(duplicate.weights):
+            for source, target in zip(original.weights, duplicate.weights, strict=True):
+                if target.trainable != source.trainable:
+                    target.trainable = source.trainable

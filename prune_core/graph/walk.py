@@ -1,0 +1,103 @@
+"""Run a Keras graph under any interpretation: on tensors, on channel ids, or on symbols of a new graph."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras.src.models.functional import Functional
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of one operation (a layer, a bare `keras.ops` operation or a nested model).
+
+    Attributes:
+        operation: what is called; the same object in several steps where a layer is used twice.
+        path: its name, with the names of the models it is nested in: "block/conv".
+        inputs: values of the tensors it is called on, in the order of `tensors`.
+        tensors: the symbolic tensors of the original graph that `inputs` stand for.
+        outputs: its symbolic outputs in the original graph.
+        node: Keras's record of the call, with all arguments.
+        values: value of every symbolic tensor known so far, by `id`.
+    """
+
+    operation: keras.Operation
+    path: str
+    inputs: list[Any]
+    tensors: list[Any]
+    outputs: list[Any]
+    node: Any
+    values: dict[int, Any]
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The call's arguments with values in place of symbolic tensors."""
+        return self.node.arguments.fill_in(self.values)
+
+
+def graph_of(operation: Any) -> Functional | None:
+    """The functional graph that a model executes, or None where there is none to see (layers, subclassed models)."""
+    if isinstance(operation, keras.Sequential):
+        overridden = type(operation).call is not keras.Sequential.call
+        return None if overridden else getattr(operation, "_functional", None)
+    if isinstance(operation, Functional) and type(operation).call is Functional.call:
+        return operation
+    return None
+
+
+def run_graph(
+    graph: Functional,
+    inputs: Sequence[Any],
+    visit: Callable[[Step], Iterable[Any]],
+    *,
+    prefix: str = "",
+    enter: bool = True,
+) -> list[Any]:
+    """Carry values from `graph.inputs` to `graph.outputs`.
+
+    Args:
+        graph: a functional model.
+        inputs: one value for each of `graph.inputs`.
+        visit: gives the values of a step's outputs; it is called in topological order, once a call.
+        prefix: put before the names in `Step.path`.
+        enter: whether to go into nested models (their steps are visited) or to visit them as one step.
+
+    Returns:
+        One value for each of `graph.outputs`.
+    """
+    values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            step = Step(
+                operation=node.operation,
+                path=f"{prefix}{node.operation.name}",
+                inputs=[values[id(tensor)] for tensor in node.input_tensors],
+                tensors=list(node.input_tensors),
+                outputs=list(node.outputs),
+                node=node,
+                values=values,
+            )
+            inner = inner_graph(step) if enter else None
+            if inner is None:
+                results = list(visit(step))
+            else:
+                results = run_graph(inner, step.inputs, visit, prefix=f"{step.path}/")
+            values.update((id(tensor), result) for tensor, result in zip(node.outputs, results, strict=True))
+    return [values[id(tensor)] for tensor in graph.outputs]
+
+
+def inner_graph(step: Step) -> Functional | None:
+    """The graph of a nested model, if its call does nothing beside running that graph on the given tensors."""
+    inner = graph_of(step.operation)
+    if inner is None or is_forced_training(step):
+        return None
+    outer_shapes = [(len(tensor.shape), tensor.shape[-1:]) for tensor in step.tensors]
+    inner_shapes = [(len(tensor.shape), tensor.shape[-1:]) for tensor in inner.inputs]
+    return inner if outer_shapes == inner_shapes else None
+
+
+def is_forced_training(step: Step) -> bool:
+    """Whether the graph calls this operation with `training=True`, also at inference."""
+    return bool(step.node.arguments.kwargs.get("training"))
