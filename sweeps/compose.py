@@ -1,0 +1,197 @@
+"""Hydra, at arm's length: command-line overrides in, one plain resolved configuration out.
+
+The compose API is used once; there is no multirun, no job folder and no change of the current directory. Whatever Hydra
+or OmegaConf complain about leaves here as a `UserError` of one sentence.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
+
+from prune_core.errors import UserError
+from prune_core.registry import closest
+
+MANY = {"method": "methods", "dataset": "datasets", "model": "models"}
+"""Groups whose choices stand side by side, and the section of the configuration where they do."""
+ONE = ("training", "search", "compute", "tracking", "experiment", "debug")
+"""Groups with a single choice."""
+_ROOT = "config"
+_NOT_FOUND = re.compile(r"Could not (?:override|append|delete from config\.) '?([^'\n]+)'")
+# What Hydra and OmegaConf raise for bad overrides beside their own classes (found by fuzzing, see the tests).
+_REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed configuration.
+
+    Attributes:
+        config: plain containers, interpolations resolved.
+        chosen: {group: names}, the files that were composed, in order.
+        asked: keys that the command line set, e.g. {"thresholds", "methods.unit.score"}; groups are not among them.
+    """
+
+    config: dict[str, Any]
+    chosen: Mapping[str, tuple[str, ...]]
+    asked: frozenset[str]
+
+
+def conf_folder() -> Path:
+    """The folder `conf`: of the checkout, or the copy in an installed package."""
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent / "conf", package / "conf"):
+        if (folder / f"{_ROOT}.yaml").is_file():
+            return folder
+    raise UserError(f"the folder conf is missing beside {package.name}: install the package again")
+
+
+def choices(conf: Path | None = None) -> dict[str, list[str]]:
+    """{group: names of its files}."""
+    conf = conf or conf_folder()
+    return {group: sorted(file.stem for file in (conf / group).glob("*.yaml")) for group in (*MANY, *ONE)}
+
+
+def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
+    """The configuration that `overrides` (Hydra's syntax, e.g. "method=[importance,unit]") ask for.
+
+    Args:
+        overrides: from the command line.
+        conf: folder with config.yaml and the groups; default: the project's.
+
+    Raises:
+        UserError: an override that cannot be read, or names what does not exist.
+    """
+    conf = conf or conf_folder()
+    parsed = [_parse(text, conf) for text in overrides]
+    try:
+        config, chosen = _compose(conf, overrides)
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except RecursionError:
+        raise UserError("the overrides refer to each other in a circle, or are nested too deeply") from None
+    except _REFUSALS as error:
+        raise UserError(_sentence(error, parsed, conf)) from None
+    assert isinstance(plain, dict)
+    return Composed(
+        config={str(key): value for key, value in plain.items()},
+        chosen=chosen,
+        asked=frozenset(key for o in parsed for key in _keys(o.key_or_group, o.value()) if key not in (*MANY, *ONE)),
+    )
+
+
+def _keys(key: str, value: Any) -> Iterator[str]:
+    """The keys that an override sets: a mapping sets those inside it."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _keys(f"{key}.{name}", inner)
+    else:
+        yield key
+
+
+def _compose(conf: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, tuple[str, ...]]]:
+    with initialize_config_dir(str(conf), version_base="1.3", job_name="prune-sweep"):
+        config = hydra_compose(_ROOT, overrides=list(overrides))
+        loader = GlobalHydra.instance().config_loader()
+        files = loader.compute_defaults_list(_ROOT, list(overrides), RunMode.RUN).defaults
+    paths = [Path(file.config_path) for file in files if file.config_path]
+    return config, {group: tuple(p.name for p in paths if str(p.parent) == group) for group in (*MANY, *ONE)}
+
+
+def _parse(text: str, conf: Path) -> Override:
+    """Read one override and refuse what Hydra would take but this program does not mean."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except (OverrideParseException, RecursionError):
+        raise UserError(f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'") from None
+    key = override.key_or_group
+    if key.split(".")[0].split("/")[0] == "hydra" and key != "hydra.searchpath":
+        raise UserError(f"{key} is a setting of Hydra's own that has no effect here: leave it out")
+    if override.package is not None:
+        raise UserError(f"{text!r} puts a file elsewhere, which nothing here reads: write {key}=...")
+    if override.is_sweep_override():
+        value = text.partition("=")[2]
+        fix = f"'{key}=[{value}]'" if "(" not in value else f"the list itself, as in '{key}=[a,b]'"
+        raise UserError(f"{text} is not how several values are given: write {fix}")
+    if key in (*MANY, *ONE) and override.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD):
+        _check_choice(key, override.value(), conf)
+    return override
+
+
+def _check_choice(group: str, value: Any, conf: Path) -> None:
+    names = value if isinstance(value, list) else [value]
+    if group in ("experiment", "debug") and value is None:
+        return
+    known = choices(conf)[group]
+    if group in ONE and isinstance(value, list):
+        raise UserError(f"{group}={value} is a list, but {group} is a single choice of: {', '.join(known)}")
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"{group}={_yaml(value)} chooses nothing: name one or several of {', '.join(known)}")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise UserError(f"{group} names {doubled[0]!r} twice: name it once")
+
+
+def _sentence(error: Exception, overrides: Sequence[Override], conf: Path) -> str:
+    """What a person needs to know of an error of Hydra's or OmegaConf's."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if group in (*MANY, *ONE):
+            return f"unknown {group} {name!r}: {closest(name, choices(conf)[group])}"
+        return f"{error.missing_cfg_file}.yaml does not exist in the configuration: {closest(name, [*MANY, *ONE])}"
+    if isinstance(error, MissingMandatoryValue) and error.full_key:
+        return f"{error.full_key} is missing: set it with {error.full_key}=..."
+    if isinstance(error, InterpolationResolutionError) and error.full_key:
+        return f"{error.full_key} refers to what is not there: {_first_line(error)}"
+    if isinstance(error, yaml.YAMLError):
+        return f"a file of the configuration is not YAML: {' '.join(str(error).split())}"
+    missing = _NOT_FOUND.search(str(error))
+    if missing:
+        return _unknown_key(missing.group(1), overrides, conf)
+    given = " ".join(repr(o.input_line) for o in overrides)
+    return f"the overrides {given} do not fit together: {_first_line(error)}"
+
+
+def _unknown_key(key: str, overrides: Sequence[Override], conf: Path) -> str:
+    """Walk down to where the path of `key` leaves the configuration."""
+    groups = [o.input_line for o in overrides if o.key_or_group in (*MANY, *ONE)]
+    try:
+        node: Any = _compose(conf, [g for g in groups if g])[0]
+    except _REFUSALS:
+        return f"{key} is not a key of the configuration"
+    where = ""
+    for part in key.split("."):
+        if not isinstance(node, DictConfig):
+            return f"{key} is not a key: {where} is not a section, set it with {where}=..."
+        if part not in node:
+            return _not_in(where, part, key, [str(name) for name in node], conf)
+        where, node = f"{where}.{part}" if where else part, node._get_node(part)
+    return f"{key} is given in a way that does not fit: write {key}=..."
+
+
+def _not_in(where: str, part: str, key: str, known: Sequence[str], conf: Path) -> str:
+    group = next((g for g, section in MANY.items() if section == where), None)
+    if group and part in choices(conf)[group]:
+        return f"{key} is set, but {group} {part} is not chosen: write '{group}=[{','.join([*known, part])}]'"
+    if where.endswith(".grid"):
+        return f"{where} has no axis {part!r}: {closest(part, known)}; +{key}=[...] adds one"
+    return f"{key} is not a key of the configuration: in {where or 'its top level'}, {closest(part, known)}"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _yaml(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -1,0 +1,278 @@
+"""From the `methods` section of the configuration to the points that are tried: axes, ranges, shortcuts, draws."""
+
+import itertools
+import json
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from prune_core.errors import UserError
+from prune_core.registry import closest
+from prune_core.scores import SCORES
+from prune_core.spec import MethodSpec
+
+SHORTCUTS = {"thresholds": "threshold", "sparsities": "sparsity", "n_clusters": "n_clusters", "recovery": "recovery"}
+"""Top-level keys, and the axis that each sets for every chosen method that has it."""
+PARAMETERS = tuple(f.name.rstrip("_") for f in fields(MethodSpec) if f.name != "options")
+"""What a method consists of, as configuration keys; any of them may be an axis."""
+UNSAID = {"recovery": "none", "n_clusters": None}
+"""Axes that every method may have, not worth a word while they stay at this value."""
+MOST_POINTS = 1_000_000
+_RANGE_KEYS = ("low", "high", "log", "integer")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """One method and what varies in it.
+
+    Attributes:
+        method: its name.
+        fixed: parameters that do not vary, `options` among them.
+        grid: {axis: values}, each value once.
+        ranges: {axis: {"low", "high", "log", "integer"} or {"choices": [...]}} of the same axes, for a search.
+    """
+
+    method: str
+    fixed: Mapping[str, Any]
+    grid: Mapping[str, tuple[Any, ...]]
+    ranges: Mapping[str, Mapping[str, Any]]
+
+    def fixed_and_unsaid(self) -> dict[str, Any]:
+        """Parameters that are not worth naming: the fixed ones, and axes that only have their unsaid value."""
+        return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if not _is_said(axis, values)}}
+
+    def said(self) -> dict[str, tuple[Any, ...]]:
+        """The axes that name a trial."""
+        return {axis: values for axis, values in self.grid.items() if _is_said(axis, values)}
+
+    def said_ranges(self) -> dict[str, Mapping[str, Any]]:
+        """The ranges of the axes that name a trial."""
+        return {axis: self.ranges[axis] for axis in self.said()}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of a method: the axes that name it, and the checked whole."""
+
+    axes: Mapping[str, Any]
+    spec: MethodSpec
+
+
+def read_methods(
+    sections: Mapping[str, Mapping[str, Any]], shortcuts: Mapping[str, Any], asked: frozenset[str]
+) -> dict[str, Axes]:
+    """Axes of each chosen method.
+
+    Args:
+        sections: {method: its section of the configuration}.
+        shortcuts: {key of SHORTCUTS: value, list of values, or None}.
+        asked: configuration keys that the command line set: values asked for there replace a range, and a parameter
+            asked for there names the trial.
+
+    Raises:
+        UserError: an unknown key or axis, an empty axis, a bad range, a shortcut that no method has an axis for.
+    """
+    methods = {name: _read(name, section, asked) for name, section in sections.items()}
+    for key, value in shortcuts.items():
+        if value is not None:
+            methods = _take_shortcut(key, value, methods, asked)
+    return methods
+
+
+def grid_points(axes: Axes) -> list[Point]:
+    """The product of all axes, in the order of the configuration. Raises UserError for an impossible point."""
+    count = math.prod(len(values) for values in axes.grid.values())
+    if count > MOST_POINTS:
+        raise UserError(f"methods.{axes.method}.grid has {count} points: give fewer values, {MOST_POINTS} are the most")
+    said = axes.said()
+    rest = axes.fixed_and_unsaid()
+    return [
+        point_of(axes.method, rest, dict(zip(said, values, strict=True)))
+        for values in itertools.product(*said.values())
+    ]
+
+
+def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
+    """`n_samples` different points of the ranges, or fewer where there are not so many; a pure function."""
+    generator = random.Random(f"{seed} {axes.method}")
+    rest, ranges = axes.fixed_and_unsaid(), axes.said_ranges()
+    found: dict[str, dict[str, Any]] = {}
+    for _ in range(20 * n_samples):
+        values = {axis: _draw(bounds, generator.random()) for axis, bounds in ranges.items()}
+        found.setdefault(_identity(values), values)
+        if len(found) == n_samples:
+            break
+    return [point_of(axes.method, rest, values) for values in found.values()]
+
+
+def check_ranges(axes: Axes) -> None:
+    """Raise UserError if an end of a range is impossible for the method."""
+    rest, ranges = axes.fixed_and_unsaid(), axes.said_ranges()
+    ends = {axis: bounds.get("choices") or [bounds["low"], bounds["high"]] for axis, bounds in ranges.items()}
+    first = {axis: values[0] for axis, values in ends.items()}
+    for axis, values in ends.items():
+        for value in values:
+            point_of(axes.method, rest, {**first, axis: value})
+
+
+def point_of(method: str, rest: Mapping[str, Any], values: Mapping[str, Any]) -> Point:
+    """The point of `method` with the axes at `values`. Raises UserError, naming the method, if it cannot be."""
+    try:
+        spec = MethodSpec.from_parameters({**rest, **values})
+        if spec.selection != "none":
+            SCORES.get(spec.score).check(spec.granularity, spec.options)
+    except UserError as error:
+        raise UserError(f"methods.{method}: {error}") from None
+    return Point(dict(values), spec)
+
+
+def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
+    where = f"methods.{name}"
+    for key in section:
+        if key not in (*PARAMETERS, "grid", "ranges", "options"):
+            known = (*PARAMETERS, "grid", "ranges", "options")
+            raise UserError(f"{where}.{key} is not a key of a method: {closest(str(key), known)}")
+    options = _mapping(f"{where}.options", section.get("options"))
+    grid = {
+        str(axis): _values(f"{where}.grid.{axis}", str(axis), values)
+        for axis, values in _mapping(f"{where}.grid", section.get("grid")).items()
+    }
+    fixed = {key: value for key, value in section.items() if key in PARAMETERS}
+    for axis in grid:
+        if axis not in PARAMETERS and axis not in options:
+            raise UserError(f"{where}.grid.{axis} is not an axis: {closest(axis, (*PARAMETERS, *options))}")
+    for key, value in fixed.items():
+        if f"{where}.{key}" in asked:
+            grid[key] = _values(f"{where}.{key}", key, [value])
+        elif key in grid:
+            raise UserError(f"{where}.{key} is given twice, fixed and under grid: leave one out")
+    for key, value in options.items():
+        if f"{where}.options.{key}" in asked:
+            grid[str(key)] = _values(f"{where}.options.{key}", str(key), [value])
+    fixed = {key: value for key, value in fixed.items() if key not in grid}
+    fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
+    return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked))
+
+
+def _ranges(
+    where: str, section: Any, grid: Mapping[str, tuple[Any, ...]], asked: frozenset[str]
+) -> dict[str, Mapping[str, Any]]:
+    declared = _mapping(f"{where}.ranges", section)
+    for axis in declared:
+        if axis not in grid:
+            raise UserError(f"{where}.ranges.{axis} is not an axis of the grid: {closest(str(axis), grid)}")
+    ranges: dict[str, Mapping[str, Any]] = {}
+    for axis, values in grid.items():
+        by_value = axis not in declared or f"{where}.grid.{axis}" in asked or f"{where}.{axis}" in asked
+        ranges[axis] = {"choices": list(values)} if by_value else _range(f"{where}.ranges.{axis}", axis, declared[axis])
+    return ranges
+
+
+def _range(where: str, axis: str, section: Any) -> dict[str, Any]:
+    bounds = _mapping(where, section)
+    if "choices" in bounds and len(bounds) == 1:
+        return {"choices": list(_values(f"{where}.choices", axis, bounds["choices"]))}
+    for key in bounds:
+        if key not in _RANGE_KEYS:
+            raise UserError(f"{where}.{key} is not a key of a range: {closest(str(key), (*_RANGE_KEYS, 'choices'))}")
+    log, integer = bounds.get("log", False), bounds.get("integer", False)
+    for key, value in (("log", log), ("integer", integer)):
+        if not isinstance(value, bool):
+            raise UserError(f"{where}.{key}={value!r} must be true or false")
+    for key in ("low", "high"):
+        value = bounds.get(key)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if integer else (int, float))
+            or not math.isfinite(value)
+        ):
+            raise UserError(f"{where}.{key}={value!r} must be a {'whole ' if integer else ''}number")
+    low, high = bounds["low"], bounds["high"]
+    if not low < high:
+        raise UserError(f"{where}.low={low} must be below {where}.high={high}")
+    if log and low <= 0:
+        raise UserError(f"{where}.low={low} must be above 0 where log is true")
+    return {"low": low, "high": high, "log": log, "integer": integer}
+
+
+def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: frozenset[str]) -> dict[str, Axes]:
+    axis = SHORTCUTS[key]
+    having = [name for name, axes in methods.items() if axis in axes.grid]
+    if not having:
+        known = [k for k, a in SHORTCUTS.items() if any(a in axes.grid for axes in methods.values())]
+        raise UserError(
+            f"{key} sets the axis {axis}, which no chosen method has: chosen is {', '.join(methods)}, "
+            f"which can take {', '.join(known) or 'no shortcut'}"
+        )
+    for name in having:
+        own = f"methods.{name}.grid.{axis}"
+        if own in asked and key in asked:
+            raise UserError(f"{key} and {own} set the same axis: give one of them")
+    values = _values(key, axis, value)
+    taken = {
+        name: replace(
+            methods[name],
+            grid={**methods[name].grid, axis: values},
+            ranges={**methods[name].ranges, axis: {"choices": list(values)}},
+        )
+        for name in having
+        if f"methods.{name}.grid.{axis}" not in asked  # a preset's shortcut yields to what was asked for
+    }
+    return {**methods, **taken}
+
+
+def _values(where: str, axis: str, given: Any) -> tuple[Any, ...]:
+    """The values of an axis, each once; a single value counts as a list of one."""
+    values = list(given) if isinstance(given, (list, tuple)) else [given]
+    if not values:
+        raise UserError(f"{where} is empty: give at least one value")
+    if axis == "n_clusters":
+        values = [None if value == "none" else value for value in values]
+    if axis == "recovery":
+        values = ["none" if value is None else value for value in values]
+    unique: dict[str, Any] = {}
+    for value in values:
+        unique.setdefault(_identity(value), value)
+    return tuple(unique.values())
+
+
+def _identity(value: Any) -> str:
+    return json.dumps(canonical(value), sort_keys=True, default=str)
+
+
+def canonical(value: Any) -> Any:
+    """`value` such that equal numbers look equal: 1.0 is 1. Tuples are lists, keys are text."""
+    if isinstance(value, Mapping):
+        return {str(key): canonical(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _draw(bounds: Mapping[str, Any], u: float) -> Any:
+    """The value of a range at `u`, uniform in [0, 1); floats are rounded to four digits that a person can read."""
+    if "choices" in bounds:
+        choices = bounds["choices"]
+        return choices[int(u * len(choices))]
+    low, high = bounds["low"], bounds["high"]
+    margin = 0.5 if bounds["integer"] else 0.0
+    start, end = low - margin, high + margin
+    value = start * (end / start) ** u if bounds["log"] else start + (end - start) * u
+    value = round(value) if bounds["integer"] else float(f"{value:.4g}")
+    return min(max(value, low), high)
+
+
+def _is_said(axis: str, values: Sequence[Any]) -> bool:
+    return not (axis in UNSAID and all(value == UNSAID[axis] for value in values))
+
+
+def _mapping(where: str, section: Any) -> Mapping[str, Any]:
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise UserError(f"{where}={section!r} must be a mapping")
+    return section

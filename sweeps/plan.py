@@ -1,0 +1,161 @@
+"""Pure: settings in, an explicit `Plan` out. No Ray, no TensorFlow, no clock, no network.
+
+A content key covers what determines a result, and only that: the data's fingerprint, the network's configuration (or
+the fingerprint of its file), training, seed, the method's parameters. Names are part of it because a result carries
+them; paths, storage, compute, tracking and the shape of a grid are not. What only methods that train use
+(training.finetune, training.rvsm) is part of those trials' keys alone, so that changing it trains no baseline again.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prune_core import data, models
+from prune_core.data import DatasetInfo
+from prune_core.errors import UserError
+from prune_core.models import ModelInfo
+from prune_core.spec import MethodSpec
+from sweeps.methods import Axes, Point, canonical, check_ranges, drawn_points, grid_points, point_of
+from sweeps.schema import Settings
+from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key, format_value
+
+METHOD_SECTIONS = ("finetune", "rvsm")
+"""Parts of the section `training` that say how methods train, laid over the rest of it."""
+_NOT_CONTENT = ("path", "sha256")
+"""Settings of a network from a file that its fingerprint makes superfluous."""
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Expand the settings into work.
+
+    Raises:
+        UserError: a network that cannot take a dataset, a dataset whose file is not usable, an impossible point.
+    """
+    points = _points(settings)
+    own_training = {name: settings.training[name] for name in METHOD_SECTIONS if name in settings.training}
+    baselines: dict[str, BaselineSpec] = {}
+    trials: dict[str, TrialSpec] = {}
+    searches: dict[str, SearchSpec] = {}
+    for baseline, info in _baselines(settings):
+        baselines.setdefault(baseline.key, baseline)
+        for name, axes in settings.methods.items():
+            if settings.search.kind == "optuna":
+                _check_cluster_counts(baseline.model, info, axes.ranges.get("n_clusters", {}).get("choices", ()))
+                search = _search(settings, baseline, axes, own_training)
+                searches.setdefault(search.key, search)
+                continue
+            _check_cluster_counts(baseline.model, info, (point.spec.n_clusters for point in points[name]))
+            for point in points[name]:
+                trial = _trial(baseline, name, point, own_training, settings.prune_output, settings.measure)
+                trials.setdefault(trial.key, trial)
+    keys = sorted([*trials, *searches])
+    return Plan(
+        sweep_id=content_key({"kind": "sweep", "work": keys})[:12],
+        baselines=tuple(baselines.values()),
+        trials=tuple(trials.values()),
+        searches=tuple(searches.values()),
+    )
+
+
+def trial_of(search: SearchSpec, point: Mapping[str, Any]) -> TrialSpec:
+    """The trial of a point that a searcher proposed. Raises UserError for a point that the method cannot be at."""
+    checked = point_of(search.method, search.fixed, {axis: point[axis] for axis in search.ranges})
+    return _trial(search.baseline, search.method, checked, search.training, search.prune_output, search.measure)
+
+
+def _points(settings: Settings) -> dict[str, list[Point]]:
+    search = settings.search
+    if search.kind == "grid":
+        return {name: grid_points(axes) for name, axes in settings.methods.items()}
+    for axes in settings.methods.values():
+        check_ranges(axes)
+    if search.kind == "optuna":
+        return {}
+    return {name: drawn_points(axes, search.n_samples, search.seed) for name, axes in settings.methods.items()}
+
+
+def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
+    training = {key: value for key, value in settings.training.items() if key not in METHOD_SECTIONS}
+    for dataset, dataset_config in settings.datasets.items():
+        about = data.describe(dataset, dataset_config)
+        for model, model_config in settings.models.items():
+            info = models.check(model, model_config, about.input_shape, about.classes)
+            if len(info.kernel_layers) < (1 if settings.prune_output else 2):
+                raise UserError(
+                    f"models.{model} has no layer to prune but its output: choose another, or prune_output=true"
+                )
+            for seed in settings.seeds:
+                key = content_key(_baseline_content(about, model, model_config, info, training, seed))
+                yield BaselineSpec(key, dataset, model, seed, dataset_config, model_config, training), info
+
+
+def _baseline_content(
+    about: DatasetInfo, model: str, config: Mapping[str, Any], info: ModelInfo, training: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    if info.fingerprint is not None:
+        config = {key: value for key, value in config.items() if key not in _NOT_CONTENT}
+    return {
+        "kind": "baseline",
+        "dataset": {"name": about.name, "fingerprint": about.fingerprint},
+        "model": {"name": model, "fingerprint": info.fingerprint, "config": canonical(config)},
+        "training": canonical(training),
+        "seed": seed,
+    }
+
+
+def _trial(
+    baseline: BaselineSpec,
+    method: str,
+    point: Point,
+    own_training: Mapping[str, Mapping[str, Any]],
+    prune_output: bool,
+    measure: Mapping[str, Any],
+) -> TrialSpec:
+    parameters = point.spec.parameters()
+    training = _training_of(point.spec, own_training)
+    key = content_key(
+        {
+            "kind": "trial",
+            "baseline": baseline.key,
+            "method": method,
+            "parameters": canonical(parameters),
+            "training": canonical(training),
+            "prune_output": prune_output,
+            "measure": canonical(measure),
+        }
+    )
+    return TrialSpec(key, baseline, method, point.axes, parameters, prune_output, measure, training)
+
+
+def _training_of(spec: MethodSpec, own_training: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a method's own training sets otherwise than the baseline's."""
+    used = [name for name in METHOD_SECTIONS if name in (spec.schedule, spec.recovery) and name in own_training]
+    return {key: value for name in used for key, value in own_training[name].items()}
+
+
+def _search(
+    settings: Settings, baseline: BaselineSpec, axes: Axes, own_training: Mapping[str, Mapping[str, Any]]
+) -> SearchSpec:
+    search = settings.search
+    content = {
+        "baseline": baseline.key,
+        "method": axes.method,
+        "fixed": axes.fixed_and_unsaid(),
+        "ranges": axes.said_ranges(),
+        "n_trials": search.n_samples,
+        "objectives": search.objectives,
+        "seed": search.seed,
+        "prune_output": settings.prune_output,
+        "measure": settings.measure,
+        "training": own_training,
+    }
+    key = content_key({"kind": "search", **canonical(content)})
+    return SearchSpec(key=key, **{**content, "baseline": baseline})  # type: ignore[arg-type]
+
+
+def _check_cluster_counts(model: str, info: ModelInfo, counts: Any) -> None:
+    for count in counts:
+        if isinstance(count, (list, tuple)) and len(count) != len(info.kernel_layers):
+            raise UserError(
+                f"n_clusters={format_value(count)} has {len(count)} counts, but {model} has {len(info.kernel_layers)} "
+                f"layers ({', '.join(info.kernel_layers)}): give one a layer"
+            )

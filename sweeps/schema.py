@@ -1,0 +1,315 @@
+"""The typed configuration: every bad value is refused here, in one sentence that names its key, before work starts."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from prune_core.errors import UserError
+from prune_core.registry import closest
+from sweeps.compose import MANY, Composed
+from sweeps.methods import SHORTCUTS, Axes, read_methods
+
+KINDS = ("grid", "random", "optuna")
+DIRECTIONS = ("max", "min")
+ON_UNREACHABLE = ("refuse", "queue")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Which points are tried.
+
+    Attributes:
+        kind: "grid", "random" (drawn while planning) or "optuna" (proposed while running).
+        n_samples: points of a method (random), or of a method on one baseline (optuna); unused by grid.
+        seed: of the draw.
+        objectives: {metric: "max" or "min"}, one or two; used by optuna.
+    """
+
+    kind: str = "grid"
+    n_samples: int = 20
+    seed: int = 0
+    objectives: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ComputeSettings:
+    """Where the work is done; every field is explained in conf/compute/local.yaml."""
+
+    address: str | None = None
+    num_cpus: int | None = None
+    num_gpus: int | None = None
+    cpus_per_trial: float = 1
+    gpus_per_trial: float = 0
+    gpu_memory_mb: int | None = None
+    memory_mb_per_trial: int | None = None
+    max_concurrent: int | None = None
+    max_retries: int = 2
+    trial_timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where results are shown; every field is explained in conf/tracking/sqlite.yaml."""
+
+    uri: str | None = None
+    experiment: str = "prune-sweep"
+    artifact_location: str | None = None
+    on_unreachable: str = "refuse"
+    flush_timeout_s: float = 60
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """What is measured beside the figures that every trial has."""
+
+    latency: bool = True
+    latency_batch_size: int = 256
+
+
+@dataclass(frozen=True)
+class StorageSettings:
+    """Absolute folders: `root` of results, `data` of downloaded datasets."""
+
+    root: Path
+    data: Path
+
+
+@dataclass(frozen=True)
+class _Top:
+    """What stands at the top level besides sections."""
+
+    seeds: list[int] = field(default_factory=list)
+    prune_output: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A sweep as it was asked for, checked as far as that is possible without looking at networks and data.
+
+    Attributes:
+        seeds: one baseline each.
+        prune_output, dry_run: as in conf/config.yaml.
+        datasets, models: {name: its section}.
+        methods: {name: what is fixed and what varies in it}, shortcuts applied.
+        training: section of the same name, methods' own parts (finetune, rvsm) included.
+        measure: how latency is measured.
+        config: the resolved configuration, whole, for the record.
+    """
+
+    seeds: list[int]
+    prune_output: bool
+    dry_run: bool
+    datasets: Mapping[str, dict[str, Any]]
+    models: Mapping[str, dict[str, Any]]
+    methods: Mapping[str, Axes]
+    training: dict[str, Any]
+    search: SearchSettings
+    compute: ComputeSettings
+    tracking: TrackingSettings
+    measure: dict[str, Any]
+    storage: StorageSettings
+    config: Mapping[str, Any]
+
+
+def settings_of(composed: Composed) -> Settings:
+    """Check and type a composed configuration.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type or out of range, an axis that no chosen method has.
+    """
+    config = composed.config
+    _check_top_level(config)
+    top = _typed(_Top, "", {f.name: config.get(f.name) for f in fields(_Top)})
+    _check_seeds(top.seeds)
+    search = _search(_section(config, "search"), composed.asked)
+    measure = _typed(MeasureSettings, "measure", _section(config, "measure"))
+    _at_least("measure.latency_batch_size", measure.latency_batch_size, 1)
+    return Settings(
+        seeds=top.seeds,
+        prune_output=top.prune_output,
+        dry_run=top.dry_run,
+        datasets=_chosen_sections(composed, "dataset"),
+        models=_chosen_sections(composed, "model"),
+        methods=read_methods(
+            _chosen_sections(composed, "method"),
+            shortcuts={name: config.get(name) for name in SHORTCUTS},
+            asked=composed.asked,
+        ),
+        training=dict(_section(config, "training")),
+        search=search,
+        compute=_compute(_section(config, "compute")),
+        tracking=_tracking(_section(config, "tracking")),
+        measure={"latency": measure.latency, "latency_batch_size": measure.latency_batch_size},
+        storage=_storage(_section(config, "storage")),
+        config=config,
+    )
+
+
+def _check_top_level(config: Mapping[str, Any]) -> None:
+    known = [*MANY.values(), "training", "search", "compute", "tracking", "measure", "storage", *SHORTCUTS]
+    known += [f.name for f in fields(_Top)]
+    for name in config:
+        if name in MANY:
+            raise UserError(
+                f"a file of conf/{name} lacks its first line: begin it with '# @package {MANY[name]}.<its name>'"
+            )
+        if name not in known:
+            raise UserError(f"{name} is not a key of the configuration: {closest(name, known)}")
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = config.get(name)
+    if not isinstance(section, Mapping):
+        raise UserError(f"the section {name} is missing or not a mapping: leave it to its group, conf/{name}")
+    return section
+
+
+def _chosen_sections(composed: Composed, group: str) -> dict[str, dict[str, Any]]:
+    """Sections of the chosen names; those that a preset configures although they are not chosen stay out."""
+    section, names = MANY[group], composed.chosen[group]
+    if not names:
+        raise UserError(f"no {group} is chosen: name one with {group}=...")
+    found = composed.config.get(section)
+    if not isinstance(found, Mapping):
+        raise UserError(f"{section} must be a mapping: set the keys of one, as in {section}.{names[0]}.<key>=...")
+    for key in sorted(composed.asked):
+        first, _, rest = key.partition(".")
+        if first == section and rest and rest.split(".")[0] not in names:
+            raise UserError(
+                f"{key} is set, but {group} {rest.split('.')[0]} is not chosen: chosen is {', '.join(names)}"
+            )
+    for name in names:
+        if not isinstance(found.get(name), Mapping):
+            raise UserError(
+                f"{section}.{name} must be a mapping: leave it to conf/{group}/{name}.yaml and set its keys"
+            )
+    return {name: _with_absolute_path(found[name]) for name in names}
+
+
+def _with_absolute_path(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Workers have another current folder: what the person calls `path` from here is made absolute here."""
+    path = section.get("path")
+    return (
+        {**section, "path": os.path.abspath(os.path.expanduser(path))}
+        if path and isinstance(path, str)
+        else dict(section)
+    )
+
+
+def _typed(cls: type[T], where: str, values: Mapping[str, Any]) -> T:
+    """`values` as an instance of a flat dataclass; types are OmegaConf's business."""
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    prefix = f"{where}." if where else ""
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), dict(values)))  # type: ignore[return-value]
+    except ConfigKeyError as error:
+        name = str(error.full_key).split(".")[0]
+        raise UserError(f"{prefix}{name} is not a key: {closest(name, known)}") from None
+    except OmegaConfBaseException as error:
+        problem = str(error.msg).splitlines()[0]
+        raise UserError(f"{prefix}{error.full_key} has a value of the wrong type: {problem}") from None
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    if not seeds:
+        raise UserError("seeds is empty: give at least one, as in 'seeds=[0,1,2]'")
+    for seed in seeds:
+        _at_least("seeds", seed, 0)
+        if seed >= 2**31:
+            raise UserError(f"seeds={seed} is too large: give numbers below {2**31}")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds={list(seeds)} names a seed twice: name each once")
+
+
+def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings:
+    search = _typed(SearchSettings, "search", section)
+    _one_of("search.kind", search.kind, KINDS)
+    _at_least("search.n_samples", search.n_samples, 1)
+    _at_least("search.seed", search.seed, 0)
+    if search.kind == "grid" and "search.n_samples" in asked:
+        raise UserError("search.n_samples has no effect with search=grid: choose search=random or search=optuna")
+    for metric, direction in search.objectives.items():
+        _one_of(f"search.objectives.{metric}", direction, DIRECTIONS)
+    if search.kind == "optuna" and len(search.objectives) not in (1, 2):
+        raise UserError(f"search.objectives names {len(search.objectives)} metrics: name one or two")
+    return search
+
+
+def _compute(section: Mapping[str, Any]) -> ComputeSettings:
+    compute = _typed(ComputeSettings, "compute", section)
+    for name, least in (("num_cpus", 1), ("num_gpus", 0), ("max_retries", 0), ("max_concurrent", 1)):
+        _at_least(f"compute.{name}", getattr(compute, name), least)
+    for name in ("gpu_memory_mb", "memory_mb_per_trial"):
+        _at_least(f"compute.{name}", getattr(compute, name), 1)
+    _positive("compute.cpus_per_trial", compute.cpus_per_trial)
+    _positive("compute.trial_timeout_s", compute.trial_timeout_s)
+    _share("compute.gpus_per_trial", compute.gpus_per_trial)
+    _share("compute.cpus_per_trial", compute.cpus_per_trial)
+    if compute.address is not None and (compute.num_cpus is not None or compute.num_gpus is not None):
+        raise UserError(
+            "compute.num_cpus and compute.num_gpus are for a Ray started here, not one at compute.address: leave them out"
+        )
+    if compute.gpu_memory_mb is not None and not compute.gpus_per_trial:
+        raise UserError("compute.gpu_memory_mb has no effect without GPUs: set compute.gpus_per_trial as well")
+    return compute
+
+
+def _tracking(section: Mapping[str, Any]) -> TrackingSettings:
+    tracking = _typed(TrackingSettings, "tracking", section)
+    _one_of("tracking.on_unreachable", tracking.on_unreachable, ON_UNREACHABLE)
+    if not math.isfinite(tracking.flush_timeout_s) or tracking.flush_timeout_s < 0:
+        raise UserError(f"tracking.flush_timeout_s={tracking.flush_timeout_s} must be a number of seconds >= 0")
+    if not tracking.experiment.strip():
+        raise UserError("tracking.experiment is empty: name the MLflow experiment")
+    return tracking
+
+
+def _storage(section: Mapping[str, Any]) -> StorageSettings:
+    for name in section:
+        if name not in ("root", "data"):
+            raise UserError(f"storage.{name} is not a key: {closest(str(name), ('root', 'data'))}")
+    data = section.get("data")
+    return StorageSettings(
+        root=_folder("storage.root", section.get("root")),
+        data=_cache_folder() if data is None else _folder("storage.data", data),
+    )
+
+
+def _folder(key: str, value: Any) -> Path:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise UserError(f"{key}={value!r} is not a folder: name one")
+    return Path(os.path.abspath(os.path.expanduser(value)))
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")).absolute() / "prune-sweep"
+
+
+def _at_least(key: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UserError(f"{key}={value} must be a whole number >= {least}")
+
+
+def _positive(key: str, value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise UserError(f"{key}={value:g} must be a number > 0")
+
+
+def _share(key: str, value: float) -> None:
+    """Ray's rule: below one any fraction, above it whole numbers."""
+    if not 0 <= value < math.inf or (value > 1 and value != int(value)):
+        raise UserError(f"{key}={value:g} must be a fraction up to 1, or a whole number")
+
+
+def _one_of(key: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UserError(f"{key}={value!r} is not one of its values: {closest(value, known)}")
