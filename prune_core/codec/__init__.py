@@ -1,4 +1,4 @@
-"""The honest size of a network: everything needed to get exactly this model back, in as few bytes as standard codecs give."""
+"""The honest size of a network: all that is needed to get exactly this model back, compressed by standard codecs."""
 
 from prune_core.codec.container import decode, encode, size_bytes
 

@@ -62,7 +62,9 @@ def _refuse_code(config: Any) -> None:
     if isinstance(config, dict):
         name, module = config.get("class_name"), config.get("module")
         if name in _REFUSED or not (module is None or _is_declarative(module)):
-            raise UserError(f"{name} of {module} needs code that is not Keras's own: only built-in layers can be stored")
+            raise UserError(
+                f"{name} of {module} needs code that is not Keras's own: only built-in layers can be stored"
+            )
         config = list(config.values())
     if isinstance(config, list):
         for value in config:

@@ -1,4 +1,4 @@
-"""Byte streams, each stored with whichever standard codec makes it smallest; and reading them back from untrusted bytes.
+"""Byte streams, each stored with the standard codec that makes it smallest, and read back from untrusted bytes.
 
 A stream is one codec byte, its stored length and the stored bytes. Its length once unpacked is not stored: whoever
 reads it knows it already, so that no malformed stream can grow beyond what is expected.
