@@ -1,0 +1,262 @@
+"""One sweep's runs in MLflow. Every method is one attempt: it raises on trouble and can be called again.
+
+Repeating is harmless: a run is looked up before one is made, metrics carry fixed timestamps, and a run becomes FINISHED
+only after everything in it is written.
+"""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from sweeps.run_content import RunContent
+from sweeps.tracking_uri import Target
+
+Gap = Callable[[str], None]
+"""Called with the name of each gap between two writes; tests end the process there."""
+
+PARAMS_PER_CALL = 100
+METRICS_PER_CALL = 500
+_PAGE = 1000
+_LOCK_TIMEOUT_S = 60
+# Retrying is ours, and a request that MLflow repeats by itself after a lost answer would make a second run.
+_FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+}
+
+
+def prepare_environment() -> None:
+    """Settings that MLflow reads while it is imported or called. Call before the first import of it."""
+    os.environ.update(_FORCED)
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def no_gap(name: str) -> None:
+    """Nothing happens between two writes."""
+
+
+class SweepRuns:
+    """The parent run of a sweep and its children in one experiment.
+
+    Attributes:
+        experiment_id: of the experiment.
+        parent_id: run id of the sweep's own run; "" until `open_parent`.
+        finished: {key: run id} of the results that are complete.
+    """
+
+    def __init__(self, target: Target, sweep_id: str, gap: Gap = no_gap) -> None:
+        """Connect, make the experiment if need be, and list the sweep's runs (one request a thousand)."""
+        prepare_environment()
+        from mlflow.tracking import MlflowClient
+
+        self._sweep_id = sweep_id
+        self._gap = gap
+        self.finished: dict[str, str] = {}
+        self.parent_id = ""
+        self._unfinished: dict[str, str] = {}  # key -> run id
+        self._failed: dict[str, str] = {}
+        self._unsure: set[str] = set()  # keys for which a run may have been made without our hearing of it
+        with _creation_lock(target.sqlite_file), _quiet_migrations():
+            self.client = MlflowClient(tracking_uri=target.uri)
+            self.experiment_id = self._experiment(target)
+        self._index()
+
+    def alive(self) -> bool:
+        """Whether the server answers at all."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_experiment(self.experiment_id)
+        except (MlflowException, OSError):
+            return False
+        return True
+
+    def open_parent(
+        self, name: str, params: Mapping[str, str], tags: Mapping[str, str], config: str, started_at: float
+    ) -> None:
+        """Make the sweep's run, or take up the one of an earlier start."""
+        tags = {**tags, "kind": "sweep", "sweep.id": self._sweep_id}
+        if not self.parent_id:
+            run = self.client.create_run(self.experiment_id, round(started_at * 1000), tags, name)
+            self.parent_id = run.info.run_id
+        else:
+            self.client.update_run(self.parent_id, status="RUNNING")
+        self._log(self.parent_id, params, {}, tags, 0)
+        self.client.log_text(self.parent_id, config, "config.yaml")
+
+    def deliver(self, content: RunContent) -> str:
+        """Write one child run completely; returns its run id. A run that a killed driver left is completed."""
+        key = content.key
+        if key in self.finished:
+            return self.finished[key]
+        run_id = self._failed.get(key) or self._unfinished.get(key) or self._find_unsure(key)
+        if run_id:
+            self._log(run_id, content.params, content.metrics, content.tags, content.ended_at)
+            if content.status == "FINISHED" and "failure" in self.client.get_run(run_id).data.tags:
+                self.client.delete_tag(run_id, "failure")
+        else:
+            run_id = self._create(content)
+            self._gap("run created")
+            self._log(run_id, content.params, content.metrics, {}, content.ended_at)
+        self._gap("values logged")
+        self._log_dataset(run_id, content)
+        self._log_files(run_id, content)
+        self._gap("files logged")
+        self.client.set_terminated(run_id, content.status, round(content.ended_at * 1000))
+        self._gap("run finished")
+        self._unfinished.pop(key, None)
+        self._failed.pop(key, None)
+        (self.finished if content.status == "FINISHED" else self._failed)[key] = run_id
+        return run_id
+
+    def forget(self, key: str) -> None:
+        """Let the next attempt look the run of `key` up again: somebody may have deleted it."""
+        for runs in (self._unfinished, self._failed):
+            runs.pop(key, None)
+        self._unsure.add(key)
+
+    def close_parent(self, status: str, artifacts: Mapping[str, Path], metrics: Mapping[str, float]) -> None:
+        """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED."""
+        now = time.time()
+        self._log(self.parent_id, {}, metrics, {}, now)
+        for name, path in artifacts.items():
+            folder, _, base = name.rpartition("/")
+            with _staged({base: path}, {}) as staged:
+                self.client.log_artifacts(self.parent_id, str(staged), folder or None)
+        for run_id in self._unfinished.values():
+            self.client.set_terminated(run_id, "KILLED")
+        self.client.set_terminated(self.parent_id, status, round(now * 1000))
+
+    def _experiment(self, target: Target) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(target.experiment)
+        if found is None:
+            try:
+                return self.client.create_experiment(target.experiment, artifact_location=target.artifact_location)
+            except MlflowException:
+                found = self.client.get_experiment_by_name(target.experiment)  # another driver was quicker
+                if found is None:
+                    raise
+        if found.lifecycle_stage != "active":
+            raise RuntimeError(f"the experiment {target.experiment} is deleted: restore it or name another one")
+        return found.experiment_id
+
+    def _index(self, only: str = "") -> None:
+        where = f"tags.`sweep.id` = '{self._sweep_id}'" + only
+        page = None
+        parents = []
+        while True:
+            runs = self.client.search_runs([self.experiment_id], where, max_results=_PAGE, page_token=page)
+            for run in runs:
+                tags, run_id = run.data.tags, run.info.run_id
+                if tags.get("kind") == "sweep":
+                    parents.append((run.info.start_time, run_id))
+                elif key := tags.get("trial.key") or tags.get("baseline.key"):
+                    self._sort_in(key, run_id, run.info.status)
+            page = runs.token
+            if not page:
+                break
+        if parents:
+            self.parent_id = min(parents)[1]
+
+    def _sort_in(self, key: str, run_id: str, status: str) -> None:
+        """File a run by its status; of several for one key (two drivers on two hosts) the most complete one stays."""
+        order = (self.finished, self._failed, self._unfinished)
+        mine = 0 if status == "FINISHED" else 1 if status == "FAILED" else 2
+        for rank, runs in enumerate(order):
+            other = runs.get(key)
+            if other == run_id:
+                del runs[key]
+            if other in (None, run_id):
+                continue
+            self.client.delete_run(run_id if rank <= mine else other)
+            if rank <= mine:
+                return
+            del runs[key]
+        order[mine][key] = run_id
+
+    def _find_unsure(self, key: str) -> str:
+        """The run of an earlier attempt whose answer was lost."""
+        if key not in self._unsure:
+            return ""
+        for tag in ("trial.key", "baseline.key"):
+            self._index(f" and tags.`{tag}` = '{key}'")
+        return self.finished.get(key) or self._failed.get(key) or self._unfinished.get(key) or ""
+
+    def _create(self, content: RunContent) -> str:
+        tags = {**content.tags, "mlflow.parentRunId": self.parent_id}
+        self._unsure.add(content.key)
+        run = self.client.create_run(self.experiment_id, round(content.started_at * 1000), tags, content.name)
+        self._unsure.discard(content.key)
+        self._unfinished[content.key] = run.info.run_id
+        return run.info.run_id
+
+    def _log(
+        self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str], at: float
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        stamp = round(at * 1000)
+        left: tuple[list[Any], ...] = (
+            [Metric(name, value, stamp, 0) for name, value in metrics.items()],
+            [Param(name, value) for name, value in params.items()],
+            [RunTag(name, value) for name, value in tags.items()],
+        )
+        sizes = (METRICS_PER_CALL, PARAMS_PER_CALL, PARAMS_PER_CALL)
+        for call in range(max(-(-len(part) // size) for part, size in zip(left, sizes, strict=True))):
+            parts = [part[call * size : (call + 1) * size] for part, size in zip(left, sizes, strict=True)]
+            self.client.log_batch(run_id, *parts)
+
+    def _log_dataset(self, run_id: str, content: RunContent) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if record := content.dataset:
+            dataset = Dataset(record.name, record.digest, "prune_core", record.source, profile=record.profile)
+            self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train and test")])])
+
+    def _log_files(self, run_id: str, content: RunContent) -> None:
+        if content.files or content.texts:
+            with _staged(content.files, content.texts) as folder:
+                self.client.log_artifacts(run_id, str(folder))
+
+
+@contextmanager
+def _staged(files: Mapping[str, Path], texts: Mapping[str, str]) -> Iterator[Path]:
+    """A folder that looks as the artifacts shall, so that one call sends them all."""
+    with tempfile.TemporaryDirectory(prefix="prune-sweep-") as name:
+        folder = Path(name)
+        for path, text in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+        for path, source in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            os.symlink(source.resolve(strict=True), folder / path)
+        yield folder
+
+
+def _creation_lock(file: Path | None) -> Any:
+    """Only one process at a time creates or migrates a database file."""
+    return FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT_S) if file is not None else nullcontext()
+
+
+@contextmanager
+def _quiet_migrations() -> Iterator[None]:
+    """Creating a database is not worth forty log lines."""
+    logger = logging.getLogger("alembic")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
