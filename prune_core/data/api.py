@@ -56,9 +56,8 @@ class _Plan:
         train_limit = settings.whole("train_limit", low=1) if settings.get("train_limit") is not None else None
         contents = loader.describe(settings)
         if train_limit is not None and train_limit < contents.classes:
-            raise UserError(
-                f"{settings.path('train_limit')}={train_limit} is too small: each of {contents.classes} classes needs a sample"
-            )
+            key = settings.path("train_limit")
+            raise UserError(f"{key}={train_limit} is too small: set at least {contents.classes}, one a class")
         test = _Cut.read(settings.section("test")) if contents.test == 0 else None
         return cls(loader, settings, contents, test, validation, train_limit)
 

@@ -1,7 +1,7 @@
 """The user's own arrays, in an npz file as `numpy.savez` writes it.
 
-The file holds `x_train` and `y_train`, and also `x_test` and `y_test` unless a test split is to be cut. `keys` says what
-they are called there.
+The file holds `x_train` and `y_train`, and also `x_test` and `y_test` unless a test split is to be cut. `keys` says
+what they are called there.
 
 - x: numbers, (samples, features), (samples, height, width), to which a channel axis is added, or
   (samples, height, width, channels); finite.
@@ -151,8 +151,8 @@ def _check_features(file: _File, settings: Settings, role: str) -> None:
         )
     if file.scale == "auto" and header.dtype.kind in "iu" and header.dtype != np.uint8:
         raise UserError(
-            f"{file.key}: {name} has type {header.dtype}: set {settings.path('scale')} to 255 for pixels, to none to keep "
-            "the numbers"
+            f"{file.key}: {name} has type {header.dtype}: "
+            f"set {settings.path('scale')} to 255 for pixels, or to none to keep the numbers"
         )
 
 
@@ -165,7 +165,8 @@ def _check_lengths(file: _File, split: str) -> None:
         raise UserError(f"{file.key}: {name} has shape {y.shape}, not (samples,): store class indices, as argmax gives")
     if y.shape[0] != x.shape[0]:
         raise UserError(
-            f"{file.key}: {file.names[f'x_{split}']} has {x.shape[0]} samples, but {name} has {y.shape[0]}: store as many"
+            f"{file.key}: {file.names[f'x_{split}']} has {x.shape[0]} samples, "
+            f"but {name} has {y.shape[0]}: store as many"
         )
 
 

@@ -33,7 +33,6 @@ UNREACHABLE = (
     zlib.error,
     tarfile.TarError,
     HTTPException,
-    subprocess.SubprocessError,
 )
 """What a source may raise to say that it cannot deliver; the next source is asked then."""
 
@@ -112,30 +111,25 @@ def from_npm(request: Request) -> dict[str, bytes]:
     No script of the package runs, and nothing is unpacked: the files are read inside the archive.
     """
     request.options.refuse_unknown({"kind", "package", "folder", "timeout_s"})
-    package, folder = request.options.text("package"), request.options.text("folder").strip("/")
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FileNotFoundError("npm is not installed")
+    package, timeout = request.options.text("package"), request.options.positive("timeout_s")
+    command = ["npm", "pack", "--ignore-scripts", "--fetch-retries=0", "--loglevel=error", "--", package]
     with tempfile.TemporaryDirectory() as scratch:
-        command = [npm, "pack", "--ignore-scripts", "--fetch-retries=0", "--loglevel=error", "--", package]
-        # The output goes to a file, not a pipe: a pipe held by a grandchild would outlast the timeout.
-        with (Path(scratch) / "output").open("w+b") as output:
-            done = subprocess.run(
-                command,
-                cwd=scratch,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=request.options.positive("timeout_s"),
-                check=False,
-            )
-            output.seek(0)
-            said = output.read().decode(errors="replace")
-        archives = list(Path(scratch).glob("*.tgz"))
-        if done.returncode or len(archives) != 1:
-            raise OSError(f"npm pack failed: {_first_line(said)}")
-        with tarfile.open(archives[0], "r:gz") as archive:
-            return {file.name: _member(archive, f"{folder}/{file.name}") for file in request.files}
+        _run(command, Path(scratch), timeout)
+        return _from_tar(_only(Path(scratch), "*.tgz"), request)
+
+
+@SOURCES("apt")
+def from_apt(request: Request) -> dict[str, bytes]:
+    """Files in a `folder` of a Debian `package`, fetched by `apt-get download` within `timeout_s`, as any user.
+
+    Nothing is installed or unpacked: the files are read inside the archive.
+    """
+    request.options.refuse_unknown({"kind", "package", "folder", "timeout_s"})
+    package, timeout = request.options.text("package"), request.options.positive("timeout_s")
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(["apt-get", "-qq", "-o", "Acquire::Retries=0", "download", "--", package], Path(scratch), timeout)
+        deb = _only(Path(scratch), "*.deb")
+        return _from_tar(_run(["dpkg-deb", "--fsys-tarfile", str(deb)], Path(scratch), timeout), request)
 
 
 def plain_or_gz(folder: Path, name: str) -> Path | None:
@@ -174,18 +168,52 @@ def _download(url: str, timeout: float) -> bytes:
         return _bounded(answer)
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    try:
-        file = archive.extractfile(archive.getmember(name))
-    except KeyError as error:
-        raise ValueError(f"the package holds no {name}") from error
-    if file is None:
-        raise ValueError(f"{name} in the package is not a plain file")
-    with file:
-        return _bounded(file)
+def _run(command: list[str], scratch: Path, timeout: float) -> Path:
+    """Run a command in a scratch folder, and return the file of its output.
+
+    The output goes to files, not pipes: a pipe held by a grandchild would outlast the timeout.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise FileNotFoundError(f"{command[0]} is not installed")
+    output, messages = scratch / "stdout", scratch / "stderr"
+    with output.open("wb") as out, messages.open("wb") as err:
+        try:
+            done = subprocess.run(
+                [program, *command[1:]],
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"{command[0]} was not done after {timeout:g} s") from error
+    if done.returncode:
+        lines = [line.strip() for line in messages.read_text(errors="replace").splitlines() if line.strip()]
+        raise OSError(f"{command[0]} failed: {lines[0] if lines else f'exit code {done.returncode}'}")
+    return output
 
 
-def _first_line(text: str) -> str:
-    """The first line with a message in npm's output, without its prefix."""
-    lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in text.splitlines()]
-    return next((line for line in lines if line), "no message")
+def _only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise OSError(f"{len(found)} files {pattern} were fetched instead of one")
+    return found[0]
+
+
+def _from_tar(path: Path, request: Request) -> dict[str, bytes]:
+    """The files of a request, plain or .gz, that lie in the `folder` of an archive; read in place."""
+    folder = request.options.text("folder").strip("/")
+    with tarfile.open(path) as archive:
+        members = {member.name.removeprefix("./"): member for member in archive if member.isreg()}
+        found = {}
+        for file in request.files:
+            plain, compressed = (members.get(f"{folder}/{file.name}{end}") for end in ("", ".gz"))
+            member = plain or compressed
+            stream = archive.extractfile(member) if member else None
+            if stream is not None:
+                with stream:
+                    found[file.name] = _bounded(stream) if plain else gunzip(stream)
+        return found
