@@ -1,0 +1,88 @@
+"""Executes a plan on Ray Tune."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sweeps.events import Announcer, Listener, Outcome
+from sweeps.schedule import Schedule, baseline_of
+from sweeps.searches import PointSource
+from sweeps.signals import Signals
+from sweeps.specs import BaselineSpec, Plan
+from sweeps.store import ResultStore
+
+if TYPE_CHECKING:
+    from sweeps.schema import Settings
+
+
+def run_plan(
+    plan: Plan, settings: "Settings", store: ResultStore, listeners: Sequence[Listener], procedures: Any = None
+) -> Outcome:
+    """Do what is missing of a plan.
+
+    Results that the store has are announced and not made again; if nothing is missing, Ray is not started. SIGINT and
+    SIGTERM end the run early: nothing new starts, running work has two seconds to finish; a second signal ends at once.
+
+    Args:
+        plan: what to do.
+        settings: `compute` and `storage` are used.
+        store: where results are and go; prepared.
+        listeners: hear of everything.
+        procedures: `sweeps.worker.Procedures`; None: the real thing.
+
+    Raises:
+        UserError: no node has what a trial asks for, the cluster does not answer, a dataset cannot be loaded.
+    """
+    announcer = Announcer(listeners)
+    records = settings.storage.root / "sweeps" / plan.sweep_id / "searches"
+    with Signals() as signals:
+        searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
+        schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
+        if not schedule.done and not signals.caught:
+            _execute(settings, store, schedule, signals, procedures)
+        return announcer.outcome(signals.caught)
+
+
+def _execute(settings: "Settings", store: ResultStore, schedule: Schedule, signals: Signals, procedures: Any) -> None:
+    from sweeps import resources
+
+    resources.check_compute(settings.compute)
+    import ray
+
+    from sweeps.tune_run import Run, execute
+    from sweeps.worker import Bench, Job, Procedures
+
+    procedures = procedures or Procedures()
+    datasets = {
+        key: procedures.load(baseline.dataset, baseline.dataset_config, settings.storage.data)
+        for key, baseline in _datasets(schedule.baselines()).items()
+    }
+    with resources.connected(settings.compute, sum(_bytes(data) for data in datasets.values())) as slots:
+        signals.catch()  # Ray has put its own handlers in
+        request = resources.Request.of(settings.compute)
+        references = {key: ray.put(data) for key, data in datasets.items()}
+        del datasets
+        bench = ray.put(Bench(procedures, store, request, settings.compute.gpu_memory_mb, references))
+        execute(
+            Run(
+                schedule=schedule,
+                request=request,
+                slots=slots,
+                job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
+                interrupted=lambda: signals.caught,
+                timeout_s=settings.compute.trial_timeout_s,
+            )
+        )
+
+
+def _datasets(baselines: Sequence[BaselineSpec]) -> dict[str, BaselineSpec]:
+    """{dataset key: a baseline that uses the dataset}."""
+    return {_dataset_key(baseline): baseline for baseline in baselines}
+
+
+def _dataset_key(baseline: BaselineSpec) -> str:
+    return json.dumps([baseline.dataset, baseline.dataset_config], sort_keys=True, default=str)
+
+
+def _bytes(data: Any) -> int:
+    return sum(getattr(value, "nbytes", 0) for value in vars(data).values()) if hasattr(data, "__dict__") else 0

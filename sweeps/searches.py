@@ -1,0 +1,142 @@
+"""The points of one `SearchSpec`: those proposed by earlier runs first, then new ones from Optuna."""
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.plan import trial_of
+from sweeps.specs import SearchSpec, TrialSpec
+
+log = logging.getLogger(__name__)
+
+Metrics = Mapping[str, float]
+
+
+class PointSource:
+    """Proposes the trials of one search and learns from their metrics.
+
+    Every point is written to `record` before it is handed out, so that a later run of the same sweep proposes the same
+    points again, in the same order, before Optuna thinks of new ones.
+
+    Args:
+        search: what to search.
+        record: JSON-lines file of the points proposed so far, one {axis: value} a line.
+    """
+
+    def __init__(self, search: SearchSpec, record: Path) -> None:
+        self.search = search
+        self._record = record
+        self._recorded = _read_points(record, set(search.ranges))[: search.n_trials]
+        self._proposed = 0
+        self._told: dict[int, Metrics | None] = {}
+        self._optuna: Any = None
+
+    @property
+    def remaining(self) -> int:
+        """Points not yet proposed."""
+        return self.search.n_trials - self._proposed
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all points have been proposed."""
+        return self.remaining <= 0
+
+    @property
+    def knows_next(self) -> bool:
+        """Whether the next point stands in the record, so that proposing it costs nothing."""
+        return not self.exhausted and self._proposed < len(self._recorded)
+
+    def propose(self) -> tuple[int, TrialSpec]:
+        """(number of the point, its trial). Call only while not `exhausted`."""
+        number = self._proposed
+        if self.knows_next:
+            point = self._recorded[number]
+        else:
+            point = self._searcher().suggest(str(number))
+            _append_point(self._record, point)
+        self._proposed += 1
+        return number, trial_of(self.search, point)
+
+    def tell(self, number: int, metrics: Metrics | None) -> None:
+        """What came of a point; None if it failed, which counts as a point all the same."""
+        self._told[number] = metrics
+        if self._optuna is not None:
+            self._pass_on(number)
+
+    def _searcher(self) -> Any:
+        if self._optuna is None:
+            self._optuna = _optuna_search(self.search, self._recorded)
+            for number in range(len(self._recorded)):
+                self._optuna.suggest(str(number))
+                if number in self._told:
+                    self._pass_on(number)
+        return self._optuna
+
+    def _pass_on(self, number: int) -> None:
+        objectives = self.search.objectives
+        metrics = self._told[number] or {}
+        usable = all(math.isfinite(metrics.get(name, math.nan)) for name in objectives)
+        values = {name: metrics[name] for name in objectives} if usable else None
+        self._optuna.on_trial_complete(str(number), result=values, error=not usable)
+
+
+def _optuna_search(search: SearchSpec, known: list[dict[str, Any]]) -> Any:
+    import optuna
+    from ray.tune.search.optuna import OptunaSearch
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    names, modes = list(search.objectives), list(search.objectives.values())
+    # The seed moves with the record: else the points after a resume would repeat the first random ones.
+    sampler = optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32)
+    return OptunaSearch(
+        {axis: _distribution(limits) for axis, limits in search.ranges.items()},
+        metric=names[0] if len(names) == 1 else names,
+        mode=modes[0] if len(modes) == 1 else modes,
+        points_to_evaluate=known,
+        sampler=sampler,
+        study_name=search.key,
+    )
+
+
+def _distribution(limits: Mapping[str, Any]) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if "choices" in limits:
+        return CategoricalDistribution(list(limits["choices"]))
+    kind = IntDistribution if limits.get("integer") else FloatDistribution
+    return kind(limits["low"], limits["high"], log=bool(limits.get("log")))
+
+
+def _read_points(record: Path, axes: set[str]) -> list[dict[str, Any]]:
+    """The points up to the first damaged line; what is behind it is forgotten, and cut off the file."""
+    points: list[dict[str, Any]] = []
+    try:
+        content = record.read_bytes()
+    except FileNotFoundError:
+        return points
+    intact = 0
+    for line in content.splitlines(keepends=True):
+        try:
+            point = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            point = None
+        if not isinstance(point, dict) or set(point) != axes:
+            log.warning("%s is damaged after line %d: the points behind it are proposed anew", record, len(points))
+            with record.open("r+b") as file:
+                file.truncate(intact)
+            break
+        points.append(point)
+        intact += len(line)
+    return points
+
+
+def _append_point(record: Path, point: Mapping[str, Any]) -> None:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with record.open("ab") as file:
+        file.write(json.dumps(dict(point), sort_keys=True).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())

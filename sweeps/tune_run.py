@@ -1,0 +1,271 @@
+"""The schedule on Ray Tune: a searcher hands work out, a callback takes in what became of it."""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from sweeps.resources import Request
+from sweeps.schedule import Schedule
+from sweeps.specs import Work
+from sweeps.worker import Job, Worker
+
+log = logging.getLogger(__name__)
+
+# How long running work may go on after a signal: short trials are finished, long ones are ended.
+GRACE_S = 2.0
+
+
+@dataclass
+class Run:
+    """What searcher, callback and stopper of one Tune run share.
+
+    Attributes:
+        schedule: what to do.
+        request: what one piece of work asks for.
+        slots: how many run at once.
+        job_of: wraps work (None: nothing, to ready a worker) for its way to a worker.
+        interrupted: number of the signal caught, 0 if none.
+        timeout_s: after which a piece of work is ended, or None.
+    """
+
+    schedule: Schedule
+    request: Request
+    slots: int
+    job_of: Callable[[Work | None], Job]
+    interrupted: Callable[[], int]
+    timeout_s: float | None
+    started_at: dict[str, float] = field(default_factory=dict)
+    ended_by_us: dict[str, str] = field(default_factory=dict)
+    interrupted_at: float | None = None
+
+
+def execute(run: Run) -> None:
+    """Run the schedule to its end, or until a signal.
+
+    Tune gives up as a whole on some losses of workers and nodes; what ran then is lost work, and a fresh Tune run goes on.
+    """
+    while not run.schedule.done:
+        try:
+            _fit(run)
+        except Exception as error:
+            lost = run.schedule.running
+            if not lost or isinstance(error, KeyboardInterrupt):
+                raise
+            log.warning(
+                "Ray Tune stopped (%s) and is started again", _first_line(error), exc_info=log.level <= logging.DEBUG
+            )
+            for key in lost:
+                run.schedule.lost(key, _first_line(error), out_of_memory=_is_out_of_memory(str(error)))
+        else:
+            for key in run.schedule.running:
+                run.schedule.lost(key, "Ray Tune ended before it did")
+        if run.interrupted():
+            run.schedule.stop()
+
+
+def _fit(run: Run) -> None:
+    folder = tempfile.mkdtemp(prefix="prune-sweep-tune-")
+    try:
+        Tuner(
+            tune.with_resources(Worker, PlacementGroupFactory([run.request.bundle()])),
+            tune_config=TuneConfig(
+                search_alg=_HandOut(run),
+                scheduler=_KeepWarm(run.slots),
+                max_concurrent_trials=run.slots,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=RunConfig(
+                name="sweep",
+                storage_path=folder,
+                stop=_StopOnSignal(run),
+                callbacks=[_TakeIn(run)],
+                checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                failure_config=FailureConfig(max_failures=0),
+                verbose=0,
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _HandOut(Searcher):
+    """Asks the schedule. While all that is left waits for baselines, it starts the workers that will be needed then."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(metric=None, mode=None)
+        self._run = run
+        self._open: set[str] = set()
+        self._workers = 0
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        schedule = self._run.schedule
+        if schedule.done:
+            return Searcher.FINISHED
+        work = schedule.next()
+        if work is None and not self._worth_another_worker():
+            return Searcher.FINISHED if schedule.done else None
+        self._open.add(trial_id)
+        self._workers = max(self._workers, len(self._open))
+        return {"job": self._run.job_of(work)}
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        self._open.discard(trial_id)
+
+    def _worth_another_worker(self) -> bool:
+        wanted = min(self._run.slots, self._run.schedule.unstarted)
+        return bool(self._open) and self._workers < wanted
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a sweep is resumed from its results, not from Tune's state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class _TakeIn(Callback):
+    """Tells the schedule. An exception here would end the whole Tune run: none leaves."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._actors: dict[str, Any] = {}
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        _guarded(self._end_overdue)
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        _guarded(self._started, trial)
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        _guarded(self._result, trial, result)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        _guarded(self._error, trial)
+
+    def _started(self, trial: Any) -> None:
+        key = _key(trial)
+        if key:
+            self._actors[key] = trial.temporary_state.ray_actor
+            self._run.started_at[key] = time.monotonic()
+            self._run.schedule.started(key)
+
+    def _result(self, trial: Any, result: dict) -> None:
+        key = _key(trial)
+        schedule = self._run.schedule
+        if key is None:
+            if result.get("failure"):
+                log.warning("a worker could not be readied: %s", result["failure"])
+        elif not result["done"]:
+            schedule.progressed(key, result["fraction"], result["note"])
+        else:
+            self._forget(key)
+            if result.get("out_of_memory"):
+                schedule.lost(key, result["failure"], out_of_memory=True)
+            elif result.get("failure"):
+                schedule.failed(key, result["failure"], result["traceback"])
+            else:
+                schedule.finished(key)
+
+    def _error(self, trial: Any) -> None:
+        key = _key(trial)
+        if key is None:
+            return
+        self._forget(key)
+        by_us = self._run.ended_by_us.pop(key, None)
+        if by_us:
+            self._run.schedule.failed(key, by_us)
+        else:
+            text = _error_text(trial)
+            self._run.schedule.lost(key, f"its worker died: {text}", out_of_memory=_is_out_of_memory(text))
+
+    def _forget(self, key: str) -> None:
+        self._actors.pop(key, None)
+        self._run.started_at.pop(key, None)
+
+    def _end_overdue(self) -> None:
+        run = self._run
+        now = time.monotonic()
+        if run.interrupted() and run.interrupted_at is None:
+            run.interrupted_at = now
+            run.schedule.stop()
+        if run.interrupted_at is not None and now - run.interrupted_at > GRACE_S:
+            for actor in self._actors.values():
+                ray.kill(actor)
+            self._actors.clear()
+        if run.timeout_s is None:
+            return
+        for key, since in list(run.started_at.items()):
+            if now - since > run.timeout_s and key in self._actors:
+                run.ended_by_us[key] = f"ended after {run.timeout_s:g} s (compute.trial_timeout_s)"
+                ray.kill(self._actors.pop(key))
+
+
+class _StopOnSignal(Stopper):
+    """Ends the Tune run once running work has had its grace."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        since = self._run.interrupted_at
+        if since is None:
+            return False
+        return not self._run.schedule.running or time.monotonic() - since > GRACE_S + 0.5
+
+
+class _KeepWarm(FIFOScheduler):
+    """Keeps idle workers: Tune ends all but one of them, and each new one would import TensorFlow again."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        self._slots = slots
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        if self._slots:
+            cache = tune_controller._tune_controller._actor_cache  # no public way in Ray 2.60
+            cache.increase_max(trial.placement_group_factory, by=self._slots)
+            self._slots = 0
+
+
+def _key(trial: Any) -> str | None:
+    work = trial.config["job"].work
+    return work.key if work else None
+
+
+def _error_text(trial: Any) -> str:
+    try:
+        with open(trial.error_file) as file:
+            return " ".join(file.read().split("\n", 1)[-1].split())[:500]
+    except (OSError, TypeError):
+        return "no details"
+
+
+def _is_out_of_memory(text: str) -> bool:
+    return "OutOfMemory" in text or "memory pressure" in text or "OOM" in text
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def _guarded(function: Callable[..., None], *arguments: Any) -> None:
+    try:
+        function(*arguments)
+    except Exception:
+        log.exception("%s failed: the sweep goes on", function.__name__)

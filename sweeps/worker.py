@@ -1,0 +1,154 @@
+"""What runs on a worker: a Tune trainable that does one piece of work after the other in the same warm process."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.tune import Trainable
+
+from prune_core.errors import UserError
+from sweeps.resources import Request
+from sweeps.specs import Work
+from sweeps.store import ResultStore
+
+# Steps are put together until this much time has gone: a report costs the driver some milliseconds.
+_REPORT_EVERY_S = 0.25
+
+
+def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
+    """Load a dataset (in the driver)."""
+    from prune_core import data
+
+    return data.load(name, config, cache)
+
+
+def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
+    """Import TensorFlow and give it its share of the machine."""
+    from prune_core import device
+
+    device.configure(request.gpus, request.threads, gpu_memory_mb)
+
+
+def run_work(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]]:
+    """Do one piece of work."""
+    from sweeps import trial
+
+    yield from trial.run(work, data, store)
+
+
+@dataclass(frozen=True)
+class Procedures:
+    """What is done with work. The defaults are the real thing; tests of scheduling put trivial work in.
+
+    Attributes:
+        load: name, configuration and cache folder of a dataset -> the dataset. Called in the driver, once a dataset.
+        prepare: readies a fresh worker.
+        run: does one piece of work; each step gives (fraction done, note); exhausted, its result is in the store.
+    """
+
+    load: Callable[[str, Mapping[str, Any], Path], Any] = load_dataset
+    prepare: Callable[[Request, int | None], None] = prepare_process
+    run: Callable[[Work, Any, ResultStore], Iterator[tuple[float, str]]] = run_work
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all pieces of work of a sweep share; lies in Ray's object store.
+
+    Attributes:
+        procedures: what is done.
+        store: where results go.
+        request: what one piece of work may use.
+        gpu_memory_mb: limit of GPU memory, or None.
+        datasets: {dataset key: reference to the dataset in shared memory}.
+    """
+
+    procedures: Procedures
+    store: ResultStore
+    request: Request
+    gpu_memory_mb: int | None
+    datasets: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
+
+
+class Job:
+    """One piece of work on its way to a worker; without work it only readies the worker.
+
+    Tune copies what it hands out and spells it in file names: this is neither copied nor spelled.
+    """
+
+    def __init__(self, work: Work | None, dataset: str, bench: ray.ObjectRef) -> None:
+        self.work = work
+        self.dataset = dataset
+        self.bench = bench
+
+    def __deepcopy__(self, memo: dict) -> "Job":
+        return self
+
+    def __repr__(self) -> str:
+        return self.work.key if self.work else "warm-up"
+
+
+class Worker(Trainable):
+    """Runs the job in `config["job"]`; reports `fraction`, `note`, and at the end `done`, with `failure` if it raised.
+
+    It never raises: what Ray Tune sees as an error is the loss of a worker, and nothing else.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._unready: dict[str, Any] = {}
+        self._take(config["job"])
+        try:
+            self._bench.procedures.prepare(self._bench.request, self._bench.gpu_memory_mb)
+        except (Exception, SystemExit) as error:
+            self._unready = _describe(error)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._take(new_config["job"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._unready or self._work is None:
+            return {"done": True, **self._unready}
+        try:
+            return self._advance()
+        except (Exception, SystemExit) as error:
+            return {"done": True, **_describe(error)}
+
+    def cleanup(self) -> None:
+        self._steps = None
+
+    def _take(self, job: Job) -> None:
+        self._bench = _fetch(job.bench)
+        self._work, self._dataset = job.work, job.dataset
+        self._steps: Iterator[tuple[float, str]] | None = None
+
+    def _advance(self) -> dict[str, Any]:
+        if self._steps is None:
+            data = _fetch(self._bench.datasets[self._dataset])
+            self._steps = self._bench.procedures.run(self._work, data, self._bench.store)
+        until = time.monotonic() + _REPORT_EVERY_S
+        for fraction, note in self._steps:
+            if time.monotonic() >= until:
+                return {"fraction": float(fraction), "note": str(note)}
+        self._steps = None
+        return {"done": True}
+
+
+@lru_cache(maxsize=16)
+def _fetch(reference: ray.ObjectRef) -> Any:
+    """What lies in shared memory; arrays are read there, not copied. Always the same object in one process."""
+    return ray.get(reference)
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    name = type(error).__name__
+    lines = str(error).strip().splitlines()
+    message = lines[0] if lines else ""
+    reason = message if isinstance(error, UserError) else f"{name}: {message}".rstrip(": ")
+    text = "".join(traceback.format_exception(error))
+    return {"failure": reason, "traceback": text, "out_of_memory": name in ("MemoryError", "ResourceExhaustedError")}

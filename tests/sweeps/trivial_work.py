@@ -1,0 +1,78 @@
+"""Trivial work for tests of scheduling on real Ray: what a piece of work does stands in its configuration."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from prune_core.errors import UserError
+from sweeps.specs import BaselineSpec, Plan, Result, TrialSpec, Work
+from sweeps.store import ResultStore
+
+
+def baseline(name: str, **what: Any) -> BaselineSpec:
+    """A baseline whose work is described by `what`, see `run`."""
+    return BaselineSpec(name, "data", name, 0, {}, what, {})
+
+
+def trial(name: str, of: BaselineSpec, **what: Any) -> TrialSpec:
+    """A trial whose work is described by `what`, see `run`."""
+    return TrialSpec(name, of, "method", {"name": name}, what, False, {})
+
+
+def plan(*trials: TrialSpec, searches: tuple = (), baselines: tuple[BaselineSpec, ...] = ()) -> Plan:
+    """A plan of the trials and their baselines."""
+    found = {b.key: b for b in (*baselines, *(t.baseline for t in trials), *(s.baseline for s in searches))}
+    return Plan("0123456789ab", tuple(found.values()), trials, searches)
+
+
+def load(name: str, config: Any, cache: Path) -> SimpleNamespace:
+    return SimpleNamespace(x_train=np.arange(10.0))
+
+
+def prepare(request: Any, gpu_memory_mb: int | None) -> None:
+    """Nothing."""
+
+
+def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]]:
+    """Write a line when it starts and one when it ends, and in between do what the work says.
+
+    sleep: seconds. fail: raise ValueError. refuse: raise UserError. die: kill the worker on the first so many attempts.
+    forget: commit nothing. memory: raise MemoryError on the first so many attempts.
+    """
+    what = work.model_config if isinstance(work, BaselineSpec) else work.parameters
+    attempt = _note(store.root, work.key, "start")
+    if attempt <= what.get("die", 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if attempt <= what.get("memory", 0):
+        raise MemoryError("too much")
+    yield 0.5, "half"
+    time.sleep(what.get("sleep", 0))
+    if what.get("fail"):
+        raise ValueError(f"a bug in {work.key}")
+    if what.get("refuse"):
+        raise UserError("this cannot be: change it")
+    if not what.get("forget"):
+        metrics = {"total": float(data.x_train.sum()), "pid": float(os.getpid())}
+        metrics |= {name: float(value) for name, value in what.items() if isinstance(value, float)}
+        with store.writing(work.key) as folder:
+            store.commit(folder, Result(work.key, work.kind, {}, metrics, {}, time.time() - 1, time.time()))
+    _note(store.root, work.key, "end")
+    yield 1.0, "done"
+
+
+def notes(root: Path) -> list[tuple[str, str, float, int]]:
+    """(key, "start" or "end", monotonic seconds, process) in the order in which they were written."""
+    lines = (root / "notes").read_text().splitlines() if (root / "notes").exists() else []
+    return [(key, event, float(when), int(pid)) for key, event, when, pid in (line.split() for line in lines)]
+
+
+def _note(root: Path, key: str, event: str) -> int:
+    with (root / "notes").open("a") as file:
+        file.write(f"{key} {event} {time.monotonic()} {os.getpid()}\n")
+    return sum(line[:2] == (key, event) for line in notes(root))
