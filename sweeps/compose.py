@@ -16,7 +16,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
@@ -113,7 +113,7 @@ def _parse(text: str, conf: Path) -> Override:
     """Read one override and refuse what Hydra would take but this program does not mean."""
     try:
         override = OverridesParser.create().parse_override(text)
-    except (OverrideParseException, RecursionError):
+    except (HydraException, RecursionError):
         raise UserError(f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'") from None
     key = override.key_or_group
     if key.split(".")[0].split("/")[0] == "hydra" and key != "hydra.searchpath":
@@ -133,11 +133,11 @@ def _check_choice(group: str, value: Any, conf: Path) -> None:
     names = value if isinstance(value, list) else [value]
     if group in ("experiment", "debug") and value is None:
         return
-    known = choices(conf)[group]
+    known = ", ".join(choices(conf)[group])
     if group in ONE and isinstance(value, list):
-        raise UserError(f"{group}={value} is a list, but {group} is a single choice of: {', '.join(known)}")
+        raise UserError(f"{group} takes a single choice, not a list: name one of {known}")
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise UserError(f"{group}={_yaml(value)} chooses nothing: name one or several of {', '.join(known)}")
+        raise UserError(f"{group} is given without a name: write {group}=... with {known}")
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise UserError(f"{group} names {doubled[0]!r} twice: name it once")
@@ -177,7 +177,7 @@ def _unknown_key(key: str, overrides: Sequence[Override], conf: Path) -> str:
         if part not in node:
             return _not_in(where, part, key, [str(name) for name in node], conf)
         where, node = f"{where}.{part}" if where else part, node._get_node(part)
-    return f"{key} is given in a way that does not fit: write {key}=..."
+    return f"{key} is given keys that it does not have: write ++{key}=... to add them"
 
 
 def _not_in(where: str, part: str, key: str, known: Sequence[str], conf: Path) -> str:
@@ -186,12 +186,17 @@ def _not_in(where: str, part: str, key: str, known: Sequence[str], conf: Path) -
         return f"{key} is set, but {group} {part} is not chosen: write '{group}=[{','.join([*known, part])}]'"
     if where.endswith(".grid"):
         return f"{where} has no axis {part!r}: {closest(part, known)}; +{key}=[...] adds one"
+    if where in ONE:
+        having = [name for name in choices(conf)[where] if part in (_read_yaml(conf / where / f"{name}.yaml"))]
+        if having:
+            return f"{key} is not used by the chosen {where}: choose {' or '.join(f'{where}={n}' for n in having)}"
     return f"{key} is not a key of the configuration: in {where or 'its top level'}, {closest(part, known)}"
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, Mapping) else {}
 
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _yaml(value: Any) -> str:
-    return "null" if value is None else str(value)

@@ -146,7 +146,7 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     for key, value in fixed.items():
         if f"{where}.{key}" in asked:
             grid[key] = _values(f"{where}.{key}", key, [value])
-        elif key in grid:
+        elif key in grid and f"{where}.grid.{key}" not in asked:
             raise UserError(f"{where}.{key} is given twice, fixed and under grid: leave one out")
     for key, value in options.items():
         if f"{where}.options.{key}" in asked:

@@ -2,8 +2,8 @@
 
 A content key covers what determines a result, and only that: the data's fingerprint, the network's configuration (or
 the fingerprint of its file), training, seed, the method's parameters. Names are part of it because a result carries
-them; paths, storage, compute, tracking and the shape of a grid are not. What only methods that train use
-(training.finetune, training.rvsm) is part of those trials' keys alone, so that changing it trains no baseline again.
+them; paths, storage, compute, tracking and the shape of a grid are not. What only some methods use (training.finetune)
+is part of those trials' keys alone, so that changing it trains no baseline again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from prune_core import data, models
 from prune_core.data import DatasetInfo
 from prune_core.errors import UserError
 from prune_core.models import ModelInfo
-from prune_core.spec import MethodSpec
+from prune_core.spec import RECOVERIES, SCHEDULES, MethodSpec
 from sweeps.methods import Axes, Point, canonical, check_ranges, drawn_points, grid_points, point_of
 from sweeps.schema import Settings
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key, format_value
 
-METHOD_SECTIONS = ("finetune", "rvsm")
-"""Parts of the section `training` that say how methods train, laid over the rest of it."""
+METHOD_SECTIONS = (*SCHEDULES, *RECOVERIES)
+"""Parts of the section `training` that say how methods train, called like the schedule or recovery that uses them."""
 _NOT_CONTENT = ("path", "sha256")
 """Settings of a network from a file that its fingerprint makes superfluous."""
 
@@ -127,9 +127,8 @@ def _trial(
 
 
 def _training_of(spec: MethodSpec, own_training: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What a method's own training sets otherwise than the baseline's."""
-    used = [name for name in METHOD_SECTIONS if name in (spec.schedule, spec.recovery) and name in own_training]
-    return {key: value for name in used for key, value in own_training[name].items()}
+    """The parts of the section `training` that the method itself uses."""
+    return {name: section for name, section in own_training.items() if name in (spec.schedule, spec.recovery)}
 
 
 def _search(

@@ -12,6 +12,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from prune_core.training_config import TrainingConfig
 from sweeps.compose import MANY, Composed
 from sweeps.methods import SHORTCUTS, Axes, read_methods
 
@@ -128,11 +129,14 @@ def settings_of(composed: Composed) -> Settings:
     """
     config = composed.config
     _check_top_level(config)
-    top = _typed(_Top, "", {f.name: config.get(f.name) for f in fields(_Top)})
+    seeds = config.get("seeds")
+    top = _typed(_Top, "", {**_named(config, _Top), "seeds": seeds if isinstance(seeds, list) else [seeds]})
     _check_seeds(top.seeds)
     search = _search(_section(config, "search"), composed.asked)
     measure = _typed(MeasureSettings, "measure", _section(config, "measure"))
     _at_least("measure.latency_batch_size", measure.latency_batch_size, 1)
+    training = _section(config, "training")
+    TrainingConfig.from_mapping(training)
     return Settings(
         seeds=top.seeds,
         prune_output=top.prune_output,
@@ -144,7 +148,7 @@ def settings_of(composed: Composed) -> Settings:
             shortcuts={name: config.get(name) for name in SHORTCUTS},
             asked=composed.asked,
         ),
-        training=dict(_section(config, "training")),
+        training=dict(training),
         search=search,
         compute=_compute(_section(config, "compute")),
         tracking=_tracking(_section(config, "tracking")),
@@ -219,6 +223,10 @@ def _typed(cls: type[T], where: str, values: Mapping[str, Any]) -> T:
         raise UserError(f"{prefix}{error.full_key} has a value of the wrong type: {problem}") from None
 
 
+def _named(config: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    return {f.name: config.get(f.name) for f in fields(cls)}
+
+
 def _check_seeds(seeds: Sequence[int]) -> None:
     if not seeds:
         raise UserError("seeds is empty: give at least one, as in 'seeds=[0,1,2]'")
@@ -231,6 +239,9 @@ def _check_seeds(seeds: Sequence[int]) -> None:
 
 
 def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings:
+    objectives = section.get("objectives") or {}
+    if isinstance(objectives, Mapping):  # null takes one away
+        section = {**section, "objectives": {metric: way for metric, way in objectives.items() if way is not None}}
     search = _typed(SearchSettings, "search", section)
     _one_of("search.kind", search.kind, KINDS)
     _at_least("search.n_samples", search.n_samples, 1)
@@ -256,7 +267,7 @@ def _compute(section: Mapping[str, Any]) -> ComputeSettings:
     _share("compute.cpus_per_trial", compute.cpus_per_trial)
     if compute.address is not None and (compute.num_cpus is not None or compute.num_gpus is not None):
         raise UserError(
-            "compute.num_cpus and compute.num_gpus are for a Ray started here, not one at compute.address: leave them out"
+            "compute.num_cpus and num_gpus are for a Ray started here, not the one at compute.address: leave them out"
         )
     if compute.gpu_memory_mb is not None and not compute.gpus_per_trial:
         raise UserError("compute.gpu_memory_mb has no effect without GPUs: set compute.gpus_per_trial as well")
@@ -268,6 +279,8 @@ def _tracking(section: Mapping[str, Any]) -> TrackingSettings:
     _one_of("tracking.on_unreachable", tracking.on_unreachable, ON_UNREACHABLE)
     if not math.isfinite(tracking.flush_timeout_s) or tracking.flush_timeout_s < 0:
         raise UserError(f"tracking.flush_timeout_s={tracking.flush_timeout_s} must be a number of seconds >= 0")
+    if tracking.uri is not None and not tracking.uri.strip():
+        raise UserError("tracking.uri is missing: set it to the address of the server, tracking.uri=http://host:5000")
     if not tracking.experiment.strip():
         raise UserError("tracking.experiment is empty: name the MLflow experiment")
     return tracking
