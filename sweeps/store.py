@@ -22,7 +22,8 @@ from prune_core.errors import UserError
 from sweeps.specs import Result
 
 log = logging.getLogger(__name__)
-_RECORD = "result.json"
+RECORD = "result.json"
+"""File in a result's folder that makes it a result."""
 
 
 class ResultStore:
@@ -51,10 +52,10 @@ class ResultStore:
         """The finished result, its files verified against their checksums; None if there is none, or a damaged one."""
         folder = self.folder(key)
         try:
-            envelope = json.loads((folder / _RECORD).read_bytes())
+            envelope = json.loads((folder / RECORD).read_bytes())
             record = envelope["result"]
             if envelope["sha256"] != _digest_of_record(record) or record["key"] != key:
-                raise ValueError(f"{_RECORD} does not match its checksum")
+                raise ValueError(f"{RECORD} does not match its checksum")
             result = Result(**record)
             for name, digest in result.files.items():
                 if _digest_of_file(folder / name) != digest:
@@ -86,7 +87,7 @@ class ResultStore:
         sealed = replace(result, files=files)
         record = asdict(sealed)
         envelope = {"sha256": _digest_of_record(record), "result": record}
-        _write_durably(folder / _RECORD, json.dumps(envelope, indent=1, allow_nan=False).encode())
+        _write_durably(folder / RECORD, json.dumps(envelope, indent=1, allow_nan=False).encode())
         try:
             os.rename(folder, self.folder(result.key))
         except OSError:  # somebody else finished the same key first: their result stands
