@@ -90,7 +90,7 @@ def plan_cnn(settings: Settings, input_shape: tuple[int, ...], classes: int) -> 
     if len(input_shape) != 3:
         raise UserError("convolutions need images of (height, width, channels), so choose an mlp model")
     layers: list[LayerPlan] = []
-    shape = input_shape
+    shape: tuple[int, ...] = input_shape
     for number, values in enumerate(blocks, start=1):
         block = Settings(f"{settings.where}.convolutions[{number - 1}]", values, _BLOCK)
         layers.append(

@@ -1,0 +1,272 @@
+"""Training, fine-tuning under masks, and evaluation of classifiers.
+
+One compiled loop runs an epoch: the data lie on the device, a seeded permutation goes in, two sums come out. Measured
+on two cores against `model.fit` (batch 128): 0.09 s instead of 0.2-0.35 s an epoch for 784-300-100-10 on 6,000 samples,
+13 ms a step for 784-1000-1000-500-200-10, which is the machine's peak. XLA (`jit_compile`) was nowhere faster than this
+loop, 1.6 times slower for the large perceptron on two cores and 1.5-3 times for convolutions, so it is not used.
+
+Everything random (order of samples, dropout) comes from the `seed` given: equal arguments on the same machine with the
+same number of threads give the same weights bit for bit on a CPU, whatever the process did before. The
+process-wide generators of Python, NumPy and Keras are neither used nor touched.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from prune_core.models.initializers import derived_seed
+from prune_core.training_config import TrainingConfig
+from prune_core.weights import weight_variables
+
+Figures = dict[str, float]
+OnEpoch = Callable[[int, Figures], None]
+
+_OPTIMIZERS: dict[str, Callable[[float], keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "momentum": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+class TrainingData(Protocol):
+    """The splits that training needs: x float32 (N, ...), y int64 classes (N,), as in `prune_core.data.Dataset`."""
+
+    @property
+    def x_train(self) -> np.ndarray: ...
+    @property
+    def y_train(self) -> np.ndarray: ...
+    @property
+    def x_val(self) -> np.ndarray: ...
+    @property
+    def y_val(self) -> np.ndarray: ...
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy in nats and fraction of samples classified correctly."""
+
+    loss: float
+    accuracy: float
+
+
+def train(
+    model: keras.Model,
+    data: TrainingData,
+    config: Mapping[str, Any] | TrainingConfig,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, list[float]]:
+    """Train a network in place.
+
+    Args:
+        model: classifier with logits or softmax output.
+        data: training and validation split.
+        config: see `TrainingConfig`.
+        seed: of the order of samples and of dropout.
+        on_epoch: called after each epoch with its number from 1 and its figures.
+
+    Returns:
+        Figure name -> its value after each epoch: "loss", "accuracy" (means over the epoch, in training mode),
+        "val_loss", "val_accuracy".
+
+    Raises:
+        TrainingDiverged: the loss is not finite any more.
+        UserError: bad `config`.
+    """
+    return drain(epochs(model, data, config, seed), on_epoch)
+
+
+def finetune(
+    model: keras.Model,
+    masks: Mapping[str, np.ndarray],
+    data: TrainingData,
+    config: Mapping[str, Any] | TrainingConfig,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, list[float]]:
+    """Train a pruned network on, in place; weights masked False are exactly zero after every step.
+
+    Args:
+        masks: weight path -> bool array of the weight's shape, True = kept.
+        config: as for `train`; its `finetune` section sets epochs and rate.
+
+    Other arguments, returns and errors as `train`; a ValueError if a mask fits no weight.
+    """
+    return drain(epochs(model, data, TrainingConfig.from_mapping(config).for_finetuning(), seed, masks), on_epoch)
+
+
+def drain(figures: Iterator[Figures], on_epoch: OnEpoch | None = None) -> dict[str, list[float]]:
+    """Run a generator of epochs to its end and collect its figures as columns."""
+    history: dict[str, list[float]] = {}
+    for number, values in enumerate(figures, start=1):
+        for name, value in values.items():
+            history.setdefault(name, []).append(value)
+        if on_epoch is not None:
+            on_epoch(number, values)
+    return history
+
+
+def epochs(
+    model: keras.Model,
+    data: TrainingData,
+    config: Mapping[str, Any] | TrainingConfig,
+    seed: int,
+    masks: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[Figures]:
+    """The epochs of `train` (or, with `masks`, of training under masks), one a step; yields its figures."""
+    hold = _mask_holder(model, masks or {})
+    hold()
+    yield from run_epochs(model, data, TrainingConfig.from_mapping(config), seed, after_step=lambda rate: hold())
+
+
+def run_epochs(
+    model: keras.Model,
+    data: TrainingData,
+    config: TrainingConfig,
+    seed: int,
+    *,
+    updated: Sequence[keras.Variable] | None = None,
+    after_step: Callable[[tf.Tensor], None] = lambda rate: None,
+    before_epoch: Callable[[int], None] = lambda epoch: None,
+) -> Iterator[Figures]:
+    """The training loop itself, for ways of training that do more than gradient steps.
+
+    Args:
+        updated: the variables that the optimiser moves, one for each trainable variable of `model`, whose gradient it
+            gets; None: these themselves.
+        after_step: traced into the compiled loop behind each gradient step; gets the learning rate.
+        before_epoch: called with the epoch's number from 0.
+    """
+    optimizer = _OPTIMIZERS[config.optimizer](config.learning_rate)
+    variables = model.trainable_variables
+    targets = list(variables) if updated is None else list(updated)
+    optimizer.build(targets)
+    _seed_layers(model, seed)
+    cross_entropy = _cross_entropy(model)
+    x, y = tf.constant(data.x_train), tf.constant(data.y_train)
+    count = len(data.x_train)
+    batch = min(config.batch_size, count)
+
+    def step(samples: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            outputs = model(samples, training=True)
+            loss = cross_entropy(labels, outputs)
+            # Regularisers of a person's own network.
+            total = tf.add_n([loss, *model.losses]) if model.losses else loss
+        optimizer.apply(tape.gradient(total, variables), targets)
+        after_step(tf.convert_to_tensor(optimizer.learning_rate))
+        hits = tf.equal(tf.argmax(outputs, axis=-1), tf.cast(labels, tf.int64))
+        return loss, tf.reduce_mean(tf.cast(hits, tf.float32))
+
+    @tf.function
+    def epoch(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        losses, accuracies = tf.zeros([]), tf.zeros([])
+        for start in tf.range(0, count - batch + 1, batch):
+            chosen = tf.ensure_shape(order[start : start + batch], [batch])
+            loss, accuracy = step(tf.gather(x, chosen), tf.gather(y, chosen))
+            losses += loss
+            accuracies += accuracy
+        return losses, accuracies
+
+    # A concrete function: TensorFlow takes one `tf.function` a network for a retracing mistake, and warns.
+    run = epoch.get_concrete_function(tf.TensorSpec([count], tf.int32))
+    steps = count // batch
+    for number in range(config.epochs):
+        optimizer.learning_rate.assign(config.rate(number))
+        before_epoch(number)
+        # Samples that do not fill a batch sit out this epoch; another order leaves out others.
+        order = np.random.default_rng((seed, number)).permutation(count).astype(np.int32)
+        loss, accuracy = (float(total) / steps for total in run(tf.constant(order)))
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} after epoch {number + 1} of {config.epochs}: "
+                f"lower training.learning_rate (now {config.rate(number):g})"
+            )
+        validation = evaluate(model, data.x_val, data.y_val)
+        yield {"loss": loss, "accuracy": accuracy, "val_loss": validation.loss, "val_accuracy": validation.accuracy}
+
+
+def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int = 1000) -> Evaluation:
+    """Loss and accuracy of a classifier, in inference mode.
+
+    Large batches without compilation: a new network costs no tracing, which is what dominates otherwise.
+
+    Args:
+        x: samples, float32 (N, ...), N >= 1.
+        y: class indices, (N,).
+    """
+    outputs = predict(model, x, batch_size).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if not ends_in_softmax(model):
+            outputs -= outputs.max(axis=1, keepdims=True)
+            logs = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
+        else:
+            # As Keras: probabilities are kept away from 0, so that the loss stays finite.
+            logs = np.log(np.clip(outputs, keras.config.epsilon(), 1.0))
+    loss = -logs[np.arange(len(y)), y].mean()
+    return Evaluation(float(loss), float((outputs.argmax(axis=1) == y).mean()))
+
+
+def predict(model: keras.Model, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
+    """Outputs of a network in inference mode, (N, classes)."""
+    batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
+    return np.concatenate([model(tf.constant(batch), training=False).numpy() for batch in batches])
+
+
+def ends_in_softmax(model: keras.Model) -> bool:
+    """Whether a network gives probabilities instead of logits."""
+    if isinstance(model, keras.Sequential):
+        last = model.layers[-1]
+    else:
+        last = keras.tree.flatten(model.outputs)[0]._keras_history.operation
+    if isinstance(last, keras.Model):
+        return ends_in_softmax(last)
+    if isinstance(last, keras.layers.Dropout):
+        raise ValueError(f"layer {last.name!r} is a dropout behind the output: remove it")
+    softmax = isinstance(last, keras.layers.Softmax) or type(last).__name__ == "Softmax"
+    return softmax or getattr(last, "activation", None) is keras.activations.softmax
+
+
+def _cross_entropy(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    from_logits = not ends_in_softmax(model)
+
+    def loss(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=from_logits)
+        return tf.reduce_mean(tf.cast(losses, tf.float32))
+
+    return loss
+
+
+def _mask_holder(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Callable[[], None]:
+    """A function that zeroes the masked weights; selection, not a product, so that no -0.0 and no NaN is left."""
+    variables = weight_variables(model)
+    held = []
+    for path, mask in masks.items():
+        if path not in variables or tuple(variables[path].shape) != np.shape(mask):
+            raise ValueError(f"the mask {path!r} of shape {np.shape(mask)} fits no weight of the network")
+        if not np.all(mask):
+            held.append((variables[path], tf.constant(np.asarray(mask, dtype=bool))))
+
+    def hold() -> None:
+        for variable, mask in held:
+            variable.assign(tf.where(mask, variable, tf.zeros_like(variable)))
+
+    return hold
+
+
+def _seed_layers(model: keras.Model, seed: int) -> None:
+    """Put every random generator inside the network (dropout) to the start of `seed`."""
+    states = [variable for variable in model.non_trainable_variables if "seed_generator" in variable.path]
+    for number, state in enumerate(states):
+        state.assign(np.array([derived_seed(seed, "layer", str(number)), 0], dtype=np.uint32))
