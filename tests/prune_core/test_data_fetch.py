@@ -61,7 +61,7 @@ def folder_source(path):
 
 
 @pytest.fixture
-def web():
+def web(monkeypatch):
     """A web server of {path: bytes}; `.asked` lists the paths asked for."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,6 +75,7 @@ def web():
         def log_message(self, *args):
             pass
 
+    monkeypatch.setenv("no_proxy", "*")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.asked = {}, []
     server.url = f"http://127.0.0.1:{server.server_port}"
