@@ -46,33 +46,35 @@ def _unit_masks(
 ) -> tuple[Masks, dict[str, str]]:
     """Units are selected by channel class: what a residual connection couples is summed up, kept or removed together."""
     classes = channel_classes(context.model)
-    outputs = {layer.name for layer in context.layers if layer.is_output}
+    outputs = [layer for layer in context.layers if layer.is_output and layer.name in scores]
+    inner = {name: score for name, score in scores.items() if name not in {layer.name for layer in outputs}}
     removed: set[int] = set()
     for component in classes.components():
-        members = [name for name in component.layers if name in scores and name not in outputs]
-        free = [int(c) for c in component.classes if not classes.pinned[c]]
-        if not members or not free:
-            continue
-        position = {c: i for i, c in enumerate(free)}
-        totals = np.zeros(len(free))
-        for name in members:
-            for unit, score in zip(classes.units[name], scores[name], strict=True):
-                if unit in position:
-                    totals[position[unit]] += score
-        keep = _keep(spec, totals, keep_one=True)
-        for name in members:  # layers of one component may own different classes: none may end up empty
-            own = [position[c] for c in classes.units[name] if c in position]
-            if len(own) == len(classes.units[name]) and not keep[own].any():
-                keep[max(own, key=lambda i: totals[i])] = True
-        removed.update(c for c, kept in zip(free, keep, strict=True) if not kept)
+        units = {name: classes.units[name] for name in component.layers if name in inner}
+        free = component.classes[~classes.pinned[component.classes]]
+        if units and len(free):
+            removed.update(_removed_classes(spec, free, units, inner))
     masks = {**whole(context.layers), **unit_masks(context.model, classes, removed)}
-    in_scope = {layer.path for layer in context.layers} | {layer.bias_path for layer in context.layers}
-    for layer in context.layers:
-        if layer.is_output and layer.name in scores:
-            keep = _keep(spec, scores[layer.name], keep_one=True)
-            masks[layer.path] = np.broadcast_to(keep, tuple(layer.kernel.shape)).copy()
-            if layer.bias_path:
-                masks[layer.bias_path] = keep
-    kept_whole = {name: why for name, why in classes.pinned_reasons.items() if name in scores and name not in outputs}
-    out_of_scope = {layer.path for layer in prunable_layers(context.model)} - in_scope
-    return {path: mask for path, mask in masks.items() if path not in out_of_scope}, kept_whole
+    for layer in outputs:  # its units are the network's outputs: silenced if asked, never removed
+        keep = _keep(spec, scores[layer.name], keep_one=True)
+        masks[layer.path] = np.broadcast_to(keep, tuple(layer.kernel.shape)).copy()
+        if layer.bias_path:
+            masks[layer.bias_path] = keep
+    return masks, {name: why for name, why in classes.pinned_reasons.items() if name in inner}
+
+
+def _removed_classes(
+    spec: MethodSpec, free: np.ndarray, units: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]
+) -> list[int]:
+    """The classes out of `free` (sorted ids) that go; `units` says to which class each unit of each layer belongs."""
+    totals = np.zeros(len(free))
+    positions = {}
+    for name, ids in units.items():
+        movable = np.isin(ids, free)
+        positions[name] = np.searchsorted(free, ids[movable])
+        np.add.at(totals, positions[name], scores[name][movable])
+    keep = _keep(spec, totals, keep_one=True)
+    for name, own in positions.items():  # layers of one component may own different classes: none may end up empty
+        if len(own) == len(units[name]) and not keep[own].any():
+            keep[own[np.argmax(totals[own])]] = True
+    return free[~keep].tolist()

@@ -13,7 +13,6 @@ from prune_core.errors import UserError
 from prune_core.graph import shrink
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, kernel_sparsity
-from prune_core.rvsm import train_rvsm
 from prune_core.scores import ScoringContext
 from prune_core.spec import MethodSpec, method_spec
 from prune_core.training import finetune
@@ -89,7 +88,7 @@ def prune(
     """
     spec = method_spec(method, **parameters)
     masked = copy_of(model)
-    job = _Job(spec, masked, scope(masked, prune_output), _as_data(data), training or {}, seed, prune_output)
+    job = _Job(spec, masked, scope(masked, prune_output), _as_data(data), training or {"epochs": 1}, seed, prune_output)
     if not job.layers:
         raise UserError("the network has no layer that can be pruned: its only kernels make the output (prune_output=true)")
     masks = SCHEDULES[spec.schedule](job)
@@ -180,4 +179,5 @@ def _as_data(data: Any) -> Any:
     if data is None or hasattr(data, "x_train"):
         return data
     x, y = data if isinstance(data, tuple) else (data, None)
-    return SimpleNamespace(x_train=np.asarray(x), y_train=y, x_val=None, y_val=None)
+    x, y = np.asarray(x), None if y is None else np.asarray(y)
+    return SimpleNamespace(x_train=x, y_train=y, x_val=x, y_val=y)

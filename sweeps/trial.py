@@ -8,8 +8,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
@@ -44,9 +42,10 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator
 
     started = time.time()
     info = data.info
+    trained = models.check(work.model, work.model_config, info.input_shape, info.classes).trained
     model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
     history: list[Mapping[str, float]] = []
-    epochs = work.training["epochs"] if models.trains(work.model_config) else 0
+    epochs = 0 if trained else work.training["epochs"]
     if epochs:
         for epoch, figures in enumerate(training.epochs(model, data, work.training, work.seed), start=1):
             history.append(figures)
@@ -78,18 +77,18 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     from sweeps import pictures
 
     started = time.time()
-    baseline = _baseline(work.baseline.key, store)
+    baseline = _Baseline.of(work.baseline.key, store)
     pruned = prune_core.prune(
         baseline.model,
         MethodSpec.from_parameters(work.parameters),
         data=data,
-        training=_training_of_method(work),
+        training={**work.baseline.training, **work.training},
         seed=work.baseline.seed,
         prune_output=work.prune_output,
     )
     yield 0.5, "pruned"
     encoded = encode(pruned.model)
-    dense = baseline.result.metrics
+    dense = baseline.metrics
     accuracy = _accuracy(pruned.model, data)
     metrics = {
         **pruned.figures,
@@ -105,7 +104,8 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
         "compression_ratio": dense["size_bytes"] / len(encoded),
     }
     if work.measure["latency"]:
-        latency = compare_latency(baseline.model, pruned.model, batch_size=work.measure["latency_batch_size"])
+        batch_size = work.measure["latency_batch_size"]
+        latency = compare_latency(baseline.forward(batch_size), pruned.model, batch_size)
         metrics |= {
             "latency_ms": latency.pruned_ms,
             "latency_ms_baseline": latency.dense_ms,
@@ -121,32 +121,36 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
 
 
 class _Baseline:
-    """A trained dense network and its figures, as a warm worker keeps it."""
+    """A trained dense network as a warm worker keeps it: loaded once, its forward pass compiled once."""
 
-    def __init__(self, result: Result, path: Path) -> None:
+    _kept: "_Baseline | None" = None
+
+    def __init__(self, key: str, store: ResultStore) -> None:
         import keras
 
-        self.result = result
-        self.model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        result = store.load(key)
+        if result is None:
+            raise FileNotFoundError(f"the baseline {key} is not in {store.root} any more: run the sweep again")
+        self.identity = (key, store.root)
+        self.metrics = result.metrics
+        self.model = keras.saving.load_model(store.folder(key) / MODEL_FILE, compile=False, safe_mode=True)
+        self._forward: Any = None
 
+    @classmethod
+    def of(cls, key: str, store: ResultStore) -> "_Baseline":
+        """The baseline of this key; only the last one is kept, trials of one baseline come one after the other."""
+        if cls._kept is None or cls._kept.identity != (key, store.root):
+            cls._kept = None  # two networks at once may be too large
+            cls._kept = cls(key, store)
+        return cls._kept
 
-@lru_cache(maxsize=2)
-def _load_baseline(key: str, root: Path) -> _Baseline:
-    store = ResultStore(root)
-    result = store.load(key)
-    if result is None:
-        raise FileNotFoundError(f"the baseline {key} is not in {root}: it was removed while the sweep ran; run it again")
-    return _Baseline(result, store.folder(key) / MODEL_FILE)
+    def forward(self, batch_size: int) -> Any:
+        """Its compiled forward pass."""
+        from prune_core.latency import Forward
 
-
-def _baseline(key: str, store: ResultStore) -> _Baseline:
-    return _load_baseline(key, store.root)
-
-
-def _training_of_method(work: TrialSpec) -> Mapping[str, Any]:
-    """The training section as the method's own training sees it: its overrides (finetune, rvsm) laid over the common part."""
-    common = dict(work.baseline.training)
-    return {**common, **work.training}
+        if self._forward is None or self._forward.batch_size != batch_size:
+            self._forward = Forward(self.model, batch_size)
+        return self._forward
 
 
 def _accuracy(model: Any, data: Any) -> dict[str, float]:
