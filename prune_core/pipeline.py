@@ -15,7 +15,8 @@ from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, kernel_sparsity
 from prune_core.scores import ScoringContext
 from prune_core.spec import MethodSpec, method_spec
-from prune_core.training import finetune
+from prune_core.rvsm import Rvsm
+from prune_core.training import drain, finetune
 from prune_core.weights import PrunableLayer
 
 
@@ -75,8 +76,8 @@ def prune(
     Args:
         model: a built Sequential or functional Keras model.
         method: a name ("importance", "weight", "unit", "threshold", "cluster", "rvsm", "random") or a `MethodSpec`.
-        data: inputs x (N, ...) for data-driven scores; (x, y) or an object with x_train, y_train (x_val, y_val) where the
-            method trains.
+        data: inputs x (N, ...) for data-driven scores; where the method trains, (x, y), or an object with x_train, y_train,
+            x_val, y_val, x_test, y_test such as `prune_core.data.Dataset` (figures of (x, y) alone are training figures).
         training: epochs, batch_size, learning_rate, optimizer of the training that the method or its recovery does.
         seed: of random scores and of shuffling.
         prune_output: prune the layer that makes the output as well.
@@ -130,7 +131,16 @@ def _one_shot(job: _Job) -> Masks:
 
 
 def _rvsm(job: _Job) -> Masks:
-    raise NotImplementedError
+    data = _labelled(job, "schedule=rvsm")
+    assert job.spec.lambda_ is not None
+    assert job.spec.beta is not None
+    rvsm = Rvsm(job.masked, job.spec.lambda_, job.spec.beta, include_output=job.prune_output)
+    drain(rvsm.epochs(data, job.training, job.seed))
+    result = rvsm.result(data.x_test, data.y_test)
+    job.figures["accuracy_w"] = result.accuracy_w
+    job.figures["accuracy_u"] = result.accuracy_u
+    job.figures["accuracy_reversed"] = result.accuracy_reversed
+    return {**whole(job.layers), **result.masks}
 
 
 def _no_recovery(job: _Job, masks: Masks) -> None:
@@ -180,4 +190,4 @@ def _as_data(data: Any) -> Any:
         return data
     x, y = data if isinstance(data, tuple) else (data, None)
     x, y = np.asarray(x), None if y is None else np.asarray(y)
-    return SimpleNamespace(x_train=x, y_train=y, x_val=x, y_val=y)
+    return SimpleNamespace(x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)
