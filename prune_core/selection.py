@@ -83,7 +83,8 @@ def select(
         raise UserError(f"{name}: {count} of {scores.size} scores are not a number: train with a lower learning rate")
     if selection == "none":
         return np.ones(scores.shape, dtype=bool)
-    kept = SELECTIONS.get(selection)(scores, _parameter(selection, sparsity, threshold))
+    function = SELECTIONS.get(selection)
+    kept = function(scores, _parameter(selection, sparsity, threshold))
     if keep_one and scores.size and not kept.any():
         last_highest = scores.size - 1 - int(np.argmax(scores.ravel()[::-1]))
         kept.flat[last_highest] = True

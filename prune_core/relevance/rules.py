@@ -2,8 +2,8 @@
 
 With R the relevance of an operation's output and a its inputs, all rules are one of four:
 
-* weights: R_i = sum_j |a_i||w_ij| / (sum_k |a_k||w_kj|) R_j, biases left out. With z the layer's linear map of |a| under
-  |W|, that is |a| * d/d|a| sum(constant(R / z) * z), which holds for every layer whose output is linear in its input.
+* weights: R_i = sum_j |a_i||w_ij| / (sum_k |a_k||w_kj|) R_j, biases left out. With z the layer's linear map of |a|
+  under |W|, that is |a| * d/d|a| sum(constant(R / z) * z), for every layer whose output is linear in its input.
 * unchanged: element-wise operations hand R on as it is.
 * routed: what is only moved or picked (Flatten, max pooling, Concatenate) gets the R of the place it went to.
 * in proportion: sums and averages share R out by |a|.
@@ -23,8 +23,8 @@ from prune_core.weights import kernel_attributes
 
 Rule = Callable[[Step, tf.Tensor], Sequence[tf.Tensor]]
 
-# Below this, z is a sum of nothing but noise, and R / z would overflow float32.
-_SMALLEST = 1e-30
+# Added to z, so that where z is 0 nothing is passed on (the amounts that R / z is multiplied by are 0 as well).
+_TINY = 1e-30
 
 _RULES: dict[type, Rule] = {}
 
@@ -103,8 +103,10 @@ def _share_out(
     with tf.GradientTape() as tape:
         tape.watch(amounts)
         total = linear_map(amounts)
-    per_amount = tf.math.divide_no_nan(relevance, tf.where(total < _SMALLEST, 0.0, total))
-    gradients = tape.gradient(total, amounts, per_amount, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    per_amount = relevance / (tf.cast(total, tf.float32) + _TINY)
+    gradients = tape.gradient(
+        total, amounts, tf.cast(per_amount, total.dtype), unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
     return [amount * gradient for amount, gradient in zip(amounts, gradients, strict=True)]
 
 

@@ -51,7 +51,9 @@ def unroll(model: keras.Model, inputs: Sequence[tf.Tensor], prefix: str = "") ->
             steps += inner
         else:
             if len(node.outputs) != 1:
-                raise UserError(f"layer {name!r} has {len(node.outputs)} outputs: relevance needs layers with one output")
+                raise UserError(
+                    f"layer {name!r} has {len(node.outputs)} outputs: relevance needs layers with one output"
+                )
             run = _runner(operation, node.arguments, symbols)
             # The identity gives a layer that hands its input on as it is (dropout) an output of its own.
             outputs = [tf.identity(run(arrived))]

@@ -11,7 +11,7 @@ def magnitude(ctx: ScoringContext) -> Scores:
 
 
 def l1_norm(ctx: ScoringContext) -> Scores:
-    """Sum of |w| over the kernel of each unit, bias left out (Li et al. 2017, "Pruning filters for efficient convnets")."""
+    """Sum of |w| over each unit's kernel, bias left out (Li et al. 2017, "Pruning filters for efficient convnets")."""
     return _unit_norms(ctx, order=1)
 
 
