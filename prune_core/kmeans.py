@@ -8,8 +8,8 @@ from prune_core.errors import UserError
 
 # The dynamic program chooses among this many places to cut; up to so many distinct values it is exact.
 _MAX_CUTS = 4096
-# Beyond this many clusters, where its time and memory would grow without bound, a closed-form start takes its place.
-_MAX_EXACT_CLUSTERS = 1024
+# Its time and memory grow with the number of clusters: beyond so many, clusters are split greedily instead.
+_MAX_PLANNED = 1024
 _MAX_LLOYD_STEPS = 100
 
 
@@ -29,10 +29,10 @@ class Codebook:
 def kmeans_1d(values: np.ndarray, k: int) -> Codebook:
     """At most k centers for the least sum of squared distances from every value to its center. Deterministic.
 
-    A dynamic program over at most 4096 candidate cuts of the sorted values (all of them, and so optimal, where there
-    are at most 4096 distinct values), then Lloyd's algorithm on prefix sums of all values. In one dimension the
-    clusters are intervals, and the best last cut moves right with the end of the interval (Wu 1991; Grönlund et al.
-    2017, arXiv:1701.07204), so that every layer of the program is found by divide and conquer.
+    A dynamic program over at most 4096 candidate cuts of the sorted values, then Lloyd's algorithm on prefix sums of
+    all values; optimal where there are at most 4096 distinct values and k is at most 1024. In one dimension clusters
+    are intervals, and the best last cut moves right with the end of the interval (Wu 1991; Grönlund et al. 2017,
+    arXiv:1701.07204), so that each layer of the program is found by divide and conquer.
 
     Args:
         values: finite numbers, of any shape and size.
@@ -99,31 +99,40 @@ def _lloyd(points: _Points, cuts: np.ndarray) -> np.ndarray:
 
 def _first_cuts(points: _Points, k: int) -> np.ndarray:
     """k + 1 ascending places among the distinct values, 0 and their number among them."""
-    places = _candidate_cuts(points, max(_MAX_CUTS, 2 * k))
-    if k > _MAX_EXACT_CLUSTERS:
-        return _companded_cuts(points, places, k)
+    places = _candidate_cuts(points)
     count, total, square = points.count[places], points.total[places], points.square[places]
-    return places[_best_partition(count, total, square, k)]
+    cuts = places[_best_partition(count, total, square, min(k, _MAX_PLANNED))]
+    while cuts.size < k + 1:
+        cuts = _split_further(points, cuts, k + 1 - cuts.size)
+    return cuts
 
 
-def _candidate_cuts(points: _Points, limit: int) -> np.ndarray:
-    """At most limit + 1 places: all, or half of them at equal counts and half at equal widths (for the tails)."""
+def _candidate_cuts(points: _Points) -> np.ndarray:
+    """Ascending places: all, or half of 4096 equally many distinct values apart and half equally far (for tails)."""
     size = points.values.size
-    if size <= limit:
+    if size <= _MAX_CUTS:
         return np.arange(size + 1)
-    by_count = np.searchsorted(points.count, np.linspace(0, points.count[-1], limit // 2 + 1))
-    widths = np.linspace(points.values[0], points.values[-1], limit // 2 + 1)[1:-1]
-    return np.union1d(by_count, np.searchsorted(points.values, widths, side="right"))
+    evenly = np.linspace(0, size, _MAX_CUTS // 2 + 1).astype(np.int64)
+    widths = np.linspace(points.values[0], points.values[-1], _MAX_CUTS // 2 + 1)[1:-1]
+    return np.union1d(evenly, np.searchsorted(points.values, widths, side="right"))
 
 
-def _companded_cuts(points: _Points, places: np.ndarray, k: int) -> np.ndarray:
-    """Cuts as dense as the cube root of the values' density: the optimum for many clusters (Panter and Dite 1951)."""
-    edges = np.append(points.values, np.nextafter(points.values[-1], np.inf))[places]
-    widths = np.diff(edges)
-    share = np.cumsum(np.cbrt(np.diff(points.count[places]) / widths) * widths)
-    targets = np.interp(np.arange(1, k) / k, np.append(0, share / share[-1]), edges)
-    inner = np.searchsorted(points.values, targets, side="right")
-    return np.unique(np.concatenate([[0], inner, [points.values.size]]))
+def _split_further(points: _Points, cuts: np.ndarray, most: int) -> np.ndarray:
+    """`cuts` and up to `most` new ones: those clusters that gain most by it are split in two where they gain most."""
+
+    def spread(start: np.ndarray, end: np.ndarray) -> np.ndarray:  # what a mean of its own takes off a cluster's cost
+        total = points.total[end] - points.total[start]
+        return total * total / np.maximum(points.count[end] - points.count[start], 1)
+
+    owner = np.repeat(np.arange(cuts.size - 1), np.diff(cuts))
+    start, end, place = cuts[owner], cuts[owner + 1], np.arange(cuts[-1])
+    gain = spread(start, place) + spread(place, end) - spread(start, end)
+    gain[cuts[:-1]] = -np.inf  # no cut
+    best = np.maximum.reduceat(gain, cuts[:-1])
+    hits = np.flatnonzero(gain == best[owner])
+    first = hits[np.searchsorted(hits, cuts[:-1])]
+    chosen = np.argsort(-best, kind="stable")[:most]
+    return np.union1d(cuts, first[chosen[np.isfinite(best[chosen])]])
 
 
 def _best_partition(count: np.ndarray, total: np.ndarray, square: np.ndarray, k: int) -> np.ndarray:

@@ -43,6 +43,8 @@ class Forward:
     200 ms, for no gain at batch 256 (measured on 2 CPU cores; convolutions even lose). It reads the model's weights
     when it runs, so that a model changed later is measured as it is then.
 
+    Calling it runs and times one pass; `run` gives the outputs.
+
     Args:
         model: a functional or built Sequential model whose input shape, but for the batch, is fixed.
         batch_size: samples a pass.
@@ -54,17 +56,19 @@ class Forward:
 
     def __init__(self, model: keras.Model, batch_size: int = 256, seed: int = 0) -> None:
         self.batch_size = batch_size
-        batch = keras.tree.pack_sequence_as(model.input, [tf.constant(x) for x in _noise(model, batch_size, seed)])
+        noise = [tf.constant(array) for array in _noise(model, batch_size, seed)]
+        structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        batch = keras.tree.pack_sequence_as(structure, noise)
         compiled = tf.function(lambda given: model(given, training=False)).get_concrete_function(batch)
         self._model = model  # the graph reads its weights without keeping them alive
-        self._pass: Callable[[], Any] = lambda: compiled(batch)
+        self.run: Callable[[], Any] = lambda: compiled(batch)
         for _ in range(2):  # the first calls optimise the graph and set up memory
             self()
 
     def __call__(self) -> float:
         """Run once; seconds until the outputs could be read."""
         start = time.perf_counter()
-        for output in keras.tree.flatten(self._pass()):
+        for output in keras.tree.flatten(self.run()):
             output.numpy()
         return time.perf_counter() - start
 

@@ -91,7 +91,9 @@ def _spatial(layer: keras.layers.Layer, shape: _Shape) -> _Shape:
 
 _layers = keras.layers
 # First match counts: Keras derives the transposed and separable convolutions from other bases than the plain ones.
-_POSITIONS: list[tuple[tuple[type, ...], Callable[[keras.layers.Layer, _Shape, _Shape], _Shape]]] = [
+_POSITIONS: list[
+    tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, _Shape, _Shape], _Shape]]
+] = [
     ((_layers.Dense,), lambda layer, given, made: made[1:-1]),
     (
         (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose),

@@ -51,7 +51,7 @@ def _candidates(bits: np.ndarray, symbols: np.ndarray) -> Iterator[tuple[bool, b
     """(masked, indexed) pairs worth trying."""
     small = bits.size <= _TRY_ALL
     has_zeros = symbols.size > 0 and symbols[0] == 0
-    few_values = 0 < symbols.size <= min(_MAX_SYMBOLS, np.count_nonzero(bits) // 2 + 1)
+    few_values = 0 < symbols.size <= min(_MAX_SYMBOLS, int(np.count_nonzero(bits)) // 2 + 1)
     for masked in [True, False] if has_zeros and small else [has_zeros]:
         if few_values:
             yield masked, True

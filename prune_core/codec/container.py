@@ -7,7 +7,6 @@ and shapes (so that values never land in another weight), the arrays in the orde
 import zlib
 
 import keras
-import numpy as np
 
 from prune_core.codec.architecture import describe, rebuild
 from prune_core.codec.arrays import decode_array, encode_array
@@ -56,7 +55,7 @@ def decode(data: bytes) -> keras.Model:
     if reader.take(4) != _signature(variables):
         malformed("its weights are not those of its architecture")
     for variable in variables.values():
-        variable.assign(decode_array(reader, variable.shape, _numpy_dtype(variable)))
+        variable.assign(decode_array(reader, variable.shape, keras.ops.convert_to_numpy(variable).dtype))
     reader.end()
     for layer in model._flatten_layers():
         if hasattr(layer, "finalize_state"):  # Normalization computes constants from its weights
@@ -75,7 +74,3 @@ def _signature(variables: dict[str, keras.Variable]) -> bytes:
 
 def _crc(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(4, "little")
-
-
-def _numpy_dtype(variable: keras.Variable) -> np.dtype:
-    return keras.ops.convert_to_numpy(keras.ops.zeros((), variable.dtype)).dtype
