@@ -200,8 +200,7 @@ class _Tracer:
         attribute = layer.path.rpartition("/")[2]
         axes = trace.traced.weights.get(attribute) if trace is not None else None
         if axes is not None and trace is not None:
-            is_own = trace.traced.link is not None and axes.silent is not None
-            return axes.ids[axes.silent] if is_own else None
+            return axes.ids[axes.silent] if trace.traced.link is not None and axes.silent is not None else None
         if "depthwise" in attribute or "Depthwise" in type(layer.layer).__name__:
             return None
         return self._opaque_units(layer, trace)
@@ -230,6 +229,8 @@ def _apply_rule(call: Call, step: Step) -> Traced:
     traced = rule(call)
     if traced.link is not None and len(step.inputs) != 1:
         return call.opaque(f"{kind} has units and more than one input, which cannot be cut")
+    if traced.link is None and not np.isin(np.concatenate(traced.outputs), np.concatenate(step.inputs)).all():
+        return call.opaque(f"{kind} makes new channels by a rule without a link, which cannot be cut")
     return traced
 
 

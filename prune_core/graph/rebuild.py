@@ -148,7 +148,10 @@ def _copy_trainable(model: keras.Model, result: keras.Model, copies: Mapping[int
     Models first and the outer ones before the inner, as setting a model's flag sets those of all that is in it; then
     layers, then single weights.
     """
-    pairs = [(model, result), *(pair for pair in reversed(copies.values()) if isinstance(pair[0], keras.layers.Layer))]
+    pairs = [
+        (model, result),
+        *(pair for pair in reversed(list(copies.values())) if isinstance(pair[0], keras.layers.Layer)),
+    ]
     is_model = [isinstance(original, keras.Model) for original, _ in pairs]
     for wanted in (True, False):
         for (original, duplicate), found in zip(pairs, is_model, strict=True):

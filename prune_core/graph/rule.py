@@ -49,8 +49,8 @@ class Traced:
         weights: {attribute of the layer: its axes}; weights not named are copied whole.
         config: {config key (an attribute for a bare operation): new value}; every id array inside stands for the
             number of its channels that are kept, e.g. {"units": ids} or {"target_shape": (4, 4, ids)}.
-        link: for a layer with units, `layer -> Link` of its current weights. Without it each output channel must
-            depend on the input channels of the same id only.
+        link: for a layer with units and one input, `layer -> Link` of its current weights. Without it each output
+            channel must have the id of input channels and depend on the input channels of that id only.
     """
 
     outputs: Sequence[np.ndarray]
@@ -100,10 +100,10 @@ class Call:
         for ids in self.inputs:
             if ids is not None:
                 self.pin(ids, reason)
-        if id(self.layer) not in self._own:
-            sizes = [shape[-1] if has_channels(shape) else 0 for shape in self.output_shapes]
-            self._own[id(self.layer)] = [self._ids.new(size) for size in sizes]
-        fresh = self._own[id(self.layer)]
+        sizes = [shape[-1] if has_channels(shape) else 0 for shape in self.output_shapes]
+        fresh = self._own.get(id(self.layer), [])
+        if [len(ids) for ids in fresh] != sizes:
+            fresh = self._own[id(self.layer)] = [self._ids.new(size) for size in sizes]
         for ids in fresh:
             self.pin(ids, reason)
             self._sources.append(ids)

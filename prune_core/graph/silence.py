@@ -29,7 +29,7 @@ class Mixer:
         operation: the Keras layer.
         inputs, units: classes of its inputs and its units.
         link: how it mixes them.
-        low, high: least and greatest value seen of every input channel, shape (inputs,); NaN if not looked at.
+        low, high: least and greatest value seen of every input channel, shape (inputs,); infinite if not looked at.
     """
 
     path: str
@@ -49,7 +49,8 @@ class Mixer:
         zero = (self.low == 0) & (self.high == 0)
         even = np.isfinite(self.low) & np.isfinite(self.high)
         even[even] = (self.high - self.low)[even] <= _SPREAD * np.maximum(1, np.abs(self.high[even]))
-        return constant[self.inputs] & (zero | (even if self.link.gain is not None else False))
+        absorbable: np.ndarray = zero | even if self.link.gain is not None else zero
+        return np.asarray(constant[self.inputs] & absorbable)
 
     def used(self, removed: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether any unit that stays gives the input a weight; `removed` is by class."""
@@ -57,12 +58,11 @@ class Mixer:
 
     def fold(self, removed: np.ndarray) -> tuple[np.ndarray, int]:
         """What the removed inputs' constants add to the bias of each unit, and how many of them are not 0."""
-        rows = removed[self.inputs] & self.used(removed)
-        values = np.where(rows, (self.low + self.high) / 2, 0) if rows.any() else np.zeros(len(rows))
-        rows &= values != 0
-        if self.link.gain is None or not rows.any():
+        rows = np.flatnonzero(removed[self.inputs] & self.used(removed))
+        values = (self.low[rows] + self.high[rows]) / 2
+        if self.link.gain is None or not values.any():
             return np.zeros(len(self.units)), 0
-        return values[rows] @ self.link.gain[rows].astype(np.float64), int(rows.sum())
+        return values @ self.link.gain[rows].astype(np.float64), int(np.count_nonzero(values))
 
 
 @dataclass(frozen=True)
