@@ -21,7 +21,7 @@ from sweeps.tracking_uri import Target
 Gap = Callable[[str], None]
 """Called with the name of each gap between two writes; tests end the process there."""
 
-PARAMS_PER_CALL = 100
+TEXTS_PER_CALL = 100
 METRICS_PER_CALL = 500
 _PAGE = 1000
 _LOCK_TIMEOUT_S = 60
@@ -208,15 +208,12 @@ class SweepRuns:
         from mlflow.entities import Metric, Param, RunTag
 
         stamp = round(at * 1000)
-        left: tuple[list[Any], ...] = (
-            [Metric(name, value, stamp, 0) for name, value in metrics.items()],
-            [Param(name, value) for name, value in params.items()],
-            [RunTag(name, value) for name, value in tags.items()],
-        )
-        sizes = (METRICS_PER_CALL, PARAMS_PER_CALL, PARAMS_PER_CALL)
-        for call in range(max(-(-len(part) // size) for part, size in zip(left, sizes, strict=True))):
-            parts = [part[call * size : (call + 1) * size] for part, size in zip(left, sizes, strict=True)]
-            self.client.log_batch(run_id, *parts)
+        numbers = [Metric(name, value, stamp, 0) for name, value in metrics.items()]
+        texts = [Param(name, value) for name, value in params.items()]
+        marks = [RunTag(name, value) for name, value in tags.items()]
+        while numbers or texts or marks:
+            self.client.log_batch(run_id, numbers[:METRICS_PER_CALL], texts[:TEXTS_PER_CALL], marks[:TEXTS_PER_CALL])
+            del numbers[:METRICS_PER_CALL], texts[:TEXTS_PER_CALL], marks[:TEXTS_PER_CALL]
 
     def _log_dataset(self, run_id: str, content: RunContent) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -1,4 +1,4 @@
-"""The tracker: every result of a sweep into MLflow exactly once, off the scheduling loop, through outages of the server.
+"""The tracker: every result of a sweep into MLflow exactly once, off the scheduling loop, through outages.
 
 Listener methods only note what is there to deliver; one thread (`sweeps.outbox`) does all of MLflow's work, in order,
 and repeats what fails for as long as the sweep runs. The results themselves lie in the store, so nothing is lost when

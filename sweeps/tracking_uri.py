@@ -75,8 +75,8 @@ class Target:
         """The database file, if it is one on this machine."""
         if self.scheme != "sqlite":
             return None
-        path = re.sub(r"^[^:]+:///", "", self.uri).partition("?")[0]
-        return Path(path) if path and not path.startswith(":memory:") else None
+        path = re.fullmatch(r"[^:]+:///([^?]+).*", self.uri)
+        return Path(path[1]) if path and path[1] != ":memory:" else None
 
 
 class Unreachable(Exception):

@@ -1,0 +1,144 @@
+"""The last lines of a sweep on the terminal: what is best, what failed, where everything is and how to look at it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.links import sweep_link, trials_link, ui_base, ui_command
+from sweeps.report import Choice, Group, Row, choices, groups, ranked
+from sweeps.specs import Failure, Plan
+from sweeps.tracking import Place
+from sweeps.tracking_uri import Target, redact
+
+MOST_ROWS = 12
+
+
+def show(
+    console: Console,
+    plan: Plan,
+    rows: Sequence[Row],
+    failures: Sequence[Failure],
+    place: Place,
+    default: Target,
+    folder: Path,
+    waiting: int,
+) -> None:
+    """Print the end of a sweep.
+
+    Args:
+        console: where to; tables are as wide as it is.
+        plan, rows, failures: what was asked for and how it went.
+        place: of the sweep in MLflow (`Tracker.place`).
+        default: what `make ui` serves (`sweeps.ui.default_target`).
+        folder: of the report's files.
+        waiting: deliveries that MLflow has not taken (`Tracker.finish`).
+    """
+    points = groups(rows)
+    if points:
+        console.print(best_table(points))
+        console.print(choice_table(choices(points)))
+    if failures:
+        console.print(failure_table(failures))
+    for line in _where(plan, place, default, folder, waiting):
+        console.print(Text(line), soft_wrap=True)
+
+
+def best_table(points: Sequence[Group], most: int = MOST_ROWS) -> Table:
+    """The trials, smallest first among those within a point of dense on validation, then by accuracy."""
+    several_models = len({group.model for group in points}) > 1
+    several_datasets = len({group.dataset for group in points}) > 1
+    table = Table(title="trials: the smallest within 1 point of dense first, then by validation accuracy", box=None)
+    table.title_justify = "left"
+    table.add_column("method", overflow="fold")
+    for shown, name in ((several_models, "model"), (several_datasets, "dataset")):
+        if shown:
+            table.add_column(name, overflow="fold")
+    for name in ("seeds", "val. acc. %", "test acc. %", "drop", "sparsity %", "smaller", "faster"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group in ranked(points)[:most]:
+        names = [group.label, *[group.model] * several_models, *[group.dataset] * several_datasets]
+        table.add_row(*names, _seeds(group), *_figures(group))
+    if len(points) > most:
+        table.caption = f"and {len(points) - most} more in results.csv"
+        table.caption_justify = "left"
+    return table
+
+
+def choice_table(found: Sequence[Choice]) -> Table:
+    """The smallest network for each tolerance, chosen on the validation split, reported on the test split."""
+    table = Table(title="\nsmallest network, chosen on validation, reported on test", box=None)
+    table.title_justify = "left"
+    several = len({(choice.model, choice.dataset) for choice in found}) > 1
+    if several:
+        table.add_column("network", overflow="fold")
+    table.add_column("may lose", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    for name in ("test acc. %", "drop", "sparsity %", "smaller", "faster"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for choice in found:
+        network = [f"{choice.model} on {choice.dataset}"] * several
+        lost = f"{100 * choice.tolerance:g} points" if choice.tolerance else "nothing"
+        if choice.group is None:
+            table.add_row(*network, lost, "none", *[""] * 5)
+        else:
+            table.add_row(*network, lost, choice.group.label, *_figures(choice.group)[1:])
+    return table
+
+
+def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:
+    """What has no result, and why: failed work first, what it blocked after it."""
+    table = Table(title=f"\n{len(failures)} without a result", box=None)
+    table.title_justify = "left"
+    for name in ("status", "work", "tries", "why"):
+        table.add_column(name, overflow="fold")
+    ordered = sorted(failures, key=lambda failure: failure.status == "blocked")
+    for failure in ordered[:most]:
+        why = (redact(failure.reason).splitlines() or [""])[0]
+        table.add_row(failure.status, failure.work.label, str(failure.attempts), Text(why))
+    if len(failures) > most:
+        table.caption = f"and {len(failures) - most} more in failures.csv"
+        table.caption_justify = "left"
+    return table
+
+
+def _where(plan: Plan, place: Place, default: Target, folder: Path, waiting: int) -> list[str]:
+    lines = ["", f"report: {folder}"]
+    if waiting:
+        lines.append(
+            f"{waiting} deliveries to {place.target.shown} wait on disk: run the same command again to make them"
+        )
+    command = ui_command(place.target, default)
+    if command:
+        lines.append(f"look at it: {command}")
+    if place.parent_id:
+        base = ui_base(place.target)
+        lines.append(f"  trials: {trials_link(base, place.experiment_id, plan.sweep_id)}")
+        lines.append(f"  sweep:  {sweep_link(base, place)}")
+    return lines
+
+
+def _seeds(group: Group) -> str:
+    return ",".join(map(str, group.seeds)) if len(group.seeds) <= 3 else f"{len(group.seeds)} seeds"
+
+
+def _figures(group: Group) -> list[str]:
+    """Validation accuracy, test accuracy, its drop in points, sparsity, size and speed ratios; "" for what is unknown."""
+    return [
+        _percent(group, "val_accuracy"),
+        _percent(group, "accuracy"),
+        _percent(group, "accuracy_drop", signed=True),
+        "" if (value := group.mean("sparsity")) is None else f"{100 * value:.1f}",
+        *("" if (value := group.mean(name)) is None else f"{value:.1f}x" for name in ("compression_ratio", "speedup")),
+    ]
+
+
+def _percent(group: Group, metric: str, signed: bool = False) -> str:
+    value, spread = group.mean(metric), group.spread(metric)
+    if value is None:
+        return ""
+    # The drop is a loss: +1.20 means 1.2 points worse than dense.
+    text = f"{100 * value:+.2f}" if signed else f"{100 * value:.2f}"
+    return text if spread is None or signed else f"{text}±{100 * spread:.2f}"

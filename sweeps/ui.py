@@ -1,0 +1,162 @@
+"""The MLflow UI over a sweep's results, on loopback.
+
+python -m sweeps.ui --port 5000                        the default database, ./outputs/mlflow.db
+python -m sweeps.ui --root elsewhere                   another storage.root
+python -m sweeps.ui --uri sqlite:///folder/mlflow.db   another tracking.uri
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prune_core.errors import UserError
+from sweeps.links import sweep_link, trials_link
+from sweeps.tracking import Place
+from sweeps.tracking_uri import Target, Unreachable, probe, resolve
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 5
+# They run commands for whoever reaches the port; nothing here needs them.
+_OFF = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_ENABLE_ASSISTANT": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_NEWEST = """
+select runs.experiment_id, runs.run_uuid, sweep.value from runs
+join tags kind on kind.run_uuid = runs.run_uuid and kind.key = 'kind' and kind.value = 'sweep'
+join tags sweep on sweep.run_uuid = runs.run_uuid and sweep.key = 'sweep.id'
+where runs.lifecycle_stage = 'active' order by runs.start_time desc limit 1
+"""
+
+
+@dataclass(frozen=True)
+class _Default:
+    """Tracking settings that name nothing: the database of the storage root."""
+
+    uri: str | None = None
+    experiment: str = "prune-sweep"
+    artifact_location: str | None = None
+    on_unreachable: str = "refuse"
+
+
+def default_target() -> Target:
+    """What is served without arguments, and what a sweep writes to without configuration, from the same folder."""
+    return resolve(_Default(), Path("outputs"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; returns the exit code: 0, 1 (the server failed) or 2 (a bad request)."""
+    try:
+        return _main(_arguments(argv))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sweeps.ui", description="Serve the MLflow UI on loopback.")
+    parser.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (default 5000)")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--root", type=Path, default=Path("outputs"), help="storage.root (default ./outputs)")
+    place.add_argument("--uri", help="tracking.uri of a database, e.g. sqlite:///folder/mlflow.db")
+    return parser.parse_args(argv)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    target = resolve(_Default(uri=arguments.uri), arguments.root)
+    if target.scheme in ("http", "https"):
+        raise UserError(f"--uri={target.shown} is a server, which has its own UI: open that address in a browser")
+    if target.sqlite_file is not None and not target.sqlite_file.is_file():
+        raise UserError(f"{target.sqlite_file} is not there: run a sweep first, or name its folder with --root")
+    try:
+        probe(target)
+    except Unreachable as error:
+        raise UserError(f"{target.shown}: {error}") from None
+    _require_free(arguments.port)
+    server = _start(target, arguments.port)
+    try:
+        return _serve(server, target, f"http://{HOST}:{arguments.port}")
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(server)
+
+
+def _serve(server: subprocess.Popen[bytes], target: Target, base: str) -> int:
+    # SIGTERM ends it like Ctrl-C, so that no worker of the server is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _answers(base):
+        if server.poll() is not None or time.monotonic() > deadline:
+            print("error: the MLflow server did not start, see its messages above", file=sys.stderr)
+            return 1
+        time.sleep(0.1)
+    print(f"MLflow UI of {target.shown}: {base} (Ctrl-C ends it)")
+    if target.sqlite_file is not None and (newest := newest_sweep(target, target.sqlite_file)):
+        place, sweep_id = newest
+        print(f"trials of the newest sweep: {trials_link(base, place.experiment_id, sweep_id)}")
+        print(f"the sweep itself:           {sweep_link(base, place)}", flush=True)
+    return 1 if server.wait() else 0
+
+
+def newest_sweep(target: Target, file: Path) -> tuple[Place, str] | None:
+    """Place and id of the sweep that was started last; None if there is none."""
+    connection = sqlite3.connect(file.as_uri() + "?mode=ro", uri=True)
+    try:
+        row = connection.execute(_NEWEST).fetchone()
+    except sqlite3.OperationalError:  # no tables yet
+        return None
+    finally:
+        connection.close()
+    return (Place(target, str(row[0]), row[1]), row[2]) if row else None
+
+
+def _require_free(port: int) -> None:
+    try:
+        with socket.create_server((HOST, port)):
+            pass
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"port {port} cannot be used ({reason}): name another one, e.g. make ui PORT=5001") from None
+
+
+def _start(target: Target, port: int) -> subprocess.Popen[bytes]:
+    """The server in a process group of its own, which can be ended with all its workers."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", target.uri]
+    if target.artifact_location:
+        command += ["--default-artifact-root", target.artifact_location]
+    environment = {**os.environ, **_OFF, "MLFLOW_LOGGING_LEVEL": os.environ.get("MLFLOW_LOGGING_LEVEL", "WARNING")}
+    return subprocess.Popen(command, env=environment, start_new_session=True)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, number)
+            server.wait(STOP_TIMEOUT_S)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _answers(base: str) -> bool:
+    host, _, port = base.rpartition("/")[2].partition(":")
+    with socket.socket() as connection:
+        return connection.connect_ex((host, int(port))) == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
