@@ -50,11 +50,11 @@ class Mixer:
         even = np.isfinite(self.low) & np.isfinite(self.high)
         even[even] = (self.high - self.low)[even] <= _SPREAD * np.maximum(1, np.abs(self.high[even]))
         absorbable: np.ndarray = zero | even if self.link.gain is not None else zero
-        return np.asarray(constant[self.inputs] & absorbable)
+        return constant[self.inputs] & absorbable
 
     def used(self, removed: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether any unit that stays gives the input a weight; `removed` is by class."""
-        return self.link.coupled[:, ~removed[self.units]].any(axis=1)
+        return np.asarray(self.link.coupled[:, ~removed[self.units]].any(axis=1))
 
     def fold(self, removed: np.ndarray) -> tuple[np.ndarray, int]:
         """What the removed inputs' constants add to the bias of each unit, and how many of them are not 0."""

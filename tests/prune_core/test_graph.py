@@ -212,10 +212,10 @@ def test_models_without_a_graph_are_refused_with_the_fix() -> None:
 def test_the_graph_is_not_touched_by_tracing() -> None:
     model = residual()
     nodes = {layer.name: len(layer._inbound_nodes) for layer in model.layers}
-    before = [np.array(weight) for weight in model.weights]
+    before = [weight.numpy() for weight in model.weights]
     channel_classes(model)
     assert nodes == {layer.name: len(layer._inbound_nodes) for layer in model.layers}
-    assert all((np.array(weight) == old).all() for weight, old in zip(model.weights, before, strict=True))
+    assert all((weight.numpy() == old).all() for weight, old in zip(model.weights, before, strict=True))
 
 
 @keras.saving.register_keras_serializable("test_graph")
