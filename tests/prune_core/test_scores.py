@@ -87,7 +87,7 @@ def test_random_depends_on_seed_and_layer_alone(all_kinds: keras.Model, granular
     random = SCORES.get("random")
     scope = prunable_layers(all_kinds)
     first = random(_context(all_kinds, granularity))
-    np.random.random(10)
+    np.random.random(10)  # the process did other work in between
     again = random(_context(all_kinds, granularity, layers=scope[::-1]))
     alone = random(_context(all_kinds, granularity, layers=scope[-1:]))
     other = random(_context(all_kinds, granularity, seed=1))
