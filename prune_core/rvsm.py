@@ -100,7 +100,14 @@ class Rvsm:
             self._sparsify()
 
         figures = run_epochs(
-            self.model, data, settings, seed, updated=updated, after_step=self._couple, before_epoch=before_epoch
+            self.model,
+            data,
+            settings,
+            seed,
+            updated=updated,
+            before_step=self._couple,
+            after_step=self._sparsify,
+            before_epoch=before_epoch,
         )
         for values in figures:
             yield {**values, "sparsity": self.sparsity()}
@@ -124,13 +131,13 @@ class Rvsm:
         return RvsmResult(w, u, masks, accuracies["w"], accuracies["u"], accuracies["reversed"])
 
     def _couple(self, rate: tf.Tensor) -> None:
-        """Behind an optimiser's step on w: pull w towards the u that the gradient was taken at, then set u anew."""
+        """Pull w towards u; both as they were when the gradient was taken."""
         for layer in self.layers:
             w = self._w[layer.path]
             w.assign(w.value - rate * self.beta * (w.value - layer.kernel.value))
-        self._sparsify()
 
     def _sparsify(self) -> None:
+        """Set u to the minimum for w."""
         for layer in self.layers:
             layer.kernel.assign(hard_threshold(self._w[layer.path].value, self._threshold))
 

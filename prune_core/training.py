@@ -127,7 +127,7 @@ def epochs(
     """The epochs of `train` (or, with `masks`, of training under masks), one a step; yields its figures."""
     hold = _mask_holder(model, masks or {})
     hold()
-    yield from run_epochs(model, data, TrainingConfig.from_mapping(config), seed, after_step=lambda rate: hold())
+    yield from run_epochs(model, data, TrainingConfig.from_mapping(config), seed, after_step=hold)
 
 
 def run_epochs(
@@ -137,7 +137,8 @@ def run_epochs(
     seed: int,
     *,
     updated: Sequence[keras.Variable] | None = None,
-    after_step: Callable[[tf.Tensor], None] = lambda rate: None,
+    before_step: Callable[[tf.Tensor], None] = lambda rate: None,
+    after_step: Callable[[], None] = lambda: None,
     before_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Iterator[Figures]:
     """The training loop itself, for ways of training that do more than gradient steps.
@@ -145,7 +146,9 @@ def run_epochs(
     Args:
         updated: the variables that the optimiser moves, one for each trainable variable of `model`, whose gradient it
             gets; None: these themselves.
-        after_step: traced into the compiled loop behind each gradient step; gets the learning rate.
+        before_step: traced into the compiled loop between taking a gradient and the optimiser's step along it; gets
+            the learning rate.
+        after_step: traced into the compiled loop behind that step.
         before_epoch: called with the epoch's number from 0.
     """
     optimizer = _OPTIMIZERS[config.optimizer](config.learning_rate)
@@ -164,8 +167,10 @@ def run_epochs(
             loss = cross_entropy(labels, outputs)
             # Regularisers of a person's own network.
             total = tf.add_n([loss, *model.losses]) if model.losses else loss
-        optimizer.apply(tape.gradient(total, variables), targets)
-        after_step(tf.convert_to_tensor(optimizer.learning_rate))
+        gradients = tape.gradient(total, variables)
+        before_step(tf.convert_to_tensor(optimizer.learning_rate))
+        optimizer.apply(gradients, targets)
+        after_step()
         hits = tf.equal(tf.argmax(outputs, axis=-1), tf.cast(labels, tf.int64))
         return loss, tf.reduce_mean(tf.cast(hits, tf.float32))
 

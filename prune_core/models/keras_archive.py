@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 _MAX_CONFIG_BYTES = 64 * 2**20
 # Keras stores members uncompressed; far more than that is a decompression bomb.
 _MAX_EXPANSION = 100
+# What zipfile and json raise on damaged bytes; a RecursionError is a RuntimeError.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ def read_archive(path: Path) -> KerasArchive:
             _check_members(path, archive)
             config = json.loads(archive.read("config.json"))
             weights = archive.read("model.weights.h5")
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+    except UserError:
+        raise
+    except _DAMAGE:
         raise UserError(f"{path} is damaged or was never a .keras file: save the model again") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no model: save the model again")
