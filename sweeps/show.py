@@ -29,12 +29,19 @@ class Outlook:
         to_train: baselines that are missing and needed.
         to_run: trials that are missing.
         estimates: {key: seconds} of missing work like which something was done before.
+        to_search: trials that searches will propose; how many of them are finished is not known.
     """
 
     cached: frozenset[str]
     to_train: tuple[BaselineSpec, ...]
     to_run: tuple[Work, ...]
     estimates: Mapping[str, float]
+    to_search: int = 0
+
+    @property
+    def is_work_left(self) -> bool:
+        """Whether anything may have to run; a search is only known to be finished by going through it."""
+        return bool(self.to_train or self.to_run or self.to_search)
 
     def seconds(self, slots: int) -> float:
         """Estimate for `slots` pieces of work at once: shared out evenly, but no trial before its baseline."""
@@ -52,8 +59,9 @@ def outlook(plan: Plan, store: ResultStore) -> Outlook:
     needed = {trial.baseline.key for trial in to_run} | {search.baseline.key for search in plan.searches}
     to_train = tuple(b for b in plan.baselines if b.key in needed and b.key not in cached)
     took = _past_seconds(store, present) if to_run or to_train else {}
-    estimates = {work.key: took[_kind(work)] for work in (*to_train, *to_run) if _kind(work) in took}
-    return Outlook(cached, to_train, to_run, estimates)
+    missing: tuple[Work, ...] = (*to_train, *to_run)
+    estimates = {work.key: took[_kind(work)] for work in missing if _kind(work) in took}
+    return Outlook(cached, to_train, to_run, estimates, sum(search.n_trials for search in plan.searches))
 
 
 def headline(plan: Plan, root: object, tracking: str) -> Iterator[str]:
@@ -100,16 +108,16 @@ def duration(seconds: float) -> str:
 
 
 def _summary(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
-    searched = sum(search.n_trials for search in plan.searches)
     n_cached = sum(trial.key in ahead.cached for trial in plan.trials)
     at_once = "as many at once as the cluster has room for" if slots is None else f"up to {slots} at once"
+    to_train, to_run = len(ahead.to_train), len(ahead.to_run) + ahead.to_search
     yield (
-        f"to do: {_count(len(ahead.to_train), 'baseline')} to train, {_count(len(ahead.to_run) + searched, 'trial')} "
-        f"to run, {at_once}; {_count(n_cached, 'trial')} cached"
+        f"to do: {_count(to_train, 'baseline')} to train, {_count(to_run, 'trial')} to run, {at_once}; "
+        f"{_count(n_cached, 'trial')} cached"
     )
-    work = len(ahead.to_train) + len(ahead.to_run) + searched
+    work = to_train + to_run
     unknown = work - len(ahead.estimates)
-    if not work:
+    if not ahead.is_work_left:
         yield "time: nothing is left to do"
     elif not ahead.estimates:
         yield "time: no past runs to estimate from"

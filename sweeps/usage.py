@@ -63,7 +63,7 @@ def text() -> str:
         [
             "usage: prune-sweep [key=value ...] [--cfg job] [--help]",
             "",
-            "Sweeps pruning methods over datasets and networks; results and runs go to storage.root, ./outputs if not set.",
+            "Sweeps pruning methods over datasets and networks; results go to storage.root (./outputs) and to MLflow.",
             "The same command again goes on where the last one ended: what is finished is not done again.",
             "",
             f"groups, one file a choice in {conf_folder()}",

@@ -1,0 +1,148 @@
+"""The entry point: compose, plan, show, run, report.
+
+    prune-sweep method=importance
+    python -m sweeps.run method=importance
+    python sweeps/run.py method=importance
+
+Exit code 0: every planned trial is finished; 1: some are not, a table says which and why; 2: a bad request, nothing was
+started; 130 or 143: ended by SIGINT or SIGTERM. Imports happen where they are used, so that a plan is there in no time.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # started as a file, whose folder comes first in the path and would hide other modules
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+if TYPE_CHECKING:
+    from sweeps.events import Outcome
+    from sweeps.report import Collector
+    from sweeps.schema import Settings
+    from sweeps.specs import Plan
+    from sweeps.tracking import Tracker
+
+GO_ON = "run the same command again to go on: what is finished is kept"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's) and return the exit code."""
+    from prune_core.errors import UserError
+
+    try:
+        return _main(sys.argv[1:] if argv is None else argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted: {GO_ON}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `prune-sweep dry_run=true | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(arguments: Sequence[str]) -> int:
+    from sweeps import usage
+
+    request = usage.read(arguments)
+    if request.action == "help":
+        print(usage.text())
+        return 0
+    from sweeps.compose import compose
+    from sweeps.plan import make_plan
+    from sweeps.schema import settings_of
+
+    composed = compose(request.overrides)
+    if request.action == "print":
+        from sweeps.run_content import as_yaml
+
+        print(as_yaml(composed.config), end="")
+        return 0
+    settings = settings_of(composed)
+    plan = make_plan(settings)
+    return _show(settings, plan) if settings.dry_run else _sweep(settings, plan)
+
+
+def _show(settings: "Settings", plan: "Plan") -> int:
+    from sweeps.show import headline, outlook, plan_lines
+    from sweeps.store import ResultStore
+    from sweeps.tracking_uri import resolve
+
+    root = settings.storage.root
+    ahead = outlook(plan, ResultStore(root))
+    lines = [*headline(plan, root, resolve(settings.tracking, root).shown), *plan_lines(plan, ahead, _slots(settings))]
+    print("\n".join(lines))
+    return 0
+
+
+def _slots(settings: "Settings") -> int | None:
+    """Pieces of work at once; None on a cluster, which is only asked when it is joined. Raises UserError for none."""
+    from sweeps.resources import Request, check_request, local_node
+
+    compute = settings.compute
+    if compute.address is not None:
+        return None
+    slots = check_request(Request.of(compute), [local_node(compute)], "this machine")
+    return min(slots, compute.max_concurrent or slots)
+
+
+def _sweep(settings: "Settings", plan: "Plan") -> int:
+    from sweeps.engine import run_plan
+    from sweeps.progress import Progress
+    from sweeps.report import Collector
+    from sweeps.resources import check_compute
+    from sweeps.show import headline, outlook
+    from sweeps.store import ResultStore
+    from sweeps.tracking import Tracker
+
+    root = settings.storage.root
+    store = ResultStore(root)
+    store.prepare()
+    if outlook(plan, store).is_work_left:
+        check_compute(settings.compute)
+    progress, collector = Progress(plan), Collector()
+    tracker = Tracker(settings, plan, store, settings.config, problems=progress.say)
+    tracker.check()
+    print("\n".join(headline(plan, root, tracker.place.target.shown)), flush=True)
+    started = time.monotonic()
+    tracker.start()
+    try:
+        with progress:
+            outcome = run_plan(plan, settings, store, [progress, tracker, collector])
+    except BaseException:
+        tracker.finish("FAILED", {}, {}, settings.tracking.flush_timeout_s)
+        raise
+    _report(settings, plan, tracker, collector, outcome, time.monotonic() - started)
+    if outcome.interrupted:
+        print(f"interrupted: {GO_ON}", file=sys.stderr)
+        return 128 + outcome.interrupted
+    return 1 if outcome.failures else 0
+
+
+def _report(
+    settings: "Settings", plan: "Plan", tracker: "Tracker", collector: "Collector", outcome: "Outcome", seconds: float
+) -> None:
+    """Write the report's files, deliver them, and print what it all comes to."""
+    from rich.console import Console
+
+    from sweeps import closing, report
+    from sweeps.ui import default_target
+
+    patience = (
+        settings.tracking.flush_timeout_s if not outcome.interrupted else min(5, settings.tracking.flush_timeout_s)
+    )
+    tracker.flush(patience)
+    rows, failures = collector.rows, collector.failures
+    folder = settings.storage.root / "sweeps" / plan.sweep_id
+    files = report.write(folder, plan, rows, failures, tracker.run_ids)
+    status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
+    waiting = tracker.finish(status, files, report.aggregates(rows, failures, seconds), patience)
+    closing.show(Console(), plan, rows, failures, tracker.place, default_target(), folder, waiting)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
