@@ -11,7 +11,7 @@ import keras
 from prune_core.codec.architecture import describe, rebuild
 from prune_core.codec.arrays import decode_array, encode_array
 from prune_core.codec.streams import Reader, malformed, pack, pack_number
-from prune_core.weights import weight_variables
+from prune_core.weights import leaf_layers, weight_variables
 
 _MAGIC = b"prune-core\x01"
 _MAX_ARCHITECTURE = 1 << 26
@@ -57,7 +57,7 @@ def decode(data: bytes) -> keras.Model:
     for variable in variables.values():
         variable.assign(decode_array(reader, variable.shape, keras.ops.convert_to_numpy(variable).dtype))
     reader.end()
-    for layer in model._flatten_layers():
+    for _, layer in leaf_layers(model):
         if hasattr(layer, "finalize_state"):  # Normalization computes constants from its weights
             layer.finalize_state()
     return model
