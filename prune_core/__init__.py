@@ -16,9 +16,9 @@ _HOME = {
     "UserError": "errors",
     "decode": "codec",
     "encode": "codec",
-    "load_masks": "masks",
+    "load_masks": "mask_files",
     "prune": "pipeline",
-    "save_masks": "masks",
+    "save_masks": "mask_files",
     "shrink": "graph",
 }
 

@@ -34,11 +34,13 @@ def score_and_select(spec: MethodSpec, context: ScoringContext) -> tuple[Masks, 
     scores = SCORES.get(spec.score)(context)
     if spec.granularity == "unit":
         return _unit_masks(spec, context, scores)
-    return {path: _keep(spec, score, keep_one=False) for path, score in scores.items()}, {}
+    return {path: _keep(spec, score, path, keep_one=False) for path, score in scores.items()}, {}
 
 
-def _keep(spec: MethodSpec, scores: np.ndarray, *, keep_one: bool) -> np.ndarray:
-    return select(spec.selection, scores, sparsity=spec.sparsity, threshold=spec.threshold, keep_one=keep_one)
+def _keep(spec: MethodSpec, scores: np.ndarray, name: str, *, keep_one: bool) -> np.ndarray:
+    return select(
+        spec.selection, scores, sparsity=spec.sparsity, threshold=spec.threshold, keep_one=keep_one, name=name
+    )
 
 
 def _unit_masks(
@@ -56,7 +58,7 @@ def _unit_masks(
             removed.update(_removed_classes(spec, free, units, inner))
     masks = {**whole(context.layers), **unit_masks(context.model, classes, removed)}
     for layer in outputs:  # its units are the network's outputs: silenced if asked, never removed
-        keep = _keep(spec, scores[layer.name], keep_one=True)
+        keep = _keep(spec, scores[layer.name], layer.name, keep_one=True)
         masks[layer.path] = np.broadcast_to(keep, tuple(layer.kernel.shape)).copy()
         if layer.bias_path:
             masks[layer.bias_path] = keep
@@ -73,7 +75,7 @@ def _removed_classes(
         movable = np.isin(ids, free)
         positions[name] = np.searchsorted(free, ids[movable])
         np.add.at(totals, positions[name], scores[name][movable])
-    keep = _keep(spec, totals, keep_one=True)
+    keep = _keep(spec, totals, " + ".join(units), keep_one=True)
     for name, own in positions.items():  # layers of one component may own different classes: none may end up empty
         if len(own) == len(units[name]) and not keep[own].any():
             keep[own[np.argmax(totals[own])]] = True

@@ -1,0 +1,1 @@
+"""Performance as ratios within one run; `make bench`. A measurement is a function `measure() -> Measurement`."""
