@@ -182,9 +182,9 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
         UserError: no node has what a trial asks for, or the cluster does not let us in.
     """
     request = Request.of(compute)
-    with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"):
-        import ray
+    import ray  # sets its loggers up, which are then made quiet
 
+    with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"):
         ours = not ray.is_initialized()
         if ours and compute.address is None:
             _start(ray, request, local_node(compute), data_bytes)
@@ -201,16 +201,24 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
 
 
 def _start(ray: Any, request: Request, node: Node, data_bytes: int) -> None:
-    ray.init(
-        address="local",
-        num_cpus=node.cpus,
-        num_gpus=node.gpus,
-        _memory=int(node.memory),
-        object_store_memory=max(_MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        **_common(request),
-    )
+    from ray._private import ray_constants
+
+    # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes to be
+    # on a system without clusters.
+    several_machines, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        ray.init(
+            address="local",
+            num_cpus=node.cpus,
+            num_gpus=node.gpus,
+            _memory=int(node.memory),
+            object_store_memory=max(_MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **_common(request),
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = several_machines
 
 
 def _join(ray: Any, request: Request, address: str) -> None:
@@ -243,7 +251,7 @@ def _check_reachable(address: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"compute.address={address} does not answer ({reason}): start the cluster, correct the address, or leave it out"
+            f"compute.address={address} does not answer ({reason}): start the cluster, or correct or leave out the address"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Which work may start when: baselines before the trials that prune them, lost work again, nothing twice. No Ray here."""
+"""Which work may start when: baselines before the trials that prune them, lost work again, nothing twice."""
 
 import logging
 from collections import Counter, defaultdict, deque

@@ -2,22 +2,28 @@
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+# A group-wide signal also ends the local Ray, and what waits for Ray's answer then waits for a minute or more.
+PATIENCE_S = 15.0
+
 
 class Signals:
     """While entered: the first signal is noted in `caught`, a second one ends the process at once.
 
+    So does the first one if the block is not left within `PATIENCE_S` after it. Results that are in the store stay there.
     Outside of the main thread, where Python cannot catch signals, it catches none.
     """
 
     def __init__(self) -> None:
         self.caught = 0
         self._before: dict[int, Any] = {}
+        self._patience: threading.Timer | None = None
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
@@ -26,6 +32,8 @@ class Signals:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -38,4 +46,12 @@ class Signals:
         if self.caught:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.caught = self.caught or number
+        self.caught = number
+        self._patience = threading.Timer(PATIENCE_S, _give_up, (number,))
+        self._patience.daemon = True
+        self._patience.start()
+
+
+def _give_up(number: int) -> None:
+    print("Ray does not answer: ended without it; run the same command again to go on", file=sys.stderr, flush=True)
+    os._exit(128 + number)

@@ -22,6 +22,9 @@ from sweeps.worker import Job, Worker
 
 log = logging.getLogger(__name__)
 
+# So many workers may die one after the other while they start, before the sweep is given up.
+_FAILED_STARTS = 5
+
 # How long running work may go on after a signal: short trials are finished, long ones are ended.
 GRACE_S = 2.0
 
@@ -49,11 +52,16 @@ class Run:
     ended_by_us: dict[str, str] = field(default_factory=dict)
     interrupted_at: float | None = None
 
+    def __post_init__(self) -> None:
+        self.bundle = PlacementGroupFactory([self.request.bundle()], strategy="PACK")
+        # The same for one bundle, but another one to Tune: a worker that is starting is not mixed up with an idle one.
+        self.starting = PlacementGroupFactory([self.request.bundle()], strategy="STRICT_PACK")
+
 
 def execute(run: Run) -> None:
     """Run the schedule to its end, or until a signal.
 
-    Tune gives up as a whole on some losses of workers and nodes; what ran then is lost work, and a fresh Tune run goes on.
+    Tune gives up as a whole on some losses of workers and nodes: what ran then is lost work, and a fresh run goes on.
     """
     while not run.schedule.done:
         try:
@@ -75,13 +83,14 @@ def execute(run: Run) -> None:
 
 
 def _fit(run: Run) -> None:
+    bundle, starting = run.bundle, run.starting  # what the lambda below holds travels to every worker
     folder = tempfile.mkdtemp(prefix="prune-sweep-tune-")
     try:
         Tuner(
-            tune.with_resources(Worker, PlacementGroupFactory([run.request.bundle()])),
+            tune.with_resources(Worker, lambda config: bundle if config["job"].work else starting),
             tune_config=TuneConfig(
                 search_alg=_HandOut(run),
-                scheduler=_KeepWarm(run.slots),
+                scheduler=_KeepWarm(run),
                 max_concurrent_trials=run.slots,
                 num_samples=-1,
                 reuse_actors=True,
@@ -102,31 +111,49 @@ def _fit(run: Run) -> None:
 
 
 class _HandOut(Searcher):
-    """Asks the schedule. While all that is left waits for baselines, it starts the workers that will be needed then."""
+    """Readies workers, and gives each idle one the work that the schedule names.
+
+    Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops the ones
+    that are still starting whenever an older one comes free first: with short trials none ever gets ready.
+    """
 
     def __init__(self, run: Run) -> None:
         super().__init__(metric=None, mode=None)
         self._run = run
-        self._open: set[str] = set()
-        self._workers = 0
+        self._starting: set[str] = set()
+        self._busy: set[str] = set()
+        self._idle = 0
+        self._failed_starts = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         schedule = self._run.schedule
-        if schedule.done:
+        work = schedule.next() if self._idle else None
+        if work is not None:
+            self._idle -= 1
+            self._busy.add(trial_id)
+        elif schedule.done:
             return Searcher.FINISHED
-        work = schedule.next()
-        if work is None and not self._worth_another_worker():
-            return Searcher.FINISHED if schedule.done else None
-        self._open.add(trial_id)
-        self._workers = max(self._workers, len(self._open))
+        elif self._needs_a_worker():
+            self._starting.add(trial_id)
+        else:
+            return None
         return {"job": self._run.job_of(work)}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        self._open.discard(trial_id)
+        if trial_id in self._starting and error:
+            self._failed_starts += 1
+        elif trial_id in self._starting:
+            self._failed_starts = 0
+        self._starting.discard(trial_id)
+        self._busy.discard(trial_id)
+        self._idle += not error
 
-    def _worth_another_worker(self) -> bool:
-        wanted = min(self._run.slots, self._run.schedule.unstarted)
-        return bool(self._open) and self._workers < wanted
+    def _needs_a_worker(self) -> bool:
+        schedule = self._run.schedule
+        wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
+        if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
+            raise RuntimeError(f"{self._failed_starts} workers one after the other died while starting")
+        return self._idle + len(self._busy) + len(self._starting) < wanted
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a sweep is resumed from its results, not from Tune's state."""
@@ -165,6 +192,7 @@ class _TakeIn(Callback):
         key = _key(trial)
         schedule = self._run.schedule
         if key is None:
+            trial.placement_group_factory = self._run.bundle  # from now on the worker is one for work
             if result.get("failure"):
                 log.warning("a worker could not be readied: %s", result["failure"])
         elif not result["done"]:
@@ -231,15 +259,16 @@ class _StopOnSignal(Stopper):
 class _KeepWarm(FIFOScheduler):
     """Keeps idle workers: Tune ends all but one of them, and each new one would import TensorFlow again."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
-        self._slots = slots
+        self._run = run
+        self._told = False
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        if self._slots:
+        if not self._told:
             cache = tune_controller._tune_controller._actor_cache  # no public way in Ray 2.60
-            cache.increase_max(trial.placement_group_factory, by=self._slots)
-            self._slots = 0
+            cache.increase_max(self._run.bundle, by=self._run.slots)
+            self._told = True
 
 
 def _key(trial: Any) -> str | None:

@@ -1,0 +1,334 @@
+"""The engine on a real Ray with trivial work: order, caching, failures, losses, searches, signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sweeps import resources
+from sweeps.engine import run_plan
+from sweeps.events import Announcer
+from sweeps.schedule import Schedule
+from sweeps.schema import ComputeSettings
+from sweeps.specs import Failure, Plan, Result, SearchSpec, Work
+from sweeps.store import ResultStore
+from sweeps.worker import Procedures
+from tests.sweeps import trivial_work as trivial
+
+ROOT = Path(__file__).parents[2]
+COMPUTE = ComputeSettings(num_cpus=2, num_gpus=1)
+
+
+class Recorder:
+    """Remembers what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.results: dict[str, Result] = {}
+        self.failures: dict[str, Failure] = {}
+        self.notes: list[tuple[str, float, str]] = []
+
+    def started(self, work: Work) -> None:
+        self.events.append(("started", work.key))
+
+    def progressed(self, work: Work, fraction: float, note: str) -> None:
+        self.notes.append((work.key, fraction, note))
+
+    def finished(self, work: Work, result: Result, cached: bool) -> None:
+        self.events.append(("cached" if cached else "finished", work.key))
+        self.results[work.key] = result
+
+    def failed(self, failure: Failure) -> None:
+        self.events.append((failure.status, failure.work.key))
+        self.failures[failure.work.key] = failure
+
+    def count(self, event: str) -> int:
+        return sum(name == event for name, _ in self.events)
+
+
+@pytest.fixture(scope="module")
+def ray_of_two():
+    """One Ray with two processors and a GPU that is only a number."""
+    with resources.connected(COMPUTE, 0) as slots:
+        assert slots == 2
+        yield
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    store = ResultStore(tmp_path)
+    store.prepare()
+    return store
+
+
+def execute(plan: Plan, store: ResultStore, **compute):
+    recorder = Recorder()
+    settings = SimpleNamespace(
+        compute=replace(COMPUTE, **compute), storage=SimpleNamespace(root=store.root, data=store.root / "data")
+    )
+    outcome = run_plan(plan, settings, store, [recorder], Procedures(trivial.load, trivial.prepare, trivial.run))
+    return outcome, recorder
+
+
+def commit(store: ResultStore, key: str, kind: str = "trial", **metrics: float) -> None:
+    with store.writing(key) as folder:
+        store.commit(folder, Result(key, kind, {}, metrics))
+
+
+def test_trials_follow_their_own_baseline_which_is_trained_once(ray_of_two, store):
+    slow, quick = trivial.baseline("slow", sleep=1.5), trivial.baseline("quick")
+    trials = [trivial.trial(f"{b.key}-{i}", b, sleep=0.05) for b in (slow, quick) for i in range(4)]
+    outcome, heard = execute(trivial.plan(*trials), store)
+    assert (outcome.finished, outcome.cached, outcome.failures, outcome.interrupted) == (10, 0, (), 0)
+    when = {(key, event): seconds for key, event, seconds, _ in trivial.notes(store.root)}
+    assert Counter(key for key, event, *_ in trivial.notes(store.root) if event == "start") == Counter(
+        ["slow", "quick", *(t.key for t in trials)]
+    )
+    for t in trials:
+        assert when[t.key, "start"] > when[t.baseline.key, "end"]
+    assert all(when[t.key, "end"] < when["slow", "end"] for t in trials if t.baseline is quick)
+    assert heard.results["slow-0"].metrics["total"] == 45  # the dataset arrived
+    assert ("slow", 1.0, "done") in heard.notes
+    # Warm workers: two processes did everything, each of them several pieces.
+    assert len({pid for *_, pid in trivial.notes(store.root)}) == 2
+
+
+def test_what_is_in_the_store_is_announced_and_not_done(ray_of_two, store):
+    full, partly, unused = (trivial.baseline(name) for name in ("full", "partly", "unused"))
+    trials = [trivial.trial(f"{b.key}-{i}", b) for b in (full, partly, unused) for i in range(2)]
+    commit(store, "full", "baseline")
+    for key in ("full-0", "full-1", "partly-0", "unused-0", "unused-1"):
+        commit(store, key)
+    outcome, heard = execute(trivial.plan(*trials), store)
+    assert {key for key, *_ in trivial.notes(store.root)} == {"partly", "partly-1"}
+    assert (outcome.finished, outcome.cached) == (2, 6)
+    assert sorted(key for event, key in heard.events if event == "cached") == [
+        "full", "full-0", "full-1", "partly-0", "unused-0", "unused-1"
+    ]  # fmt: skip
+
+
+def test_nothing_missing_starts_no_ray(store):
+    b = trivial.baseline("b")
+    commit(store, "b", "baseline")
+    commit(store, "t")
+    unreachable = {"address": "127.0.0.1:1"}
+    outcome, _ = execute(trivial.plan(trivial.trial("t", b)), store, **unreachable)
+    assert (outcome.finished, outcome.cached) == (0, 2)
+
+
+def test_a_bug_is_reported_once_with_its_traceback_and_stops_nothing_else(ray_of_two, store):
+    b = trivial.baseline("b")
+    good = [trivial.trial(f"good{i}", b) for i in range(3)]
+    bad = [
+        trivial.trial("bad", b, fail=True), trivial.trial("refused", b, refuse=True), trivial.trial("silent", b, forget=True)
+    ]  # fmt: skip
+    outcome, heard = execute(trivial.plan(*bad, *good), store)
+    assert outcome.finished == 4
+    assert {f.work.key: f.status for f in outcome.failures} == dict.fromkeys(["bad", "refused", "silent"], "failed")
+    assert heard.failures["bad"].reason == "ValueError: a bug in bad"
+    assert "trivial_work.py" in heard.failures["bad"].traceback
+    assert heard.failures["refused"].reason == "this cannot be: change it"
+    assert "no intact result" in heard.failures["silent"].reason
+    starts = Counter(key for key, event, *_ in trivial.notes(store.root) if event == "start")
+    assert (starts["bad"], starts["refused"], heard.failures["bad"].attempts) == (1, 1, 1)
+
+
+def test_a_failed_baseline_blocks_what_needs_it_and_nothing_else(ray_of_two, store):
+    broken, sound = trivial.baseline("broken", fail=True), trivial.baseline("sound")
+    trials = [trivial.trial(f"{b.key}-{i}", b) for b in (broken, sound) for i in range(2)]
+    outcome, heard = execute(trivial.plan(*trials), store)
+    assert outcome.finished == 3
+    assert [(f.work.key, f.status, f.attempts) for f in outcome.failures] == [
+        ("broken", "failed", 1), ("broken-0", "blocked", 0), ("broken-1", "blocked", 0)
+    ]  # fmt: skip
+    assert broken.label in heard.failures["broken-0"].reason
+    assert "a bug in broken" in heard.failures["broken-0"].reason
+
+
+def test_work_of_a_killed_worker_is_done_again_elsewhere(ray_of_two, store):
+    b = trivial.baseline("b", die=1)
+    outcome, heard = execute(trivial.plan(trivial.trial("t", b), trivial.trial("twice", b, die=2)), store)
+    assert (outcome.finished, outcome.failures) == (3, ())
+    pids = {key: [pid for k, event, _, pid in trivial.notes(store.root) if (k, event) == (key, "start")] for key in heard.results}
+    assert [len(set(pids[key])) for key in ("b", "t", "twice")] == [2, 1, 3]
+    assert heard.events.count(("started", "twice")) == 3
+
+
+def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two, store):
+    b = trivial.baseline("b")
+    outcome, heard = execute(trivial.plan(trivial.trial("deadly", b, die=9), trivial.trial("t", b)), store, max_retries=1)
+    assert outcome.finished == 2
+    (failure,) = outcome.failures
+    assert (failure.work.key, failure.status, failure.attempts) == ("deadly", "lost", 2)
+    assert "died" in failure.reason
+
+
+def test_a_hanging_trial_is_ended_after_the_timeout(ray_of_two, store):
+    b = trivial.baseline("b")
+    outcome, heard = execute(
+        trivial.plan(trivial.trial("hangs", b, sleep=600), trivial.trial("t", b)), store, trial_timeout_s=1.0
+    )
+    assert outcome.finished == 2
+    assert heard.failures["hangs"].status == "failed"
+    assert "compute.trial_timeout_s" in heard.failures["hangs"].reason
+    assert Counter(key for key, event, *_ in trivial.notes(store.root) if event == "start")["hangs"] == 1
+
+
+def test_out_of_memory_is_tried_again_alone(ray_of_two, store):
+    b = trivial.baseline("b")
+    trials = [trivial.trial("big", b, memory=1, sleep=0.3), *(trivial.trial(f"t{i}", b, sleep=0.3) for i in range(4))]
+    outcome, _ = execute(trivial.plan(*trials), store)
+    assert (outcome.finished, outcome.failures) == (6, ())
+    spans = {}
+    for key, event, seconds, _ in trivial.notes(store.root):
+        spans.setdefault(key, {})[event] = seconds  # the last start, the one end
+    big = spans.pop("big")
+    assert all(s["end"] <= big["start"] or s["start"] >= big["end"] for s in spans.values())
+
+
+def test_a_quarter_of_a_gpu_lets_four_run_at_once(ray_of_two, store):
+    b = trivial.baseline("b")
+    trials = [trivial.trial(f"t{i}", b, sleep=1.0) for i in range(8)]
+    outcome, _ = execute(trivial.plan(*trials), store, gpus_per_trial=0.25, cpus_per_trial=0.1)
+    assert outcome.finished == 9
+    events = sorted((seconds, 1 if event == "start" else -1) for key, event, seconds, _ in trivial.notes(store.root))
+    running = [sum(step for _, step in events[: i + 1]) for i in range(len(events))]
+    assert max(running) == 4
+
+
+SPACE = {"sparsity": {"low": 0.0, "high": 0.9}}
+
+
+def search_of(b, n_trials: int, objectives: dict[str, str], ranges=SPACE) -> SearchSpec:
+    fixed = {"score": "magnitude", "granularity": "weight", "selection": "fraction"}
+    return SearchSpec("search", b, "weight", fixed, ranges, n_trials, objectives, 0, False, {})
+
+
+@pytest.mark.parametrize("objectives", [{"sparsity": "max"}, {"sparsity": "max", "total": "min"}])
+def test_optuna_points_are_run_recorded_and_found_again(ray_of_two, store, objectives):
+    b = trivial.baseline("b")
+    outcome, heard = execute(trivial.plan(searches=(search_of(b, 6, objectives),)), store)
+    assert (outcome.finished, outcome.failures) == (7, ())
+    record = store.root / "sweeps" / "0123456789ab" / "searches" / "search.jsonl"
+    points = [json.loads(line)["sparsity"] for line in record.read_text().splitlines()]
+    assert len(set(points)) == 6
+    assert sorted(points) == sorted(r.metrics["sparsity"] for r in heard.results.values() if "sparsity" in r.metrics)
+
+    # The same again: everything is found. With more points wanted, the recorded ones are found and only new ones run.
+    outcome, _ = execute(trivial.plan(searches=(search_of(b, 6, objectives),)), store)
+    assert (outcome.finished, outcome.cached) == (0, 7)
+    outcome, _ = execute(trivial.plan(searches=(search_of(b, 9, objectives),)), store)
+    assert (outcome.finished, outcome.cached) == (3, 7)
+    extended = [json.loads(line)["sparsity"] for line in record.read_text().splitlines()]
+    assert extended[:6] == points
+    assert len(set(extended)) == 9
+
+
+def test_a_search_resumes_with_the_points_that_were_not_finished_and_mends_its_record(ray_of_two, store):
+    b = trivial.baseline("b")
+    record = store.root / "sweeps" / "0123456789ab" / "searches" / "search.jsonl"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"sparsity": 0.25}\n{"sparsity": 0.5}\n{"spars')
+    outcome, heard = execute(trivial.plan(searches=(search_of(b, 4, {"sparsity": "max"}),)), store)
+    assert outcome.finished == 5
+    points = [json.loads(line)["sparsity"] for line in record.read_text().splitlines()]
+    assert points[:2] == [0.25, 0.5]
+    assert len(set(points)) == 4
+
+
+def test_a_search_over_few_values_does_each_once(ray_of_two, store):
+    b = trivial.baseline("b")
+    ranges = {"sparsity": {"choices": [0.25, 0.5]}}
+    outcome, heard = execute(trivial.plan(searches=(search_of(b, 8, {"sparsity": "max"}, ranges),)), store)
+    assert outcome.failures == ()
+    assert 1 <= outcome.finished - 1 <= 2
+    assert len(heard.events) == len(set(heard.events))
+
+
+def test_a_listener_that_raises_stops_nothing(store):
+    class Broken(Recorder):
+        def finished(self, work, result, cached):
+            raise RuntimeError("no")
+
+    commit(store, "b", "baseline")
+    after = Recorder()
+    announcer = Announcer([Broken(), after])
+    b = trivial.baseline("b")
+    Schedule(trivial.plan(trivial.trial("t", b)), [], store, announcer, 0)
+    assert after.events == [("cached", "b")]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from sweeps.engine import run_plan
+from sweeps.schema import ComputeSettings
+from sweeps.store import ResultStore
+from sweeps.worker import Procedures
+from tests.sweeps import trivial_work as trivial
+
+root = Path(sys.argv[1])
+store = ResultStore(root)
+store.prepare()
+b = trivial.baseline("b")
+plan = trivial.plan(*(trivial.trial(f"t{i}", b, sleep=600 if i else 0) for i in range(4)))
+settings = SimpleNamespace(compute=ComputeSettings(num_cpus=2, num_gpus=0), storage=SimpleNamespace(root=root, data=root))
+print("ready", flush=True)
+outcome = run_plan(plan, settings, store, [], Procedures(trivial.load, trivial.prepare, trivial.run))
+print(outcome.interrupted, outcome.finished, len(outcome.failures), flush=True)
+"""
+
+
+def signalled(root: Path, number: int, send) -> tuple[int, str, str]:
+    """Start SCRIPT, send it a signal once two trials hang; its exit code and what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(root)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while sum(event == "start" for _, event, *_ in trivial.notes(root)) < 4:  # baseline, t0, and two that hang
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        send(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize(("number", "send"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)])
+def test_a_signal_ends_the_run_in_order(tmp_path, number, send):
+    code, out, err = signalled(tmp_path, number, send)  # a terminal sends SIGINT to the workers too
+    assert code == 0, err
+    assert out.split() == ["ready", str(int(number)), "2", "0"]
+    assert "Traceback" not in err
+    assert gone(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_signal_that_ends_ray_as_well_ends_the_run(tmp_path):
+    code, _, err = signalled(tmp_path, signal.SIGTERM, os.killpg)
+    assert code in (0, 128 + signal.SIGTERM), err
+    assert gone(tmp_path)
+
+
+def gone(root: Path) -> bool:
+    """Whether the workers end within some seconds."""
+    workers = {pid for *_, pid in trivial.notes(root)}
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
