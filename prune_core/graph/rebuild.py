@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -74,20 +75,21 @@ class _Builder:
 
     def _duplicate(self, original: Any) -> Any:
         changes = self._changes(original)
-        if not isinstance(original, keras.layers.Layer):  # a bare operation: no weights, its arguments are attributes
+        if not isinstance(original, keras.layers.Layer) and not changes:  # many bare operations have no config
             duplicate = copy.copy(original)
             duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
-            for name, value in changes.items():
-                setattr(duplicate, name, value)
             return duplicate
         if isinstance(original, keras.layers.Lambda):  # its config would have to be unmarshalled
             return _duplicate_lambda(original)
         try:
-            return type(original).from_config({**original.get_config(), **changes})
+            config = {**original.get_config(), **changes}
+            if "activation" in config and isinstance(original.activation, FunctionType):
+                config["activation"] = original.activation  # a function of a user's does not survive its config
+            return type(original).from_config(config)
         except (NotImplementedError, TypeError) as error:
             raise UserError(
                 f"layer '{original.name}' ({type(original).__name__}) cannot be copied: give it a get_config that "
-                f"names all arguments of its constructor ({str(error).strip().splitlines()[0]})"
+                "names all arguments of its constructor, and keep lambdas out of them"
             ) from error
 
     def _changes(self, original: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Traced:
     Attributes:
         outputs: channel ids of each output's last axis.
         weights: {attribute of the layer: its axes}; weights not named are copied whole.
-        config: {config key (an attribute for a bare operation): new value}; every id array inside stands for the
+        config: {config key: new value}; every id array inside stands for the
             number of its channels that are kept, e.g. {"units": ids} or {"target_shape": (4, 4, ids)}.
         link: for a layer with units and one input, `layer -> Link` of its current weights. Without it each output
             channel must have the id of input channels and depend on the input channels of that id only.
