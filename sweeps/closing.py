@@ -56,11 +56,11 @@ def best_table(points: Sequence[Group], most: int = MOST_ROWS) -> Table:
     for shown, name in ((several_models, "model"), (several_datasets, "dataset")):
         if shown:
             table.add_column(name, overflow="fold")
-    for name in ("seeds", "val. acc. %", "test acc. %", "drop", "sparsity %", "smaller", "faster"):
+    for name in ("seeds", "val. acc. %", "test acc. %", "drop, points", "sparsity %", "smaller", "faster"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in ranked(points)[:most]:
         names = [group.label, *[group.model] * several_models, *[group.dataset] * several_datasets]
-        table.add_row(*names, _seeds(group), *_figures(group))
+        table.add_row(*map(Text, names), _seeds(group), *_figures(group))
     if len(points) > most:
         table.caption = f"and {len(points) - most} more in results.csv"
         table.caption_justify = "left"
@@ -76,15 +76,15 @@ def choice_table(found: Sequence[Choice]) -> Table:
         table.add_column("network", overflow="fold")
     table.add_column("may lose", no_wrap=True)
     table.add_column("method", overflow="fold")
-    for name in ("test acc. %", "drop", "sparsity %", "smaller", "faster"):
+    for name in ("test acc. %", "drop, points", "sparsity %", "smaller", "faster"):
         table.add_column(name, justify="right", no_wrap=True)
     for choice in found:
-        network = [f"{choice.model} on {choice.dataset}"] * several
-        lost = f"{100 * choice.tolerance:g} points" if choice.tolerance else "nothing"
+        network = [Text(f"{choice.model} on {choice.dataset}")] * several
+        lost = f"{100 * choice.tolerance:g} point{'s' * (choice.tolerance != 0.01)}" if choice.tolerance else "nothing"
         if choice.group is None:
             table.add_row(*network, lost, "none", *[""] * 5)
         else:
-            table.add_row(*network, lost, choice.group.label, *_figures(choice.group)[1:])
+            table.add_row(*network, lost, Text(choice.group.label), *_figures(choice.group)[1:])
     return table
 
 
@@ -97,7 +97,7 @@ def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:
     ordered = sorted(failures, key=lambda failure: failure.status == "blocked")
     for failure in ordered[:most]:
         why = (redact(failure.reason).splitlines() or [""])[0]
-        table.add_row(failure.status, failure.work.label, str(failure.attempts), Text(why))
+        table.add_row(failure.status, Text(failure.work.label), str(failure.attempts), Text(why))
     if len(failures) > most:
         table.caption = f"and {len(failures) - most} more in failures.csv"
         table.caption_justify = "left"
@@ -125,7 +125,7 @@ def _seeds(group: Group) -> str:
 
 
 def _figures(group: Group) -> list[str]:
-    """Validation accuracy, test accuracy, its drop in points, sparsity, size and speed ratios; "" for what is unknown."""
+    """Validation accuracy, test accuracy, its drop in points, sparsity, size and speed ratios; "" for the unknown."""
     return [
         _percent(group, "val_accuracy"),
         _percent(group, "accuracy"),

@@ -24,6 +24,8 @@ Gap = Callable[[str], None]
 TEXTS_PER_CALL = 100
 METRICS_PER_CALL = 500
 _PAGE = 1000
+# The UI opens such an experiment on its runs instead of on traces of language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _LOCK_TIMEOUT_S = 60
 # Retrying is ours, and a request that MLflow repeats by itself after a lost answer would make a second run.
 _FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
@@ -143,7 +145,7 @@ class SweepRuns:
         found = self.client.get_experiment_by_name(target.experiment)
         if found is None:
             try:
-                return self.client.create_experiment(target.experiment, artifact_location=target.artifact_location)
+                return self.client.create_experiment(target.experiment, target.artifact_location, _EXPERIMENT_TAGS)
             except MlflowException:
                 found = self.client.get_experiment_by_name(target.experiment)  # another driver was quicker
                 if found is None:

@@ -17,6 +17,7 @@ from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
+_LAST_COLUMNS = ("cached", "trial.key", "baseline.key", "key", "run_id")
 
 
 @dataclass(frozen=True)
@@ -241,9 +242,8 @@ def _cells(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     # Columns keep the order in which records name them, params before metrics before keys.
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    last = [name for name in ("cached", "trial.key", "baseline.key", "key", "run_id") if name in columns]
-    columns = [name for name in columns if name not in last] + last
+    named = list(dict.fromkeys(name for record in records for name in record))
+    columns = [name for name in named if name not in _LAST_COLUMNS] + [name for name in _LAST_COLUMNS if name in named]
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")

@@ -21,6 +21,8 @@ MAX_NAME = 250
 MAX_PARAM = 6000
 MAX_TAG = 8000
 MAX_DIGEST = 36
+# The UI's list of runs shows some twenty characters of a name.
+SHORT_AXES = {"threshold": "thr", "n_clusters": "k"}
 _ODD = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 
@@ -80,11 +82,11 @@ class SweepContent:
         self._several_datasets = len({b.dataset for b in baselines}) > 1
 
     def run_name(self, work: Work) -> str:
-        """What a person calls it inside this sweep: "importance threshold=0.5 seed 1"."""
+        """What a person calls it inside this sweep: "importance thr=0.5 seed 1"."""
         baseline = baseline_of(work)
         if isinstance(work, BaselineSpec):
             return f"dense {baseline.model} {baseline.dataset} seed {baseline.seed}"
-        parts = [work.method, *(f"{name}={format_value(value)}" for name, value in work.axes.items())]
+        parts = [work.method, *(f"{SHORT_AXES.get(n, n)}={format_value(value)}" for n, value in work.axes.items())]
         parts += [baseline.model] * self._several_models + [baseline.dataset] * self._several_datasets
         return " ".join([*parts, f"seed {baseline.seed}"])
 

@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +26,14 @@ from sweeps.tracking_uri import Target, Unreachable, probe, resolve
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 5
-# They run commands for whoever reaches the port; nothing here needs them.
+# Jobs, the gateway and the Assistant act for whoever reaches the port, any local user that is; nothing here needs them.
+# The Assistant has no switch: it lives in the FastAPI application only, which gunicorn does not serve.
 _OFF = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
-    "MLFLOW_ENABLE_ASSISTANT": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+_WITHOUT_ASSISTANT = ("--gunicorn-opts", "--log-level warning")
 _NEWEST = """
 select runs.experiment_id, runs.run_uuid, sweep.value from runs
 join tags kind on kind.run_uuid = runs.run_uuid and kind.key = 'kind' and kind.value = 'sweep'
@@ -84,25 +86,27 @@ def _main(arguments: argparse.Namespace) -> int:
     except Unreachable as error:
         raise UserError(f"{target.shown}: {error}") from None
     _require_free(arguments.port)
-    server = _start(target, arguments.port)
-    try:
-        return _serve(server, target, f"http://{HOST}:{arguments.port}")
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        _stop(server)
-
-
-def _serve(server: subprocess.Popen[bytes], target: Target, base: str) -> int:
     # SIGTERM ends it like Ctrl-C, so that no worker of the server is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="prune-sweep-ui-") as folder:
+        log = Path(folder) / "server.log"
+        server = _start(target, arguments.port, log)
+        try:
+            return _serve(server, log, target, f"http://{HOST}:{arguments.port}")
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _stop(server)
+
+
+def _serve(server: subprocess.Popen[bytes], log: Path, target: Target, base: str) -> int:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not _answers(base):
         if server.poll() is not None or time.monotonic() > deadline:
-            print("error: the MLflow server did not start, see its messages above", file=sys.stderr)
+            print(f"error: the MLflow server did not start\n{log.read_text(errors='replace')}", file=sys.stderr)
             return 1
         time.sleep(0.1)
-    print(f"MLflow UI of {target.shown}: {base} (Ctrl-C ends it)")
+    print(f"MLflow UI of {target.shown}: {base} (Ctrl-C ends it)", flush=True)
     if target.sqlite_file is not None and (newest := newest_sweep(target, target.sqlite_file)):
         place, sweep_id = newest
         print(f"trials of the newest sweep: {trials_link(base, place.experiment_id, sweep_id)}")
@@ -127,18 +131,19 @@ def _require_free(port: int) -> None:
         with socket.create_server((HOST, port)):
             pass
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise UserError(f"port {port} cannot be used ({reason}): name another one, e.g. make ui PORT=5001") from None
 
 
-def _start(target: Target, port: int) -> subprocess.Popen[bytes]:
+def _start(target: Target, port: int, log: Path) -> subprocess.Popen[bytes]:
     """The server in a process group of its own, which can be ended with all its workers."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", target.uri]
+    command += [*_WITHOUT_ASSISTANT, "--backend-store-uri", target.uri]
     if target.artifact_location:
         command += ["--default-artifact-root", target.artifact_location]
-    environment = {**os.environ, **_OFF, "MLFLOW_LOGGING_LEVEL": os.environ.get("MLFLOW_LOGGING_LEVEL", "WARNING")}
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+    environment = {**os.environ, **_OFF, "MLFLOW_LOGGING_LEVEL": os.environ.get("MLFLOW_LOGGING_LEVEL", "ERROR")}
+    with log.open("wb") as output:
+        return subprocess.Popen(command, env=environment, start_new_session=True, stdout=output, stderr=output)
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

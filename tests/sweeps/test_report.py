@@ -1,0 +1,194 @@
+"""Tables, choices and pictures of fabricated sweeps whose answers a reader can check by hand."""
+
+import csv
+import io
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from rich.console import Console
+
+from sweeps import closing, ui
+from sweeps.links import compare_link, trials_link, ui_base, ui_command
+from sweeps.report import Collector, Row, aggregates, choices, groups, ranked, rows_of_store, write
+from sweeps.specs import Failure, TrialSpec
+from sweeps.store import ResultStore
+from sweeps.tracking import Place
+from sweeps.tracking_uri import Target, redact
+from tests.sweeps.sweep_fixtures import baseline, commit, grid, metrics_of, plan_of, result_of, trial
+
+# (sparsity asked for, validation accuracy, compression ratio); dense has a validation accuracy of 0.94
+POINTS = ((0.5, 0.94, 2.0), (0.8, 0.93, 5.0), (0.9, 0.90, 10.0))
+
+
+def row(work: TrialSpec, val_accuracy: float, ratio: float) -> Row:
+    metrics = {
+        **metrics_of(work, accuracy=val_accuracy + 0.01),
+        "val_accuracy": val_accuracy,
+        "compression_ratio": ratio,
+    }
+    return Row(work, result_of(work, metrics))
+
+
+def sweep(seeds: tuple[int, ...] = (0,)) -> list[Row]:
+    """One method at three sparsities; every further seed is 0.002 worse."""
+    rows = []
+    for seed in seeds:
+        base = baseline(seed)
+        rows.append(Row(base, result_of(base)))
+        rows += [row(trial(base, "weight", sparsity=s), val - 0.002 * seed, ratio) for s, val, ratio in POINTS]
+    return rows
+
+
+def test_seeds_are_put_together():
+    found = groups(sweep(seeds=(1, 0)))
+    assert [group.axes["sparsity"] for group in found] == [0.5, 0.8, 0.9]
+    assert found[0].seeds == (0, 1)
+    assert found[0].mean("val_accuracy") == pytest.approx(0.939)
+    assert found[0].spread("val_accuracy") == pytest.approx(0.002 / 2**0.5)
+    assert found[0].val_drop == pytest.approx(0.001)
+
+
+def test_one_seed_has_no_spread_and_an_unknown_metric_no_mean():
+    group = groups(sweep())[0]
+    assert group.spread("accuracy") is None
+    assert group.mean("no_such_metric") is None
+
+
+def test_the_smallest_network_within_each_tolerance_is_chosen():
+    found = choices(groups(sweep()), tolerances=(0.0, 0.005, 0.01, 0.05))
+    assert [choice.group.axes["sparsity"] for choice in found if choice.group] == [0.5, 0.5, 0.8, 0.9]
+
+
+def test_choices_look_at_validation_and_not_at_test_accuracy():
+    base = baseline()
+    good_on_test = row(trial(base, sparsity=0.9), 0.5, 10.0)
+    lucky = Row(good_on_test.work, result_of(good_on_test.work, {**good_on_test.result.metrics, "accuracy": 1.0}))
+    found = choices(groups([Row(base, result_of(base)), lucky]))
+    assert [choice.group for choice in found] == [None] * 4
+
+
+def test_nothing_is_chosen_when_the_dense_network_is_unknown():
+    assert {choice.group for choice in choices(groups(sweep()[1:]))} == {None}
+
+
+def test_the_smallest_good_one_comes_first_and_the_bad_ones_last():
+    assert [group.axes["sparsity"] for group in ranked(groups(sweep()))] == [0.8, 0.5, 0.9]
+
+
+def test_figures_of_the_sweep():
+    rows = sweep()
+    failures = [Failure(rows[1].work, "failed", "x"), Failure(rows[2].work, "blocked", "x")]
+    figures = aggregates([*rows[:2], Row(rows[2].work, rows[2].result, cached=True), rows[3]], failures, seconds=9.0)
+    assert (figures["trials"], figures["baselines"], figures["cached"]) == (3, 1, 1)
+    assert (figures["failed"], figures["blocked"]) == (1, 1)
+    assert (figures["seconds"], figures["seconds_of_work"]) == (9, pytest.approx(6))
+    assert figures["best.val_accuracy"] == 0.94
+    assert figures["best.compression_ratio_within_1_points"] == 5
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_files_of_a_report(tmp_path):
+    base = baseline()
+    other = baseline(dataset="mnist_5k")
+    plan = plan_of(trial(base, "weight", sparsity=0.5), trial(other, "cluster", n_clusters=[4, 2]))
+    rows = [Row(work, result_of(work)) for work in plan]
+    failures = [Failure(plan.trials[0], "failed", "ValueError: at http://me:hunter2@host")]
+    files = write(tmp_path / "report", plan, rows, failures, {plan.trials[0].key: "run0"})
+    pictures = ["accuracy_vs_sparsity_lenet_300_100_digits.png", "accuracy_vs_sparsity_lenet_300_100_mnist_5k.png"]
+    assert sorted(files) == sorted(["results.csv", "plan.csv", "failures.csv", *pictures])
+    assert all(files[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
+    first, second = read(files["results.csv"])
+    assert (first["method"], first["sparsity"], first["run_id"]) == ("weight", "0.5", "run0")
+    assert (second["n_clusters"], second["run_id"]) == ("[4, 2]", "")
+    assert float(first["accuracy"]) == 0.9
+    assert [record["kind"] for record in read(files["plan.csv"])] == ["baseline", "baseline", "trial", "trial"]
+    assert read(files["failures.csv"])[0]["reason"] == "ValueError: at http://***@host"
+
+
+def test_a_report_can_be_drawn_again_from_the_store(tmp_path):
+    store = ResultStore(tmp_path)
+    store.prepare()
+    plan = grid(2)
+    commit(store, plan.trials[1])
+    assert [row.work for row in rows_of_store(plan, store)] == [plan.trials[1]]
+
+
+def test_a_sweep_without_any_result_still_has_its_files(tmp_path):
+    files = write(tmp_path, grid(2), [], [], {})
+    assert set(files) == {"results.csv", "plan.csv"}
+
+
+def shown(rows: list[Row], failures: list[Failure], waiting: int = 0, width: int = 120) -> str:
+    target = Target("sqlite:////data/mlflow.db", "prune-sweep", None)
+    out = io.StringIO()
+    console = Console(file=out, width=width)
+    place = Place(target, "7", "parent")
+    closing.show(console, grid(1), rows, failures, place, target, Path("/data/sweeps/x"), waiting)
+    return out.getvalue()
+
+
+def test_the_end_of_a_sweep_names_the_best_the_failed_and_the_way_to_look():
+    failures = [Failure(trial(baseline()), "blocked", "its baseline failed"), Failure(baseline(), "failed", "NaN loss")]
+    text = shown(sweep(seeds=(0, 1)), failures, waiting=3)
+    best = next(line for line in text.splitlines() if "weight sparsity" in line)
+    assert best.split()[1:] == ["sparsity=0.5", "0,1", "93.90±0.14", "94.90±0.14", "+0.10", "50.0", "2.0x", "2.0x"]
+    assert text.index("NaN loss") < text.index("its baseline failed")
+    assert "3 deliveries to sqlite:////data/mlflow.db wait on disk" in text
+    assert "look at it: make ui" in text
+    assert "http://127.0.0.1:5000/#/experiments/7/runs?searchFilter=" in text
+
+
+def test_a_long_sweep_shows_its_best_and_says_how_many_are_left_out():
+    base = baseline()
+    many = [row(trial(base, sparsity=0.01 * i), 0.9, 1 + i) for i in range(40)]
+    assert "and 28 more in results.csv" in shown(many, [])
+
+
+def test_brackets_in_an_error_are_text():
+    work = trial(baseline(), layers="[red]")
+    text = shown([row(work, 0.9, 2.0)], [Failure(work, "failed", "[bold] is bad")])
+    assert text.count("layers=[red]") == 2
+    assert "[bold] is bad" in text
+
+
+def test_links_are_encoded_and_free_of_passwords():
+    target = Target("https://me:hunter2@mlflow.example:8443/base/", "prune-sweep", None)
+    link = trials_link(ui_base(target), "7", "abc")
+    assert link.startswith("https://mlflow.example:8443/base/#/experiments/7/runs?searchFilter=tags.%60sweep.id%60")
+    assert "tags.`sweep.id` = 'abc' and tags.`kind` = 'trial'" in unquote(link)
+    assert unquote(compare_link("", "7", ["a", "b"])) == '/#/compare-runs?runs=["a", "b"]&experiments=["7"]'
+    assert ui_command(target, target) is None
+    assert redact(target.uri) == "https://***@mlflow.example:8443/base/"
+
+
+def test_the_ui_refuses_a_busy_port_and_a_place_without_results(tmp_path, capsys):
+    assert ui.main(["--root", str(tmp_path / "nothing")]) == 2
+    assert "run a sweep first" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (tmp_path / "mlflow.db").touch()
+        port = listener.getsockname()[1]
+        assert ui.main(["--root", str(tmp_path), "--port", str(port)]) == 2
+    assert f"port {port} cannot be used (Address already in use)" in capsys.readouterr().err
+
+
+def test_the_tracker_and_the_report_cost_nothing_at_plan_time():
+    heavy = "{'mlflow', 'matplotlib', 'tensorflow', 'pandas', 'ray'}"
+    code = f"import sys, sweeps.tracking, sweeps.report, sweeps.closing, sweeps.ui; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_collector_keeps_what_it_hears():
+    collector, failure = Collector(), Failure(baseline(), "failed", "x")
+    collector.finished(baseline(), result_of(baseline()), cached=True)
+    collector.failed(failure)
+    assert [row.cached for row in collector.rows] == [True]
+    assert collector.failures == [failure]
