@@ -1,7 +1,6 @@
-"""Shrunk networks compute the same as masked ones, and are as small as they should be."""
+"""Silent units go exactly: constants are folded or kept, the rest of the network stays what it was."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,141 +10,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 from prune_core.errors import UserError
-from prune_core.graph import ShrinkError, Traced, channel_classes, register_rule, shrink, unit_masks
-from prune_core.weights import weight_variables
-
-
-def randomize(model: keras.Model, seed: int) -> None:
-    """Values for every weight that leave nothing at 0 or 1 by chance; kernels keep theirs (their scale is right)."""
-    rng = np.random.default_rng(seed)
-    for path, variable in weight_variables(model).items():
-        if "kernel" not in path and not path.startswith("normalization/"):
-            values = rng.normal(0, 0.2, variable.shape)
-            is_scale = path.endswith(("gamma", "variance"))
-            variable.assign(np.abs(values) + 0.5 if is_scale else values)
-
-
-def silence(model: keras.Model, fraction: float, seed: int) -> dict[str, np.ndarray]:
-    """Mask a random part of the classes, but at least one unit a layer stays; {layer: units that are left}."""
-    classes = channel_classes(model)
-    rng = np.random.default_rng(seed)
-    gone = ~classes.pinned & (rng.random(len(classes.pinned)) < fraction)
-    for ids in classes.units.values():
-        gone[ids[0]] = False
-    weights = weight_variables(model)
-    for path, mask in unit_masks(model, classes, np.flatnonzero(gone)).items():
-        weights[path].assign(weights[path].numpy() * mask)
-    return {name: np.flatnonzero(~gone[ids]) for name, ids in classes.units.items()}
-
-
-def run(model: keras.Model, seed: int = 0, size: int = 9) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    x = [rng.normal(size=(3, *(d or size for d in tensor.shape[1:]))).astype("float32") for tensor in model.inputs]
-    outputs = model(x[0] if len(x) == 1 else x, training=False)
-    return np.concatenate([output.numpy().reshape(3, -1) for output in keras.tree.flatten(outputs)], axis=1)
-
-
-def agree(first: keras.Model, second: keras.Model, **options: int) -> None:
-    want = run(first, **options)
-    assert np.abs(want).max() > 1e-3, "the network says nothing, so that agreement would mean nothing"
-    np.testing.assert_allclose(run(second, **options), want, rtol=0, atol=1e-5 * np.abs(want).max())
-
-
-def mlp() -> keras.Model:
-    hidden = [layers.Dense(n, activation="relu", name=f"dense_{n}") for n in (9, 8, 7)]
-    return keras.Sequential([keras.Input((5,)), *hidden, layers.Dense(3, name="output")])
-
-
-def cnn() -> keras.Model:
-    """`same` and `valid`, pooling, padding, cropping, dropout, flattening."""
-    return keras.Sequential([
-        keras.Input((12, 12, 2)),
-        layers.Conv2D(6, 3, padding="same", activation="relu", name="conv_1"),
-        layers.MaxPooling2D(padding="same"),
-        layers.ZeroPadding2D(1),
-        layers.Conv2D(5, 3, strides=2, name="conv_2"),
-        layers.PReLU(shared_axes=[1, 2]),
-        layers.SpatialDropout2D(0.3),
-        layers.UpSampling2D(2),
-        layers.Cropping2D(1),
-        layers.AveragePooling2D(2, strides=1, padding="same"),
-        layers.Flatten(),
-        layers.Dense(8, activation="gelu", name="dense_1"),
-        layers.Dense(3, name="output"),
-    ])  # fmt: skip
-
-
-def residual() -> keras.Model:
-    """Batch normalization before and after convolutions, a residual stage, a gate, bare operations."""
-    inputs = keras.Input((8, 8, 2))
-    x = shortcut = layers.Conv2D(6, 3, padding="same", use_bias=False, name="stem")(inputs)
-    x = keras.ops.relu(layers.BatchNormalization(name="bn_1")(x))
-    x = layers.Conv2D(5, 3, padding="same", name="conv_1")(x)
-    x = layers.ReLU()(layers.BatchNormalization(scale=False, name="bn_2")(x))
-    x = layers.Conv2D(6, 1, name="conv_2")(x) * 0.5 + shortcut
-    gate = layers.Conv2D(6, 1, activation="sigmoid", name="gate")(layers.GlobalAveragePooling2D(keepdims=True)(x))
-    x = keras.ops.reshape(layers.Multiply()([x, gate]), (-1, 64, 6))[:, 3:]
-    x = layers.GlobalMaxPooling1D()(x)
-    return keras.Model(inputs, layers.Dense(3, name="output")(x))
-
-
-def branches() -> keras.Model:
-    """Concatenate, depthwise, separable and transposed convolutions, reshaping, two inputs and two outputs."""
-    image, vector = keras.Input((6, 6, 2)), keras.Input((4,))
-    x = layers.Conv2D(4, 3, padding="same", name="conv")(image)
-    x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", name="depthwise")(x)
-    y = layers.Reshape((3, 3, 2))(layers.Dense(18, name="dense")(vector))
-    y = layers.Conv2DTranspose(5, 3, strides=2, padding="same", name="transpose")(y)
-    z = layers.Concatenate()([x, y, image])
-    z = layers.SeparableConv2D(6, 3, depth_multiplier=2, activation="relu", name="separable")(z)
-    z = layers.Permute((2, 1, 3))(z)
-    first = layers.Dense(3, name="output_1")(layers.Flatten()(z))
-    return keras.Model([image, vector], [first, layers.Dense(2, name="output_2")(keras.ops.mean(z, axis=(1, 2)))])
-
-
-def shared() -> keras.Model:
-    """One layer and one nested model, each used twice; a model in a model in a model."""
-    core = keras.Sequential([keras.Input((6,)), layers.Dense(7, activation="tanh", name="core")], name="inner")
-    start = keras.Input((6,))
-    block = keras.Model(start, layers.Add()([core(start), layers.Dense(7, name="side")(start)]), name="block")
-    one, two = keras.Input((5,)), keras.Input((5,))
-    embed = layers.Dense(6, activation="relu", name="embed")
-    joined = layers.Concatenate()([block(embed(one)), block(embed(two))])
-    return keras.Model([one, two], layers.Dense(3, name="output")(joined))
-
-
-def sequence() -> keras.Model:
-    """One axis of unknown size; causal and valid convolutions along it."""
-    return keras.Sequential([
-        keras.Input((None, 3)),
-        layers.Conv1D(6, 3, padding="causal", activation="relu", name="causal"),
-        layers.Conv1D(5, 2, name="valid"),
-        layers.Dense(6, activation="elu", name="each"),
-        layers.GlobalMaxPooling1D(),
-        layers.Dense(3, name="output"),
-    ])  # fmt: skip
-
-
-ZOO: list[Callable[[], keras.Model]] = [mlp, cnn, residual, branches, shared, sequence]
-
-
-@pytest.mark.parametrize("build", ZOO, ids=lambda build: build.__name__)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_removing_silent_units_changes_nothing_but_the_size(build: Callable[[], keras.Model], seed: int) -> None:
-    keras.utils.set_random_seed(seed)
-    model = build()
-    randomize(model, seed)
-    left = silence(model, 0.5, seed)
-    before = [weight.numpy() for weight in model.weights]
-    result = shrink(model)
-    assert {name: units.tolist() for name, units in result.kept.items()} == {k: v.tolist() for k, v in left.items()}
-    assert result.model.count_params() < model.count_params()
-    assert result.max_difference <= 1e-5
-    agree(model, result.model)
-    assert list(weight_variables(result.model)) == list(weight_variables(model))
-    assert all((weight.numpy() == old).all() for weight, old in zip(model.weights, before, strict=True))
-    again = shrink(result.model)
-    assert again.model.count_params() == result.model.count_params(), "nothing was left to remove"
+from prune_core.graph import ShrinkError, Traced, register_rule, shrink
+from tests.prune_core.networks import agree, mlp, randomize, silence
 
 
 @settings(max_examples=8, deadline=None)
@@ -318,18 +184,6 @@ def test_a_wrong_rule_is_found_out_before_anything_is_delivered() -> None:
         shrink(model)
 
 
-@pytest.mark.parametrize("build", [residual, branches, shared], ids=lambda build: build.__name__)
-def test_the_result_is_saved_and_loaded_like_any_model(build: Callable[[], keras.Model], tmp_path: Path) -> None:
-    model = build()
-    randomize(model, 1)
-    silence(model, 0.4, 1)
-    small = shrink(model).model
-    small.save(tmp_path / "small.keras")
-    loaded = keras.saving.load_model(tmp_path / "small.keras")
-    assert (run(loaded) == run(small)).all()
-    assert list(weight_variables(loaded)) == list(weight_variables(small))
-
-
 def test_names_dtypes_and_frozen_layers_are_kept() -> None:
     block = keras.Sequential([keras.Input((5,)), layers.Dense(4, name="core")], name="block")
     inputs = keras.Input((3,), name="input")
@@ -386,26 +240,3 @@ def test_any_structure_of_inputs_and_outputs_is_kept() -> None:
     assert list(got) == list(want) == ["first", "second"]
     for name in want:
         np.testing.assert_allclose(got[name], want[name], atol=1e-6)
-
-
-APPLICATIONS = [
-    ("MobileNetV2", 32), ("VGG16", 32), ("ResNet50", 32), ("MobileNetV3Small", 32), ("EfficientNetB0", 32),
-    ("DenseNet121", 32), ("Xception", 75), ("InceptionV3", 75),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [pytest.param(*case, marks=[] if case[0] == "MobileNetV2" else pytest.mark.slow) for case in APPLICATIONS],
-)
-def test_well_known_architectures_shrink_by_all_that_was_silenced(name: str, size: int) -> None:
-    keras.utils.set_random_seed(0)
-    build = getattr(keras.applications, name)
-    options = {"alpha": 0.35} if name == "MobileNetV2" else {}
-    model = build(weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None, **options)
-    randomize(model, 0)
-    left = silence(model, 0.4, 0)
-    result = shrink(model)
-    assert {name: units.tolist() for name, units in result.kept.items()} == {k: v.tolist() for k, v in left.items()}
-    assert result.model.count_params() < 0.5 * model.count_params()
-    agree(model, result.model)
