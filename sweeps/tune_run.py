@@ -57,6 +57,10 @@ class Run:
         # The same for one bundle, but another one to Tune: a worker that is starting is not mixed up with an idle one.
         self.starting = PlacementGroupFactory([self.request.bundle()], strategy="STRICT_PACK")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher to disk for a restore that is never asked for, listeners hold locks."""
+        return {}
+
 
 def execute(run: Run) -> None:
     """Run the schedule to its end, or until a signal.
