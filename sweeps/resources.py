@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # workers need no configuration library
 MIB = 1024**2
 _MIN_OBJECT_STORE = 256 * MIB
 
+# Ray counts resources in ten-thousandths.
+_SMALLEST = 1e-4
+
 # Ray Tune writes files, catches signals and prints traces that the service takes care of itself.
 _DRIVER_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -186,10 +189,11 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
 
     with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"):
         ours = not ray.is_initialized()
-        if ours and compute.address is None:
-            _start(ray, request, local_node(compute), data_bytes)
-        elif ours:
-            _join(ray, request, compute.address)
+        if ours:
+            if compute.address is None:
+                _start(ray, request, local_node(compute), data_bytes)
+            else:
+                _join(ray, request, compute.address)
         try:
             where = "this machine" if compute.address is None else f"the cluster at {compute.address}"
             nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
@@ -203,8 +207,8 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
 def _start(ray: Any, request: Request, node: Node, data_bytes: int) -> None:
     from ray._private import ray_constants
 
-    # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes to be
-    # on a system without clusters.
+    # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes
+    # that this system has no clusters.
     several_machines, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         ray.init(
@@ -251,12 +255,12 @@ def _check_reachable(address: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"compute.address={address} does not answer ({reason}): start the cluster, or correct or leave out the address"
+            f"compute.address={address} does not answer ({reason}): start the cluster, or leave the address out"
         ) from None
 
 
 def _times(have: float, want: float) -> int:
-    return math.floor(have / want + 1e-9)
+    return math.floor(have / max(want, _SMALLEST) + 1e-9)
 
 
 def _spell(request: Request) -> str:

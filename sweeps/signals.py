@@ -16,7 +16,7 @@ PATIENCE_S = 15.0
 class Signals:
     """While entered: the first signal is noted in `caught`, a second one ends the process at once.
 
-    So does the first one if the block is not left within `PATIENCE_S` after it. Results that are in the store stay there.
+    So does the first one if the block is not left within `PATIENCE_S` after it. Results in the store stay there.
     Outside of the main thread, where Python cannot catch signals, it catches none.
     """
 

@@ -117,8 +117,8 @@ def _fit(run: Run) -> None:
 class _HandOut(Searcher):
     """Readies workers, and gives each idle one the work that the schedule names.
 
-    Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops the ones
-    that are still starting whenever an older one comes free first: with short trials none ever gets ready.
+    Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops one that
+    is still starting whenever an older one comes free first: with short trials no further worker ever gets ready.
     """
 
     def __init__(self, run: Run) -> None:
@@ -129,7 +129,9 @@ class _HandOut(Searcher):
         self._idle = 0
         self._failed_starts = 0
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(
+        self, trial_id: str
+    ) -> Any:  # a dict, None: nothing now, or FINISHED, which Ray's annotation leaves out
         schedule = self._run.schedule
         work = schedule.next() if self._idle else None
         if work is not None:

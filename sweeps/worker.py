@@ -115,27 +115,23 @@ class Worker(Trainable):
         if self._unready or self._work is None:
             return {"done": True, **self._unready}
         try:
-            return self._advance()
+            return self._advance(self._work)
         except (Exception, SystemExit) as error:
             return {"done": True, **_describe(error)}
-
-    def cleanup(self) -> None:
-        self._steps = None
 
     def _take(self, job: Job) -> None:
         self._bench = _fetch(job.bench)
         self._work, self._dataset = job.work, job.dataset
         self._steps: Iterator[tuple[float, str]] | None = None
 
-    def _advance(self) -> dict[str, Any]:
+    def _advance(self, work: Work) -> dict[str, Any]:
         if self._steps is None:
             data = _fetch(self._bench.datasets[self._dataset])
-            self._steps = self._bench.procedures.run(self._work, data, self._bench.store)
+            self._steps = self._bench.procedures.run(work, data, self._bench.store)
         until = time.monotonic() + _REPORT_EVERY_S
         for fraction, note in self._steps:
             if time.monotonic() >= until:
                 return {"fraction": float(fraction), "note": str(note)}
-        self._steps = None
         return {"done": True}
 
 

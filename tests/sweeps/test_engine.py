@@ -127,9 +127,8 @@ def test_nothing_missing_starts_no_ray(store):
 def test_a_bug_is_reported_once_with_its_traceback_and_stops_nothing_else(ray_of_two, store):
     b = trivial.baseline("b")
     good = [trivial.trial(f"good{i}", b) for i in range(3)]
-    bad = [
-        trivial.trial("bad", b, fail=True), trivial.trial("refused", b, refuse=True), trivial.trial("silent", b, forget=True)
-    ]  # fmt: skip
+    what = {"bad": "fail", "refused": "refuse", "silent": "forget"}
+    bad = [trivial.trial(name, b, **{what[name]: True}) for name in what]
     outcome, heard = execute(trivial.plan(*bad, *good), store)
     assert outcome.finished == 4
     assert {f.work.key: f.status for f in outcome.failures} == dict.fromkeys(["bad", "refused", "silent"], "failed")
@@ -157,14 +156,17 @@ def test_work_of_a_killed_worker_is_done_again_elsewhere(ray_of_two, store):
     b = trivial.baseline("b", die=1)
     outcome, heard = execute(trivial.plan(trivial.trial("t", b), trivial.trial("twice", b, die=2)), store)
     assert (outcome.finished, outcome.failures) == (3, ())
-    pids = {key: [pid for k, event, _, pid in trivial.notes(store.root) if (k, event) == (key, "start")] for key in heard.results}
+    pids = {
+        key: [pid for k, event, _, pid in trivial.notes(store.root) if (k, event) == (key, "start")]
+        for key in heard.results
+    }
     assert [len(set(pids[key])) for key in ("b", "t", "twice")] == [2, 1, 3]
     assert heard.events.count(("started", "twice")) == 3
 
 
 def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two, store):
     b = trivial.baseline("b")
-    outcome, heard = execute(trivial.plan(trivial.trial("deadly", b, die=9), trivial.trial("t", b)), store, max_retries=1)
+    outcome, _ = execute(trivial.plan(trivial.trial("deadly", b, die=9), trivial.trial("t", b)), store, max_retries=1)
     assert outcome.finished == 2
     (failure,) = outcome.failures
     assert (failure.work.key, failure.status, failure.attempts) == ("deadly", "lost", 2)
@@ -237,7 +239,7 @@ def test_a_search_resumes_with_the_points_that_were_not_finished_and_mends_its_r
     record = store.root / "sweeps" / "0123456789ab" / "searches" / "search.jsonl"
     record.parent.mkdir(parents=True)
     record.write_text('{"sparsity": 0.25}\n{"sparsity": 0.5}\n{"spars')
-    outcome, heard = execute(trivial.plan(searches=(search_of(b, 4, {"sparsity": "max"}),)), store)
+    outcome, _ = execute(trivial.plan(searches=(search_of(b, 4, {"sparsity": "max"}),)), store)
     assert outcome.finished == 5
     points = [json.loads(line)["sparsity"] for line in record.read_text().splitlines()]
     assert points[:2] == [0.25, 0.5]
@@ -281,7 +283,8 @@ store = ResultStore(root)
 store.prepare()
 b = trivial.baseline("b")
 plan = trivial.plan(*(trivial.trial(f"t{i}", b, sleep=600 if i else 0) for i in range(4)))
-settings = SimpleNamespace(compute=ComputeSettings(num_cpus=2, num_gpus=0), storage=SimpleNamespace(root=root, data=root))
+compute = ComputeSettings(num_cpus=2, num_gpus=0)
+settings = SimpleNamespace(compute=compute, storage=SimpleNamespace(root=root, data=root))
 print("ready", flush=True)
 outcome = run_plan(plan, settings, store, [], Procedures(trivial.load, trivial.prepare, trivial.run))
 print(outcome.interrupted, outcome.finished, len(outcome.failures), flush=True)
