@@ -56,6 +56,7 @@ class _Job:
     figures: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     by_products: dict[str, np.ndarray] = field(default_factory=dict)
+    kept_whole: set[str] = field(default_factory=set)
 
 
 def prune(
@@ -125,6 +126,7 @@ def _one_shot(job: _Job) -> Masks:
     )
     masks, kept_whole = score_and_select(job.spec, context)
     job.warnings += [f"{layer} was kept whole: {why}" for layer, why in kept_whole.items()]
+    job.kept_whole |= kept_whole.keys()
     if all(mask.all() for mask in masks.values()) and job.spec.sparsity != 0 and job.spec.threshold != 0:
         job.warnings.append("nothing was pruned")
     return masks
@@ -177,6 +179,8 @@ def _deliver(job: _Job) -> keras.Model:
         delivered = shrunk.model
         job.figures["shrink_difference"] = shrunk.max_difference
         job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}
+        inner = {layer.name for layer in job.layers if not layer.is_output} - job.kept_whole
+        job.warnings += [f"{name} has silent units: {why}" for name, why in shrunk.pinned.items() if name in inner]
     if job.spec.n_clusters is not None:
         delivered = copy_of(delivered) if delivered is job.masked else delivered
         shared = cluster_weights(delivered, job.spec.n_clusters, include_biases=job.spec.include_biases)
