@@ -167,23 +167,26 @@ def _unknown_key(key: str, overrides: Sequence[Override], conf: Path) -> str:
     """Walk down to where the path of `key` leaves the configuration."""
     groups = [o.input_line for o in overrides if o.key_or_group in (*MANY, *ONE)]
     try:
-        node: Any = _compose(conf, [g for g in groups if g])[0]
+        composed, chosen = _compose(conf, [g for g in groups if g])
     except _REFUSALS:
         return f"{key} is not a key of the configuration"
+    node: Any = composed
     where = ""
     for part in key.split("."):
         if not isinstance(node, DictConfig):
             return f"{key} is not a key: {where} is not a section, set it with {where}=..."
         if part not in node:
-            return _not_in(where, part, key, [str(name) for name in node], conf)
+            return _not_in(where, part, key, [str(name) for name in node], chosen, conf)
         where, node = f"{where}.{part}" if where else part, node._get_node(part)
     return f"{key} is given keys that it does not have: write ++{key}=... to add them"
 
 
-def _not_in(where: str, part: str, key: str, known: Sequence[str], conf: Path) -> str:
+def _not_in(
+    where: str, part: str, key: str, known: Sequence[str], chosen: Mapping[str, Sequence[str]], conf: Path
+) -> str:
     group = next((g for g, section in MANY.items() if section == where), None)
     if group and part in choices(conf)[group]:
-        return f"{key} is set, but {group} {part} is not chosen: write '{group}=[{','.join([*known, part])}]'"
+        return f"{key} is set, but {group} {part} is not chosen: write '{group}=[{','.join([*chosen[group], part])}]'"
     if where.endswith(".grid"):
         return f"{where} has no axis {part!r}: {closest(part, known)}; +{key}=[...] adds one"
     if where in ONE:

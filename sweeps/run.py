@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sweeps.specs import Plan
     from sweeps.tracking import Tracker
 
+PIPED_WIDTH = 120
+"""Columns of the tables where no terminal says how wide it is."""
+HURRIED_S = 5.0
+"""Seconds that the tracker gets where somebody waits for the process to end."""
 GO_ON = "run the same command again to go on: what is finished is kept"
 
 
@@ -102,25 +106,31 @@ def _sweep(settings: "Settings", plan: "Plan") -> int:
     root = settings.storage.root
     store = ResultStore(root)
     store.prepare()
+    slots = 1
     if outlook(plan, store).is_work_left:
         check_compute(settings.compute)
-    progress, collector = Progress(plan), Collector()
-    tracker = Tracker(settings, plan, store, settings.config, problems=progress.say)
+        slots = _slots(settings) or settings.compute.max_concurrent or slots
+    tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
     tracker.check()
     print("\n".join(headline(plan, root, tracker.place.target.shown)), flush=True)
     started = time.monotonic()
     tracker.start()
+    collector = Collector()
     try:
-        with progress:
+        with Progress(plan, slots) as progress:
             outcome = run_plan(plan, settings, store, [progress, tracker, collector])
     except BaseException:
-        tracker.finish("FAILED", {}, {}, settings.tracking.flush_timeout_s)
+        tracker.finish("FAILED", {}, {}, min(settings.tracking.flush_timeout_s, HURRIED_S))
         raise
     _report(settings, plan, tracker, collector, outcome, time.monotonic() - started)
     if outcome.interrupted:
         print(f"interrupted: {GO_ON}", file=sys.stderr)
         return 128 + outcome.interrupted
     return 1 if outcome.failures else 0
+
+
+def _warn(problem: str) -> None:
+    print(f"tracking: {problem}", file=sys.stderr, flush=True)
 
 
 def _report(
@@ -132,16 +142,17 @@ def _report(
     from sweeps import closing, report
     from sweeps.ui import default_target
 
-    patience = (
-        settings.tracking.flush_timeout_s if not outcome.interrupted else min(5, settings.tracking.flush_timeout_s)
-    )
+    patience = settings.tracking.flush_timeout_s
+    if outcome.interrupted:
+        patience = min(patience, HURRIED_S)
     tracker.flush(patience)
     rows, failures = collector.rows, collector.failures
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     files = report.write(folder, plan, rows, failures, tracker.run_ids)
     status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
     waiting = tracker.finish(status, files, report.aggregates(rows, failures, seconds), patience)
-    closing.show(Console(), plan, rows, failures, tracker.place, default_target(), folder, waiting)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    closing.show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
 
 
 if __name__ == "__main__":

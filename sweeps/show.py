@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.progress import format_duration
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, Work
 from sweeps.store import RECORD, ResultStore
 
@@ -97,16 +98,6 @@ def plan_lines(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
     yield from _summary(plan, ahead, slots)
 
 
-def duration(seconds: float) -> str:
-    """A length of time as a person says it: "40 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def _summary(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
     n_cached = sum(trial.key in ahead.cached for trial in plan.trials)
     at_once = "as many at once as the cluster has room for" if slots is None else f"up to {slots} at once"
@@ -123,7 +114,7 @@ def _summary(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
         yield "time: no past runs to estimate from"
     else:
         yield (
-            f"time: about {duration(ahead.seconds(slots or 1))}"
+            f"time: about {format_duration(max(1, ahead.seconds(slots or 1)))} once the workers are up"
             + ("" if slots else " of work in all")
             + (f", not counting {unknown} unlike anything done before" if unknown else "")
             + ", judging by past runs"
