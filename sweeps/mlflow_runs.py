@@ -135,6 +135,7 @@ class SweepRuns:
             folder, _, base = name.rpartition("/")
             with _staged({base: path}, {}) as staged:
                 self.client.log_artifacts(self.parent_id, str(staged), folder or None)
+        self._index(" and attributes.status = 'RUNNING'")
         for run_id in self._unfinished.values():
             self.client.set_terminated(run_id, "KILLED")
         self.client.set_terminated(self.parent_id, status, round(now * 1000))
@@ -169,7 +170,7 @@ class SweepRuns:
             page = runs.token
             if not page:
                 break
-        if parents:
+        if parents and not self.parent_id:
             self.parent_id = min(parents)[1]
 
     def _sort_in(self, key: str, run_id: str, status: str) -> None:

@@ -265,6 +265,10 @@ class _Desk:
             self._lock.acquire()
         except Timeout:
             raise RuntimeError("another run of the same sweep is delivering") from None
+        except NotImplementedError:  # a file system without locks: two drivers at once are then not told apart
+            log.warning(
+                "%s lies on a file system without locks: run this sweep once at a time", self._ledger_file.parent
+            )
 
     def _acknowledge(self, key: str, run_id: str) -> None:
         self._ledger.acknowledge(key, run_id)
