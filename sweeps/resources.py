@@ -187,7 +187,7 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
     request = Request.of(compute)
     import ray  # sets its loggers up, which are then made quiet
 
-    with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"):
+    with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
         ours = not ray.is_initialized()
         if ours:
             if compute.address is None:
@@ -280,6 +280,18 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _silent_raylet() -> Iterator[None]:
+    """Keep Ray from printing a screenful for each lost worker: the sweep says it in a line."""
+    from ray._private import worker
+
+    before, worker._worker_logs_enabled = worker._worker_logs_enabled, False  # log_to_driver does not cover these
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = before
 
 
 @contextmanager

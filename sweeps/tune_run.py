@@ -1,6 +1,7 @@
 """The schedule on Ray Tune: a searcher hands work out, a callback takes in what became of it."""
 
 import logging
+import re
 import shutil
 import tempfile
 import time
@@ -62,6 +63,10 @@ class Run:
         return {}
 
 
+class NoWorkersError(RuntimeError):
+    """Workers die before they can take any work."""
+
+
 def execute(run: Run) -> None:
     """Run the schedule to its end, or until a signal.
 
@@ -70,15 +75,15 @@ def execute(run: Run) -> None:
     while not run.schedule.done:
         try:
             _fit(run)
+        except NoWorkersError as error:
+            run.schedule.abandon(str(error))
         except Exception as error:
             lost = run.schedule.running
-            if not lost or isinstance(error, KeyboardInterrupt):
+            if not lost:
                 raise
-            log.warning(
-                "Ray Tune stopped (%s) and is started again", _first_line(error), exc_info=log.level <= logging.DEBUG
-            )
+            log.warning("Ray Tune stopped and is started again: %s", _last_line(error))
             for key in lost:
-                run.schedule.lost(key, _first_line(error), out_of_memory=_is_out_of_memory(str(error)))
+                run.schedule.lost(key, _last_line(error), out_of_memory=_is_out_of_memory(str(error)))
         else:
             for key in run.schedule.running:
                 run.schedule.lost(key, "Ray Tune ended before it did")
@@ -117,8 +122,8 @@ def _fit(run: Run) -> None:
 class _HandOut(Searcher):
     """Readies workers, and gives each idle one the work that the schedule names.
 
-    Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops one that
-    is still starting whenever an older one comes free first: with short trials no further worker ever gets ready.
+    Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops one
+    that is still starting whenever an older one comes free first: with short trials no second one ever gets ready.
     """
 
     def __init__(self, run: Run) -> None:
@@ -158,7 +163,7 @@ class _HandOut(Searcher):
         schedule = self._run.schedule
         wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
         if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
-            raise RuntimeError(f"{self._failed_starts} workers one after the other died while starting")
+            raise NoWorkersError(f"{self._failed_starts} workers one after the other died while starting")
         return self._idle + len(self._busy) + len(self._starting) < wanted
 
     def save(self, checkpoint_path: str) -> None:
@@ -222,7 +227,7 @@ class _TakeIn(Callback):
             self._run.schedule.failed(key, by_us)
         else:
             text = _error_text(trial)
-            self._run.schedule.lost(key, f"its worker died: {text}", out_of_memory=_is_out_of_memory(text))
+            self._run.schedule.lost(key, _cause_of_death(text), out_of_memory=_is_out_of_memory(text))
 
     def _forget(self, key: str) -> None:
         self._actors.pop(key, None)
@@ -283,18 +288,28 @@ def _key(trial: Any) -> str | None:
 
 
 def _error_text(trial: Any) -> str:
+    """What Ray says of the loss, in one line; "" if it left nothing."""
     try:
         with open(trial.error_file) as file:
-            return " ".join(file.read().split("\n", 1)[-1].split())[:500]
+            return " ".join(file.read().split("\n", 1)[-1].split())
     except (OSError, TypeError):
-        return "no details"
+        return ""
+
+
+def _cause_of_death(text: str) -> str:
+    """The part of Ray's text that differs from case to case, as one sentence."""
+    detail = re.search(r"Worker exit detail: (.*?)(?= Some common causes|$)", text)
+    where = re.search(r"\bip: (\S+)", text)
+    cause = detail[1] if detail else text[:200] or "no details"
+    return f"its worker{f' on {where[1]}' if where else ''} died: {cause}"
 
 
 def _is_out_of_memory(text: str) -> bool:
-    return "OutOfMemory" in text or "memory pressure" in text or "OOM" in text
+    """Whether Ray ended the worker because of memory; its general advice names the OOM killer in every case."""
+    return "OutOfMemoryError" in text or "low on memory" in text
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeps import resources
+from sweeps import resources, tune_run
 from sweeps.engine import run_plan
 from sweeps.events import Announcer
 from sweeps.schedule import Schedule
@@ -170,7 +170,8 @@ def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two,
     assert outcome.finished == 2
     (failure,) = outcome.failures
     assert (failure.work.key, failure.status, failure.attempts) == ("deadly", "lost", 2)
-    assert "died" in failure.reason
+    assert failure.reason.startswith("its worker on 127.0.0.1 died: ")
+    assert "common causes" not in failure.reason
 
 
 def test_a_hanging_trial_is_ended_after_the_timeout(ray_of_two, store):
@@ -253,6 +254,39 @@ def test_a_search_over_few_values_does_each_once(ray_of_two, store):
     assert outcome.failures == ()
     assert 1 <= outcome.finished - 1 <= 2
     assert len(heard.events) == len(set(heard.events))
+
+
+def test_when_ray_tune_gives_up_as_a_whole_the_rest_is_done_by_a_fresh_run(store, monkeypatch):
+    b = trivial.baseline("b")
+    heard = Recorder()
+    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
+    endings = [RuntimeError("Caught unexpected exception: OutOfMemoryError"), None, None]
+
+    def fit(run):
+        work = schedule.next()
+        ending = endings.pop(0)
+        if ending:
+            raise ending
+        commit(store, work.key, work.kind)
+        schedule.finished(work.key)
+
+    monkeypatch.setattr(tune_run, "_fit", fit)
+    run = tune_run.Run(schedule, resources.Request(1, 0, None), 1, lambda work: None, lambda: 0, None)
+    tune_run.execute(run)
+    assert heard.events == [("finished", "b"), ("finished", "t")]
+
+
+def test_without_workers_everything_is_lost_or_blocked_and_the_run_ends(store, monkeypatch):
+    b = trivial.baseline("b")
+    heard = Recorder()
+    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
+
+    def fit(run):
+        raise tune_run.NoWorkersError("6 workers one after the other died while starting")
+
+    monkeypatch.setattr(tune_run, "_fit", fit)
+    tune_run.execute(tune_run.Run(schedule, resources.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
+    assert heard.events == [("lost", "b"), ("blocked", "t")]
 
 
 def test_a_listener_that_raises_stops_nothing(store):
