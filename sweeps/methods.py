@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -39,17 +39,17 @@ class Axes:
     grid: Mapping[str, tuple[Any, ...]]
     ranges: Mapping[str, Mapping[str, Any]]
 
-    def fixed_and_unsaid(self) -> dict[str, Any]:
-        """Parameters that are not worth naming: the fixed ones, and axes that only have their unsaid value."""
-        return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if not _is_said(axis, values)}}
-
     def said(self) -> dict[str, tuple[Any, ...]]:
-        """The axes that name a trial."""
+        """The axes that name a trial of the grid."""
         return {axis: values for axis, values in self.grid.items() if _is_said(axis, values)}
 
     def said_ranges(self) -> dict[str, Mapping[str, Any]]:
-        """The ranges of the axes that name a trial."""
-        return {axis: self.ranges[axis] for axis in self.said()}
+        """The ranges of the axes that name a trial of a search."""
+        return {axis: span for axis, span in self.ranges.items() if "low" in span or _is_said(axis, span["choices"])}
+
+    def rest(self, said: Iterable[str]) -> dict[str, Any]:
+        """What makes a method of values for the axes `said`: fixed parameters, and the usual value of other axes."""
+        return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(said)}}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def grid_points(axes: Axes) -> list[Point]:
     if count > MOST_POINTS:
         raise UserError(f"methods.{axes.method}.grid has {count} points: give fewer values, {MOST_POINTS} are the most")
     said = axes.said()
-    rest = axes.fixed_and_unsaid()
+    rest = axes.rest(said)
     return [
         point_of(axes.method, rest, dict(zip(said, values, strict=True)))
         for values in itertools.product(*said.values())
@@ -97,7 +97,8 @@ def grid_points(axes: Axes) -> list[Point]:
 def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
     """`n_samples` different points of the ranges, or fewer where there are not so many; a pure function."""
     generator = random.Random(f"{seed} {axes.method}")
-    rest, ranges = axes.fixed_and_unsaid(), axes.said_ranges()
+    ranges = axes.said_ranges()
+    rest = axes.rest(ranges)
     found: dict[str, dict[str, Any]] = {}
     for _ in range(20 * n_samples):
         values = {axis: _draw(bounds, generator.random()) for axis, bounds in ranges.items()}
@@ -109,7 +110,8 @@ def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
 
 def check_ranges(axes: Axes) -> None:
     """Raise UserError if an end of a range is impossible for the method."""
-    rest, ranges = axes.fixed_and_unsaid(), axes.said_ranges()
+    ranges = axes.said_ranges()
+    rest = axes.rest(ranges)
     ends = {axis: bounds.get("choices") or [bounds["low"], bounds["high"]] for axis, bounds in ranges.items()}
     first = {axis: values[0] for axis, values in ends.items()}
     for axis, values in ends.items():

@@ -134,12 +134,12 @@ def _training_of(spec: MethodSpec, own_training: Mapping[str, Mapping[str, Any]]
 def _search(
     settings: Settings, baseline: BaselineSpec, axes: Axes, own_training: Mapping[str, Mapping[str, Any]]
 ) -> SearchSpec:
-    search = settings.search
+    search, ranges = settings.search, axes.said_ranges()
     content = {
         "baseline": baseline.key,
         "method": axes.method,
-        "fixed": axes.fixed_and_unsaid(),
-        "ranges": axes.said_ranges(),
+        "fixed": axes.rest(ranges),
+        "ranges": ranges,
         "n_trials": search.n_samples,
         "objectives": search.objectives,
         "seed": search.seed,

@@ -5,22 +5,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
-
-from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from typing import Any
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.training_config import TrainingConfig
+from sweeps.checks import at_least, folder, one_of, positive, share, typed
 from sweeps.compose import MANY, Composed
 from sweeps.methods import SHORTCUTS, Axes, read_methods
 
 KINDS = ("grid", "random", "optuna")
 DIRECTIONS = ("max", "min")
 ON_UNREACHABLE = ("refuse", "queue")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,11 +126,11 @@ def settings_of(composed: Composed) -> Settings:
     config = composed.config
     _check_top_level(config)
     seeds = config.get("seeds")
-    top = _typed(_Top, "", {**_named(config, _Top), "seeds": seeds if isinstance(seeds, list) else [seeds]})
+    top = typed(_Top, "", {**_named(config, _Top), "seeds": seeds if isinstance(seeds, list) else [seeds]})
     _check_seeds(top.seeds)
     search = _search(_section(config, "search"), composed.asked)
-    measure = _typed(MeasureSettings, "measure", _section(config, "measure"))
-    _at_least("measure.latency_batch_size", measure.latency_batch_size, 1)
+    measure = typed(MeasureSettings, "measure", _section(config, "measure"))
+    at_least("measure.latency_batch_size", measure.latency_batch_size, 1)
     training = _section(config, "training")
     TrainingConfig.from_mapping(training)
     return Settings(
@@ -209,20 +205,6 @@ def _with_absolute_path(section: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _typed(cls: type[T], where: str, values: Mapping[str, Any]) -> T:
-    """`values` as an instance of a flat dataclass; types are OmegaConf's business."""
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    prefix = f"{where}." if where else ""
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), dict(values)))  # type: ignore[return-value]
-    except ConfigKeyError as error:
-        name = str(error.full_key).split(".")[0]
-        raise UserError(f"{prefix}{name} is not a key: {closest(name, known)}") from None
-    except OmegaConfBaseException as error:
-        problem = str(error.msg).splitlines()[0]
-        raise UserError(f"{prefix}{error.full_key} has a value of the wrong type: {problem}") from None
-
-
 def _named(config: Mapping[str, Any], cls: type) -> dict[str, Any]:
     return {f.name: config.get(f.name) for f in fields(cls)}
 
@@ -231,7 +213,7 @@ def _check_seeds(seeds: Sequence[int]) -> None:
     if not seeds:
         raise UserError("seeds is empty: give at least one, as in 'seeds=[0,1,2]'")
     for seed in seeds:
-        _at_least("seeds", seed, 0)
+        at_least("seeds", seed, 0)
         if seed >= 2**31:
             raise UserError(f"seeds={seed} is too large: give numbers below {2**31}")
     if len(set(seeds)) < len(seeds):
@@ -242,29 +224,29 @@ def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings
     objectives = section.get("objectives") or {}
     if isinstance(objectives, Mapping):  # null takes one away
         section = {**section, "objectives": {metric: way for metric, way in objectives.items() if way is not None}}
-    search = _typed(SearchSettings, "search", section)
-    _one_of("search.kind", search.kind, KINDS)
-    _at_least("search.n_samples", search.n_samples, 1)
-    _at_least("search.seed", search.seed, 0)
+    search = typed(SearchSettings, "search", section)
+    one_of("search.kind", search.kind, KINDS)
+    at_least("search.n_samples", search.n_samples, 1)
+    at_least("search.seed", search.seed, 0)
     if search.kind == "grid" and "search.n_samples" in asked:
         raise UserError("search.n_samples has no effect with search=grid: choose search=random or search=optuna")
     for metric, direction in search.objectives.items():
-        _one_of(f"search.objectives.{metric}", direction, DIRECTIONS)
+        one_of(f"search.objectives.{metric}", direction, DIRECTIONS)
     if search.kind == "optuna" and len(search.objectives) not in (1, 2):
         raise UserError(f"search.objectives names {len(search.objectives)} metrics: name one or two")
     return search
 
 
 def _compute(section: Mapping[str, Any]) -> ComputeSettings:
-    compute = _typed(ComputeSettings, "compute", section)
+    compute = typed(ComputeSettings, "compute", section)
     for name, least in (("num_cpus", 1), ("num_gpus", 0), ("max_retries", 0), ("max_concurrent", 1)):
-        _at_least(f"compute.{name}", getattr(compute, name), least)
+        at_least(f"compute.{name}", getattr(compute, name), least)
     for name in ("gpu_memory_mb", "memory_mb_per_trial"):
-        _at_least(f"compute.{name}", getattr(compute, name), 1)
-    _positive("compute.cpus_per_trial", compute.cpus_per_trial)
-    _positive("compute.trial_timeout_s", compute.trial_timeout_s)
-    _share("compute.gpus_per_trial", compute.gpus_per_trial)
-    _share("compute.cpus_per_trial", compute.cpus_per_trial)
+        at_least(f"compute.{name}", getattr(compute, name), 1)
+    positive("compute.cpus_per_trial", compute.cpus_per_trial)
+    positive("compute.trial_timeout_s", compute.trial_timeout_s)
+    share("compute.gpus_per_trial", compute.gpus_per_trial)
+    share("compute.cpus_per_trial", compute.cpus_per_trial)
     if compute.address is not None and (compute.num_cpus is not None or compute.num_gpus is not None):
         raise UserError(
             "compute.num_cpus and num_gpus are for a Ray started here, not the one at compute.address: leave them out"
@@ -275,8 +257,8 @@ def _compute(section: Mapping[str, Any]) -> ComputeSettings:
 
 
 def _tracking(section: Mapping[str, Any]) -> TrackingSettings:
-    tracking = _typed(TrackingSettings, "tracking", section)
-    _one_of("tracking.on_unreachable", tracking.on_unreachable, ON_UNREACHABLE)
+    tracking = typed(TrackingSettings, "tracking", section)
+    one_of("tracking.on_unreachable", tracking.on_unreachable, ON_UNREACHABLE)
     if not math.isfinite(tracking.flush_timeout_s) or tracking.flush_timeout_s < 0:
         raise UserError(f"tracking.flush_timeout_s={tracking.flush_timeout_s} must be a number of seconds >= 0")
     if tracking.uri is not None and not tracking.uri.strip():
@@ -292,37 +274,10 @@ def _storage(section: Mapping[str, Any]) -> StorageSettings:
             raise UserError(f"storage.{name} is not a key: {closest(str(name), ('root', 'data'))}")
     data = section.get("data")
     return StorageSettings(
-        root=_folder("storage.root", section.get("root")),
-        data=_cache_folder() if data is None else _folder("storage.data", data),
+        root=folder("storage.root", section.get("root")),
+        data=_cache_folder() if data is None else folder("storage.data", data),
     )
-
-
-def _folder(key: str, value: Any) -> Path:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise UserError(f"{key}={value!r} is not a folder: name one")
-    return Path(os.path.abspath(os.path.expanduser(value)))
 
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")).absolute() / "prune-sweep"
-
-
-def _at_least(key: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UserError(f"{key}={value} must be a whole number >= {least}")
-
-
-def _positive(key: str, value: float | None) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise UserError(f"{key}={value:g} must be a number > 0")
-
-
-def _share(key: str, value: float) -> None:
-    """Ray's rule: below one any fraction, above it whole numbers."""
-    if not 0 <= value < math.inf or (value > 1 and value != int(value)):
-        raise UserError(f"{key}={value:g} must be a fraction up to 1, or a whole number")
-
-
-def _one_of(key: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UserError(f"{key}={value!r} is not one of its values: {closest(value, known)}")

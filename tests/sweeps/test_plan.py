@@ -164,6 +164,15 @@ def test_a_search_knows_its_ranges_and_its_trials_are_those_of_a_grid() -> None:
         trial_of(search, {"sparsity": 1, "recovery": "none"})
 
 
+def test_a_range_for_a_usual_axis_counts() -> None:
+    span = "+methods.weight.ranges.n_clusters={low:2,high:64,log:true,integer:true}"
+    (search,) = plan("method=weight", "search=optuna", span).searches
+    assert list(search.ranges) == ["sparsity", "n_clusters"]
+    assert "n_clusters" not in search.fixed
+    drawn = plan("method=weight", "search=random", "search.n_samples=5", span).trials
+    assert all(2 <= trial.axes["n_clusters"] <= 64 for trial in drawn)
+
+
 def test_an_impossible_end_of_a_range_is_refused_while_planning() -> None:
     with pytest.raises(UserError, match=r"methods\.weight: sparsity=1\.5 must be a number in"):
         plan("method=weight", "search=random", "methods.weight.ranges.sparsity.high=1.5")
