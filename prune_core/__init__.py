@@ -22,7 +22,7 @@ _HOME = {
     "shrink": "graph",
 }
 
-__all__ = [*_HOME]  # noqa: PLE0604
+__all__ = [*_HOME]
 
 
 def __getattr__(name: str) -> Any:

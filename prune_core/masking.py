@@ -46,7 +46,7 @@ def _keep(spec: MethodSpec, scores: np.ndarray, name: str, *, keep_one: bool) ->
 def _unit_masks(
     spec: MethodSpec, context: ScoringContext, scores: Mapping[str, np.ndarray]
 ) -> tuple[Masks, dict[str, str]]:
-    """Units are selected by channel class: what a residual connection couples is summed up, kept or removed together."""
+    """Units are selected by channel class: what a residual connection couples is scored, kept and removed together."""
     classes = channel_classes(context.model)
     outputs = [layer for layer in context.layers if layer.is_output and layer.name in scores]
     inner = {name: score for name, score in scores.items() if name not in {layer.name for layer in outputs}}

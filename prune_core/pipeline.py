@@ -13,9 +13,9 @@ from prune_core.errors import UserError
 from prune_core.graph import shrink
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, kernel_sparsity
+from prune_core.rvsm import Rvsm
 from prune_core.scores import ScoringContext
 from prune_core.spec import MethodSpec, method_spec
-from prune_core.rvsm import Rvsm
 from prune_core.training import drain, finetune
 from prune_core.weights import PrunableLayer
 
@@ -72,13 +72,14 @@ def prune(
     """Prune a network; `model` itself is left as it is.
 
         prune(model, "importance", data=x, threshold=0.5)
-        prune(model, "weight", sparsity=0.9, recovery="finetune", data=(x, y), training={"epochs": 1, "learning_rate": 1e-4})
+        prune(model, "weight", sparsity=0.9, recovery="finetune", data=(x, y), training={"epochs": 1})
 
     Args:
         model: a built Sequential or functional Keras model.
         method: a name ("importance", "weight", "unit", "threshold", "cluster", "rvsm", "random") or a `MethodSpec`.
-        data: inputs x (N, ...) for data-driven scores; where the method trains, (x, y), or an object with x_train, y_train,
-            x_val, y_val, x_test, y_test such as `prune_core.data.Dataset` (figures of (x, y) alone are training figures).
+        data: inputs x (N, ...) for data-driven scores; where the method trains, (x, y), or an object with x_train,
+            y_train, x_val, y_val, x_test, y_test such as `prune_core.data.Dataset`. With (x, y) alone, figures of the
+            training itself are taken on these samples.
         training: epochs, batch_size, learning_rate, optimizer of the training that the method or its recovery does.
         seed: of random scores and of shuffling.
         prune_output: prune the layer that makes the output as well.
@@ -92,7 +93,9 @@ def prune(
     masked = copy_of(model)
     job = _Job(spec, masked, scope(masked, prune_output), _as_data(data), training or {"epochs": 1}, seed, prune_output)
     if not job.layers:
-        raise UserError("the network has no layer that can be pruned: its only kernels make the output (prune_output=true)")
+        raise UserError(
+            "the network has no layer that can be pruned: its only kernels make the output (prune_output=true)"
+        )
     masks = SCHEDULES[spec.schedule](job)
     apply_masks(masked, masks)
     RECOVERIES[spec.recovery](job, masks)

@@ -33,7 +33,8 @@ class MethodSpec:
         recovery: "none" or "finetune" (masks held).
         sparsity: fraction of each layer's weights or units to remove, in [0, 1).
         threshold: lower bound of the scores that stay, >= 0.
-        n_clusters: codebook size of the k-means weight sharing that follows; one for all layers or one a layer; None: none.
+        n_clusters: codebook size of the k-means weight sharing that follows; one for all layers or one a layer; None:
+            none.
         include_biases: prune and cluster biases as well as kernels (weight granularity).
         lambda_: weight of the l0 penalty (rvsm), >= 0.
         beta: strength of the coupling between w and u (rvsm), > 0.
@@ -79,9 +80,13 @@ class MethodSpec:
             if name in needed and not given:
                 raise UserError(f"{name} is missing: schedule={self.schedule} selection={self.selection} needs it")
             if given and name not in needed:
-                raise UserError(f"{name} has no effect with schedule={self.schedule} selection={self.selection}: remove it")
+                raise UserError(
+                    f"{name} has no effect with schedule={self.schedule} selection={self.selection}: remove it"
+                )
         if self.granularity == "unit" and self.include_biases:
-            raise UserError("include_biases has no effect with granularity=unit, where the bias goes with its unit: remove it")
+            raise UserError(
+                "include_biases has no effect with granularity=unit, where the bias goes with its unit: remove it"
+            )
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "MethodSpec":

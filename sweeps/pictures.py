@@ -59,7 +59,7 @@ def _kept_by_layer(axes: Axes, kernels: Mapping[str, np.ndarray]) -> None:
 def _input_map(
     kernels: Mapping[str, np.ndarray], by_products: Mapping[str, np.ndarray], input_shape: Sequence[int]
 ) -> tuple[str, np.ndarray] | None:
-    """(caption, image) over the input's height and width; None where the input is no image or nothing is known of it."""
+    """(caption, image) over the input's height and width; None where the input is no image or nothing is known."""
     if len(input_shape) != 3:
         return None
     if "input_relevance" in by_products:

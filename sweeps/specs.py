@@ -1,4 +1,4 @@
-"""The plain records that travel between plan, engine, trial and tracking: JSON-ready, without behaviour of their own."""
+"""The plain records that travel between plan, engine, trial and tracking: JSON-ready, without behaviour."""
 
 import hashlib
 import json
@@ -54,7 +54,8 @@ class TrialSpec:
         parameters: everything `MethodSpec.from_parameters` takes, grid point included.
         prune_output: whether the output layer is pruned as well.
         measure: how size and latency are measured.
-        training: what the method's own training (fine-tuning, RVSM) sets otherwise than the baseline's; {} if it trains not.
+        training: what the method's own training (fine-tuning, RVSM) sets otherwise than the baseline's; {} if it
+            trains not.
     """
 
     key: str
@@ -165,7 +166,8 @@ class Failure:
 
     Attributes:
         work: what was tried.
-        status: "failed" (an exception of its own), "blocked" (its baseline failed), "lost" (its worker died, retries used up).
+        status: "failed" (an exception of its own), "blocked" (its baseline failed), "lost" (its worker died, retries
+            used up).
         reason: one sentence.
         traceback: of the worker's exception, or "".
         attempts: how often it was tried.

@@ -3,8 +3,8 @@
     <root>/results/<key>/result.json      the record, with the sha256 of every file beside it
     <root>/results/<key>/masks.npz ...    files of the result
 
-A result is there whole or not at all: it is written in a temporary folder and renamed into place. What a checksum proves
-damaged is moved aside and counts as absent.
+A result is there whole or not at all: it is written in a temporary folder and renamed into place. What a checksum
+proves damaged is moved aside and counts as absent.
 """
 
 import hashlib
@@ -41,7 +41,8 @@ class ResultStore:
                 pass
         except OSError as error:
             raise UserError(
-                f"storage.root={self.root} cannot be written ({error.strerror}): name a folder of yours with storage.root=..."
+                f"storage.root={self.root} cannot be written ({error.strerror}): "
+                "name a folder of yours with storage.root=..."
             ) from None
 
     def folder(self, key: str) -> Path:
@@ -82,7 +83,9 @@ class ResultStore:
     def commit(self, folder: Path, result: Result) -> Result:
         """Seal what was written in `folder` (every file in it belongs to the result) and move it into place."""
         files = {
-            path.relative_to(folder).as_posix(): _digest_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+            path.relative_to(folder).as_posix(): _digest_of_file(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
         }
         sealed = replace(result, files=files)
         record = asdict(sealed)

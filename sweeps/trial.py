@@ -26,11 +26,13 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
         FileNotFoundError: a trial whose baseline is not in the store.
         Exception: whatever the work itself raises; nothing is committed then.
     """
-    steps = _run_baseline if isinstance(work, BaselineSpec) else _run_trial
     import keras
 
     keras.backend.clear_session()  # a warm worker starts every piece of work as a fresh process would
-    yield from steps(work, data, store)  # type: ignore[operator]
+    if isinstance(work, BaselineSpec):
+        yield from _run_baseline(work, data, store)
+    else:
+        yield from _run_trial(work, data, store)
 
 
 def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator[Progress]:

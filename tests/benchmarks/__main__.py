@@ -42,8 +42,12 @@ def main(names: list[str]) -> int:
         met = ratio <= target["at_most"] if "at_most" in target else ratio >= target["at_least"]
         missed += not met
         sign = "<=" if "at_most" in target else ">="
-        raw = ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items())
-        table.add_row(MEASUREMENTS[name], f"{ratio:.2f}", f"{sign} {next(iter(target.values()))}", "yes" if met else "NO", raw)
+        raw = ", ".join(
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items()
+        )
+        table.add_row(
+            MEASUREMENTS[name], f"{ratio:.2f}", f"{sign} {next(iter(target.values()))}", "yes" if met else "NO", raw
+        )
     Console(width=160 if not sys.stdout.isatty() else None).print(table)
     return int(missed > 0)
 

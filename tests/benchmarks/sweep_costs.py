@@ -1,45 +1,28 @@
-"""What the sweep benchmarks share: a storage folder with trained baselines, plain loops, and the service itself."""
+"""What the sweep benchmarks share: plans, a plain loop, the service itself, each in a process of its own."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 from sweeps.compose import compose
 from sweeps.plan import make_plan
-from sweeps.schema import read_settings
+from sweeps.schema import settings_of
 from sweeps.specs import Plan
 from sweeps.store import ResultStore
 
 
 def plan_of(overrides: Sequence[str]) -> Plan:
     """The plan of a command line."""
-    return make_plan(read_settings(compose(overrides)))
+    return make_plan(settings_of(compose(overrides)))
 
 
-@contextmanager
-def storage() -> Iterator[Path]:
-    """A folder for results that is gone afterwards."""
-    with TemporaryDirectory(prefix="prune-sweep-bench-") as folder:
-        yield Path(folder)
-
-
-def plain_loop(overrides: Sequence[str], root: Path, kinds: Sequence[str]) -> float:
-    """Seconds of doing the plan's work of these kinds one after the other in this process, imports and data not counted."""
-    from prune_core.data import load
+def do(plan: Plan, kinds: Sequence[str], store: ResultStore, data: Any) -> float:
+    """Seconds that the plan's work of some kinds takes, one after the other in this process."""
     from sweeps.trial import run
-
-    plan = plan_of(overrides)
-    store = ResultStore(root)
-    store.prepare()
-    first = plan.baselines[0]
-    data = load(first.dataset, first.dataset_config, root / "data")
-    import keras  # noqa: F401  what every process pays once is not what is compared
 
     started = time.perf_counter()
     for work in plan:
@@ -49,35 +32,41 @@ def plain_loop(overrides: Sequence[str], root: Path, kinds: Sequence[str]) -> fl
     return time.perf_counter() - started
 
 
-def in_fresh_process(function: str, *arguments: object) -> float:
-    """`plain_loop` and the like in a process of their own, as a user's script would be; the seconds it returns."""
-    code = f"import sys, json, tests.benchmarks.{function.replace(':', ' as m; from tests.benchmarks.')}"
+def plain_loop(overrides: Sequence[str], root: str, *kinds: str) -> float:
+    """`do` as a script would; what every process pays once (imports, data) is not counted."""
+    import keras  # noqa: F401
+
+    from prune_core.data import load
+
+    plan, store = plan_of(overrides), ResultStore(Path(root))
+    store.prepare()
+    baseline = plan.baselines[0]
+    return do(plan, kinds, store, load(baseline.dataset, baseline.dataset_config, Path(root) / "data"))
+
+
+def in_fresh_process(function: str, *arguments: Any) -> float:
+    """The seconds that "module:function" of this package returns for JSON-ready arguments, in a fresh process."""
     module, _, name = function.partition(":")
-    code = (
-        f"import sys, json; from pathlib import Path; import tests.benchmarks.{module} as m;"
-        f"a = json.loads(sys.argv[1]); print('\\n@', m.{name}(*a))"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(arguments, default=str)], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-    return float(printed.rpartition("@")[2])
+    code = f"import sys, json, tests.benchmarks.{module} as m; print('\\n@', m.{name}(*json.loads(sys.argv[1])))"
+    command = [sys.executable, "-c", code, json.dumps(arguments)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.rpartition("@")[2])
 
 
-def service(overrides: Sequence[str], root: Path) -> float:
-    """Seconds of the whole command, from the shell's point of view."""
-    started = time.perf_counter()
+def service(overrides: Sequence[str], root: str) -> float:
+    """Seconds of the whole command, as its user waits for it."""
     command = [sys.executable, "-m", "sweeps.run", *overrides, f"storage.root={root}"]
+    started = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
-def first_start(plan: Plan, root: Path) -> float:
-    """When the first trial of a plan started, in seconds since the epoch."""
-    store = ResultStore(root)
-    results = [store.load(trial.key) for trial in plan.trials]
-    return min(result.started_at for result in results if result is not None)
+def set_up(plan: Plan, root: str, ended: float, seconds: float) -> float:
+    """Seconds of a service run before its first trial: Ray's start, imports of workers.
 
-
-def copy_results(source: Path, target: Path) -> None:
-    """Give `target` the finished results of `source`."""
-    shutil.copytree(source / "results", target / "results")
+    Args:
+        ended: when the run ended, in seconds since the epoch.
+        seconds: that it took.
+    """
+    store = ResultStore(Path(root))
+    first = min(result.started_at for trial in plan.trials if (result := store.load(trial.key)) is not None)
+    return first - (ended - seconds)
