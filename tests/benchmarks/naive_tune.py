@@ -10,7 +10,7 @@ from tests.benchmarks.sweep_costs import in_fresh_process, plan_of, service
 
 
 def tune_script(overrides: list[str], root: str) -> float:
-    """Seconds of the straightforward script: one function a trial loads the trained network, prunes, evaluates, reports."""
+    """Seconds of the straightforward script: a function that prunes, evaluates and reports."""
     import ray
     from ray import tune
     from ray.air.integrations.mlflow import MLflowLoggerCallback
