@@ -52,6 +52,7 @@ class Run:
     started_at: dict[str, float] = field(default_factory=dict)
     ended_by_us: dict[str, str] = field(default_factory=dict)
     interrupted_at: float | None = None
+    start_error: str = ""
 
     def __post_init__(self) -> None:
         self.bundle = PlacementGroupFactory([self.request.bundle()], strategy="PACK")
@@ -163,7 +164,9 @@ class _HandOut(Searcher):
         schedule = self._run.schedule
         wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
         if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
-            raise NoWorkersError(f"{self._failed_starts} workers one after the other died while starting")
+            raise NoWorkersError(
+                f"{self._failed_starts} workers in a row died while starting, the last like this: {self._run.start_error}"
+            )
         return self._idle + len(self._busy) + len(self._starting) < wanted
 
     def save(self, checkpoint_path: str) -> None:
@@ -219,14 +222,15 @@ class _TakeIn(Callback):
 
     def _error(self, trial: Any) -> None:
         key = _key(trial)
+        text = _error_text(trial)
         if key is None:
+            self._run.start_error = _cause_of_death(text)
             return
         self._forget(key)
         by_us = self._run.ended_by_us.pop(key, None)
         if by_us:
             self._run.schedule.failed(key, by_us)
         else:
-            text = _error_text(trial)
             self._run.schedule.lost(key, _cause_of_death(text), out_of_memory=_is_out_of_memory(text))
 
     def _forget(self, key: str) -> None:
@@ -288,19 +292,20 @@ def _key(trial: Any) -> str | None:
 
 
 def _error_text(trial: Any) -> str:
-    """What Ray says of the loss, in one line; "" if it left nothing."""
+    """What Ray says of the loss; "" if it left nothing."""
     try:
         with open(trial.error_file) as file:
-            return " ".join(file.read().split("\n", 1)[-1].split())
+            return file.read().partition("\n")[2]
     except (OSError, TypeError):
         return ""
 
 
 def _cause_of_death(text: str) -> str:
-    """The part of Ray's text that differs from case to case, as one sentence."""
-    detail = re.search(r"Worker exit detail: (.*?)(?= Some common causes|$)", text)
-    where = re.search(r"\bip: (\S+)", text)
-    cause = detail[1] if detail else text[:200] or "no details"
+    """The part of Ray's text that differs from case to case, as one line."""
+    detail = re.search(r"Worker exit detail: (.*?)(?= Some common causes|$)", text, re.MULTILINE)
+    where = re.search(r"\bip[:=] ?([\w.:]*\w)", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    cause = detail[1] if detail else lines[-1] if lines else "Ray says nothing about it"
     return f"its worker{f' on {where[1]}' if where else ''} died: {cause}"
 
 

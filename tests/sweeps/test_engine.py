@@ -282,7 +282,7 @@ def test_without_workers_everything_is_lost_or_blocked_and_the_run_ends(store, m
     schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
 
     def fit(run):
-        raise tune_run.NoWorkersError("6 workers one after the other died while starting")
+        raise tune_run.NoWorkersError("6 workers in a row died while starting")
 
     monkeypatch.setattr(tune_run, "_fit", fit)
     tune_run.execute(tune_run.Run(schedule, resources.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
