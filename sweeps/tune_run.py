@@ -165,7 +165,7 @@ class _HandOut(Searcher):
         wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
         if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
             raise NoWorkersError(
-                f"{self._failed_starts} workers in a row died while starting, the last like this: {self._run.start_error}"
+                f"{self._failed_starts} workers in a row died while starting, the last so: {self._run.start_error}"
             )
         return self._idle + len(self._busy) + len(self._starting) < wanted
 
