@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from sweeps.links import sweep_link, trials_link, ui_base, ui_command
 from sweeps.report import Choice, Group, Row, choices, groups, ranked
-from sweeps.specs import Failure, Plan
+from sweeps.specs import BaselineSpec, Failure, Plan
 from sweeps.tracking import Place
 from sweeps.tracking_uri import Target, redact
 
@@ -37,6 +38,8 @@ def show(
         waiting: deliveries that MLflow has not taken (`Tracker.finish`).
     """
     points = groups(rows)
+    for line in dense_lines(rows):
+        console.print(Text(line), soft_wrap=True)
     if points:
         console.print(best_table(points))
         console.print(choice_table(choices(points)))
@@ -44,6 +47,23 @@ def show(
         console.print(failure_table(failures))
     for line in _where(plan, place, default, folder, waiting):
         console.print(Text(line), soft_wrap=True)
+
+
+def dense_lines(rows: Sequence[Row]) -> list[str]:
+    """What the trials are compared with: each dense network, means over its seeds."""
+    dense: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if isinstance(row.work, BaselineSpec):
+            dense.setdefault((row.work.model, row.work.dataset), []).append(row)
+    lines = []
+    for (model, dataset), same in dense.items():
+        figures = [row.result.metrics for row in same]
+        validation, test = (100 * fmean(figure[name] for figure in figures) for name in ("val_accuracy", "accuracy"))
+        lines.append(
+            f"dense {model} on {dataset}: val. acc. {validation:.2f} %, test acc. {test:.2f} %, "
+            f"{figures[0]['params_total']:,.0f} parameters, {figures[0]['size_bytes'] / 1e6:.2f} MB"
+        )
+    return lines
 
 
 def best_table(points: Sequence[Group], most: int = MOST_ROWS) -> Table:

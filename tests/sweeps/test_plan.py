@@ -26,7 +26,7 @@ def keys(works: Iterable) -> list[str]:
     return [work.key for work in works]
 
 
-SMALL = ("dataset=digits", "method=weight", "sparsities=[0.5]")
+SMALL = ("dataset=digits", "model=lenet_300_100", "method=weight", "sparsities=[0.5]")
 
 
 def test_baselines_are_planned_once_and_shared() -> None:
@@ -148,9 +148,7 @@ def test_a_random_search_tries_the_same_points_everywhere() -> None:
 
 
 def test_a_search_knows_its_ranges_and_its_trials_are_those_of_a_grid() -> None:
-    (search,) = plan(
-        "method=weight", "search=optuna", "search.n_samples=9", "dataset=digits", "recovery=[none,finetune]"
-    ).searches
+    (search,) = plan(*SMALL[:3], "search=optuna", "search.n_samples=9", "recovery=[none,finetune]").searches
     assert search.n_trials == 9
     assert search.objectives == {"val_accuracy": "max", "sparsity": "max"}
     assert search.ranges == {
@@ -189,6 +187,7 @@ def test_keys_stay_what_they_are() -> None:
     got = plan(
         "method=[importance,cluster,rvsm]",
         "dataset=digits",
+        "model=lenet_300_100",
         "thresholds=[0.5]",
         "recovery=finetune",
         "methods.cluster.grid.n_clusters=[16]",

@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 def plan(*overrides: str) -> Plan:
-    return make_plan(settings_of(compose(["dataset=digits", *overrides])))
+    return make_plan(settings_of(compose(["dataset=digits", "model=lenet_300_100", *overrides])))
 
 
 def finish(store: ResultStore, work: Work, seconds: float) -> None:
