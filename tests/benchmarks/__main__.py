@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -22,7 +23,8 @@ MEASUREMENTS = {
 def run(name: str) -> dict:
     """One measurement in a process of its own, so that none warms up the next."""
     code = f"import json, tests.benchmarks.{name} as m; print('\\n@' + json.dumps(m.measure()))"
-    process = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, env=quiet)
     return json.loads(process.stdout.rpartition("\n@")[2])
 
 
