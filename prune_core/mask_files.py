@@ -31,8 +31,10 @@ def save_masks(path: str | os.PathLike[str], masks: Mapping[str, np.ndarray]) ->
     in the highest bit. (Weight paths hold "/", which makes no good member name.)
 
     Raises:
-        UserError: a mask that is not of bools.
+        UserError: a mask that is not of bools, or a folder that does not exist.
     """
+    if not isinstance(masks, Mapping):
+        raise UserError(f"a {type(masks).__name__} is no masks: give {{weight path: bool array}}, such as result.masks")
     entries: list[dict[str, Any]] = []
     members: dict[str, np.ndarray] = {}
     for number, (weight, mask) in enumerate(masks.items()):
@@ -43,6 +45,8 @@ def save_masks(path: str | os.PathLike[str], masks: Mapping[str, np.ndarray]) ->
         members[f"mask_{number}"] = np.packbits(array)
     members["index"] = np.frombuffer(json.dumps({"version": _VERSION, "masks": entries}).encode(), np.uint8)
     target = Path(path)
+    if not target.parent.is_dir():
+        raise UserError(f"folder {os.fspath(target.parent)!r} of the masks file does not exist: make it first")
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:

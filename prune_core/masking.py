@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from prune_core.graph import channel_classes, unit_masks
-from prune_core.scores import SCORES, ScoringContext
+from prune_core.scores import SCORES, ScoringContext, unit_axis
 from prune_core.selection import select
 from prune_core.spec import MethodSpec
 from prune_core.weights import PrunableLayer, prunable_layers
@@ -59,7 +59,10 @@ def _unit_masks(
     masks = {**whole(context.layers), **unit_masks(context.model, classes, removed)}
     for layer in outputs:  # its units are the network's outputs: silenced if asked, never removed
         keep = _keep(spec, scores[layer.name], layer.name, keep_one=True)
-        masks[layer.path] = np.broadcast_to(keep, tuple(layer.kernel.shape)).copy()
+        axis = unit_axis(layer)
+        assert axis is not None  # a kernel without units has no score
+        others = [i for i in range(len(layer.kernel.shape)) if i != axis % len(layer.kernel.shape)]
+        masks[layer.path] = masks[layer.path] & np.expand_dims(keep, others)
         if layer.bias_path:
             masks[layer.bias_path] = keep
     return masks, {name: why for name, why in classes.pinned_reasons.items() if name in inner}

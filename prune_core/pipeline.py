@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -10,14 +10,17 @@ import numpy as np
 
 from prune_core.clustering import cluster_weights
 from prune_core.errors import UserError
+from prune_core.given_data import as_splits, check_samples, check_training_data
 from prune_core.graph import shrink
+from prune_core.graph.classes import functional_graph
+from prune_core.graph.rebuild import duplicate_layer
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, kernel_sparsity
 from prune_core.rvsm import Rvsm
-from prune_core.scores import ScoringContext
+from prune_core.scores import SCORES, ScoringContext
 from prune_core.spec import MethodSpec, method_spec
 from prune_core.training import drain, finetune
-from prune_core.weights import PrunableLayer
+from prune_core.weights import PrunableLayer, layers_without_kernel, prunable_layers, weight_variables
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,26 @@ def prune(
             y_train, x_val, y_val, x_test, y_test such as `prune_core.data.Dataset`. With (x, y) alone, figures of the
             training itself are taken on these samples.
         training: epochs, batch_size, learning_rate, optimizer of the training that the method or its recovery does.
-        seed: of random scores and of shuffling.
+        seed: of random scores and of shuffling, >= 0.
         prune_output: prune the layer that makes the output as well.
         parameters: of the method: sparsity, threshold, n_clusters, recovery, score, ... (see `MethodSpec`).
 
     Raises:
         UserError: unknown method, missing or impossible parameters, data that is needed but not given.
+        TrainingDiverged: the method's own training or its recovery did not stay finite.
         ShrinkError: the shrunk network does not compute what the masked one does (never delivered).
     """
     spec = method_spec(method, **parameters)
+    _check_switches(seed, prune_output)
     masked = copy_of(model)
-    job = _Job(spec, masked, scope(masked, prune_output), _as_data(data), training or {"epochs": 1}, seed, prune_output)
-    if not job.layers:
-        raise UserError(
-            "the network has no layer that can be pruned: its only kernels make the output (prune_output=true)"
-        )
+    _check_weights(masked)
+    layers = scope(masked, prune_output)
+    _check_scope(spec, masked, layers)
+    job = _Job(spec, masked, layers, as_splits(data), training or {"epochs": 1}, int(seed), bool(prune_output))
+    job.warnings += [
+        f"{name} was kept whole: the weights of {kind} are of no kind that can be pruned"
+        for name, kind in layers_without_kernel(masked).items()
+    ]
     masks = SCHEDULES[spec.schedule](job)
     apply_masks(masked, masks)
     RECOVERIES[spec.recovery](job, masks)
@@ -105,17 +113,47 @@ def prune(
 
 
 def copy_of(model: keras.Model) -> keras.Model:
-    """A second network with the same layers, names and weights. Raises UserError for a model that is not built."""
-    if not model.built or not getattr(model, "inputs", None):
-        raise UserError(f"the network {model.name!r} has no input shape: start a Sequential with keras.Input(...)")
-    twin = keras.models.clone_model(model)
+    """A second network with the same layers, names and weights.
+
+    Raises:
+        UserError: no Keras model, one that is not built, a subclassed one, or a layer that cannot be copied.
+    """
+    functional_graph(model)
+    twin = keras.models.clone_model(model, clone_function=duplicate_layer, recursive=True)
     twin.set_weights(model.get_weights())
     return twin
+
+
+def _check_switches(seed: Any, prune_output: Any) -> None:
+    if not isinstance(seed, Integral) or seed < 0:
+        raise UserError(f"seed={seed!r} must be a whole number >= 0")
+    if not isinstance(prune_output, bool | np.bool_):
+        raise UserError(f"prune_output={prune_output!r} must be True or False")
+
+
+def _check_weights(model: keras.Model) -> None:
+    for path, variable in weight_variables(model).items():
+        values = keras.ops.convert_to_numpy(variable)
+        if not np.isfinite(values).all():
+            count = np.count_nonzero(~np.isfinite(values))
+            raise UserError(f"{path} holds {count} weights that are not finite: train with a lower learning rate")
+
+
+def _check_scope(spec: MethodSpec, model: keras.Model, layers: list[PrunableLayer]) -> None:
+    everywhere = prunable_layers(model)
+    only_shares = spec.selection == "none" and spec.schedule == "one_shot"
+    if not everywhere:
+        raise UserError(f"the network {model.name!r} has no Dense or convolution layer that could be pruned")
+    if not layers and not only_shares:
+        names = " and ".join(layer.name for layer in everywhere)
+        raise UserError(f"the network has no layer to prune but its output, {names}: set prune_output=True")
 
 
 def _one_shot(job: _Job) -> Masks:
     if job.spec.selection == "none":
         return whole(job.layers)
+    if job.data is not None and SCORES.get(job.spec.score).needs_data:
+        check_samples(job.masked, job.data.x_train)
     context = ScoringContext(
         model=job.masked,
         layers=job.layers,
@@ -130,9 +168,14 @@ def _one_shot(job: _Job) -> Masks:
     masks, kept_whole = score_and_select(job.spec, context)
     job.warnings += [f"{layer} was kept whole: {why}" for layer, why in kept_whole.items()]
     job.kept_whole |= kept_whole.keys()
-    if all(mask.all() for mask in masks.values()) and job.spec.sparsity != 0 and job.spec.threshold != 0:
-        job.warnings.append("nothing was pruned")
+    if job.spec.sparsity != 0 and job.spec.threshold != 0:
+        _warn_if_whole(job, masks)
     return masks
+
+
+def _warn_if_whole(job: _Job, masks: Masks) -> None:
+    if all(mask.all() for mask in masks.values()):
+        job.warnings.append("nothing was pruned")
 
 
 def _rvsm(job: _Job) -> Masks:
@@ -145,7 +188,12 @@ def _rvsm(job: _Job) -> Masks:
     job.figures["accuracy_w"] = result.accuracy_w
     job.figures["accuracy_u"] = result.accuracy_u
     job.figures["accuracy_reversed"] = result.accuracy_reversed
-    return {**whole(job.layers), **result.masks}
+    frozen = [layer.name for layer in job.layers if layer.path not in result.masks]
+    job.warnings += [f"{name} was kept whole: it is not trainable" for name in frozen]
+    masks = {**whole(job.layers), **result.masks}
+    if job.spec.lambda_:
+        _warn_if_whole(job, masks)
+    return masks
 
 
 def _no_recovery(job: _Job, masks: Masks) -> None:
@@ -163,6 +211,7 @@ RECOVERIES = {"none": _no_recovery, "finetune": _finetune}
 def _labelled(job: _Job, why: str) -> Any:
     if job.data is None or job.data.y_train is None:
         raise UserError(f"{why} trains: give data=(x, y)")
+    check_training_data(job.masked, job.data)
     return job.data
 
 
@@ -190,11 +239,3 @@ def _deliver(job: _Job) -> keras.Model:
         job.figures["unique_values"] = shared.unique_values
         job.figures |= {f"n_clusters.{name}": n for name, n in shared.n_clusters.items()}
     return delivered
-
-
-def _as_data(data: Any) -> Any:
-    if data is None or hasattr(data, "x_train"):
-        return data
-    x, y = data if isinstance(data, tuple) else (data, None)
-    x, y = np.asarray(x), None if y is None else np.asarray(y)
-    return SimpleNamespace(x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)

@@ -134,12 +134,12 @@ class Rvsm:
         """Pull w towards u; both as they were when the gradient was taken."""
         for layer in self.layers:
             w = self._w[layer.path]
-            w.assign(w.value - rate * self.beta * (w.value - layer.kernel.value))
+            w.assign(w.value - tf.cast(rate, w.dtype) * self.beta * (w.value - layer.kernel.value))
 
     def _sparsify(self) -> None:
         """Set u to the minimum for w."""
         for layer in self.layers:
-            layer.kernel.assign(hard_threshold(self._w[layer.path].value, self._threshold))
+            layer.kernel.assign(hard_threshold(self._w[layer.path].value, tf.cast(self._threshold, layer.kernel.dtype)))
 
 
 def threshold(lambda_: float, beta: float) -> float:

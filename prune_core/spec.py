@@ -4,6 +4,7 @@ Pure Python, no TensorFlow: a sweep is planned and refused here, before anything
 """
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -62,6 +63,8 @@ class MethodSpec:
         _one_of("selection", self.selection, SELECTIONS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("recovery", self.recovery, RECOVERIES)
+        for name in ("sparsity", "threshold", "lambda", "beta"):
+            object.__setattr__(self, _attribute(name), _plain(getattr(self, _attribute(name))))
         _in_range("sparsity", self.sparsity, 0, 1, open_end=True)
         _in_range("threshold", self.threshold, 0, math.inf, open_end=True)
         _in_range("lambda", self.lambda_, 0, math.inf, open_end=True)
@@ -83,10 +86,19 @@ class MethodSpec:
                 raise UserError(
                     f"{name} has no effect with schedule={self.schedule} selection={self.selection}: remove it"
                 )
+        if self.selection == "none":
+            self._check_without_selection()
         if self.granularity == "unit" and self.include_biases:
             raise UserError(
                 "include_biases has no effect with granularity=unit, where the bias goes with its unit: remove it"
             )
+
+    def _check_without_selection(self) -> None:
+        for name in self.options:  # no score is there to refuse them
+            known = [f.name.rstrip("_") for f in fields(self)]
+            raise UserError(f"{name!r} is not a parameter of selection=none: {closest(name, known)}")
+        if self.schedule == "one_shot" and self.recovery == "none" and self.n_clusters is None:
+            raise UserError("n_clusters is missing: with selection=none and no recovery there is nothing else to do")
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "MethodSpec":
@@ -131,6 +143,8 @@ def method_spec(method: "str | MethodSpec", **parameters: Any) -> MethodSpec:
     Raises:
         UserError: unknown method, or parameters that it cannot take.
     """
+    if not isinstance(method, (str, MethodSpec)):
+        raise UserError(f"method={method!r} must be a name or a MethodSpec: {', '.join(METHODS)}")
     if isinstance(method, MethodSpec):
         if parameters:
             raise UserError(f"{', '.join(parameters)} cannot be given beside a MethodSpec: put them into it")
@@ -145,6 +159,15 @@ def _attribute(name: str) -> str:
 def _one_of(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"{name}={value!r} is not one of its values: {closest(str(value), choices)}")
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as one of Python's, which JSON knows; anything else as it is."""
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _is_number(value: object) -> bool:
@@ -165,7 +188,7 @@ def _in_range(
 def _cluster_counts(value: Any) -> int | tuple[int, ...] | None:
     if value is None:
         return None
-    counts = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    counts = [_plain(n) for n in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])]
     if not counts or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in counts):
         raise UserError(f"n_clusters={value!r} must be a whole number >= 1, or a list of them with one a layer")
     return tuple(counts) if isinstance(value, Sequence) else counts[0]

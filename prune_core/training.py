@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from prune_core.errors import UserError
 from prune_core.models.initializers import derived_seed
 from prune_core.training_config import TrainingConfig
 from prune_core.weights import weight_variables
@@ -238,7 +239,7 @@ def ends_in_softmax(model: keras.Model) -> bool:
     if isinstance(last, keras.Model):
         return ends_in_softmax(last)
     if isinstance(last, keras.layers.Dropout):
-        raise ValueError(f"layer {last.name!r} is a dropout behind the output: remove it")
+        raise UserError(f"layer {last.name!r} is a dropout behind the output: remove it")
     softmax = isinstance(last, keras.layers.Softmax) or type(last).__name__ == "Softmax"
     return softmax or getattr(last, "activation", None) is keras.activations.softmax
 

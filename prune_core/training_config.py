@@ -36,7 +36,8 @@ class TrainingConfig:
 
     @classmethod
     def from_mapping(cls, config: "Mapping[str, Any] | TrainingConfig") -> "TrainingConfig":
-        """Read `conf/training/*.yaml`: these attributes, the last two as `finetune: {epochs, learning_rate}`.
+        """Read `conf/training/*.yaml`: these attributes, the last two as `finetune: {epochs, learning_rate}`,
+        which default to the former two.
 
         Raises:
             UserError: unknown key or value out of range, named as `training.<key>`.
@@ -45,15 +46,15 @@ class TrainingConfig:
             return config
         keys = ("epochs", "batch_size", "learning_rate", "optimizer", "decay", "finetune")
         settings = Settings("training", config, keys)
-        rate = _rate(settings, 1e-3)
+        epochs, rate = settings.count("epochs"), _rate(settings, 1e-3)
         finetune = Settings("training.finetune", config.get("finetune", {}), _FINETUNE)
         return cls(
-            epochs=settings.count("epochs"),
+            epochs=epochs,
             batch_size=settings.count("batch_size", 128),
             learning_rate=rate,
             optimizer=settings.choice("optimizer", OPTIMIZERS, "adam"),
             decay=settings.choice("decay", DECAYS, "none"),
-            finetune_epochs=finetune.count("epochs", 1),
+            finetune_epochs=finetune.count("epochs", epochs),
             finetune_learning_rate=_rate(finetune, rate),
         )
 

@@ -85,19 +85,41 @@ def kernel_attributes(layer: keras.layers.Layer) -> list[str]:
     return [name for name in _KERNELS if isinstance(getattr(layer, name, None), keras.Variable)]
 
 
-def _output_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def layers_without_kernel(model: keras.Model) -> dict[str, str]:
+    """{path: class name} of layers that multiply with weights, but with none that `prunable_layers` knows: recurrent
+    and attention layers, embeddings, wrappers.
+    """
+    return {
+        path: type(layer).__name__
+        for path, layer in leaf_layers(model)
+        if not kernel_attributes(layer)
+        and not isinstance(layer, (keras.layers.PReLU, keras.layers.Normalization))
+        and any(len(variable.shape) >= 2 for variable in layer.weights)
+    }
+
+
+def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers with a kernel that are met first on the way back from the outputs."""
+    found: list[keras.layers.Layer] = []
+    _walk_back(model, found)
+    return found
+
+
+def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
+    """Collect the layers with a kernel that are met first; whether some way back ends at an input instead."""
     waiting = list(keras.tree.flatten(model.outputs))
     seen = set()
+    meets_input = False
     while waiting:
         tensor = waiting.pop()
         operation, node_index, _ = tensor._keras_history
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
-        if isinstance(operation, keras.Model):
-            yield from _output_layers(operation)
-        elif kernel_attributes(operation):
-            yield operation
-        else:
-            waiting.extend(operation._inbound_nodes[node_index].input_tensors)
+        if kernel_attributes(operation):
+            found.append(operation)
+        elif not isinstance(operation, keras.Model) or _walk_back(operation, found):
+            before = operation._inbound_nodes[node_index].input_tensors
+            meets_input = meets_input or not before
+            waiting.extend(before)
+    return meets_input

@@ -20,6 +20,8 @@ def describe(model: keras.Model) -> str:
     Raises:
         UserError: a subclassed or unbuilt model, or a layer that `rebuild` could not make from this text alone.
     """
+    if not isinstance(model, keras.Model):
+        raise UserError(f"a {type(model).__name__} cannot be stored: give a Keras model, such as result.model")
     if not isinstance(model, keras.Sequential) and type(model).__name__ != "Functional":
         raise UserError(f"model {model.name!r} is subclassed: only functional and Sequential models can be stored")
     if not model.built:

@@ -33,6 +33,26 @@ def rebuild(
     return result
 
 
+def duplicate_layer(original: Any, changes: Mapping[str, Any] | None = None) -> Any:
+    """A fresh layer (or bare operation) of the same configuration but for `changes`; its weights are not copied.
+
+    Raises:
+        UserError: it has no `get_config` that its constructor understands.
+    """
+    if isinstance(original, keras.layers.Lambda):  # its config would have to be unmarshalled
+        return _duplicate_lambda(original)
+    try:
+        config = {**original.get_config(), **(changes or {})}
+        if "activation" in config and isinstance(original.activation, FunctionType):
+            config["activation"] = original.activation  # a function of a user's does not survive its config
+        return type(original).from_config(config)
+    except (NotImplementedError, TypeError) as error:
+        raise UserError(
+            f"layer '{original.name}' ({type(original).__name__}) cannot be copied: give it a get_config that "
+            "names all arguments of its constructor, and keep lambdas out of them"
+        ) from error
+
+
 class _Builder:
     def __init__(self, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray]) -> None:
         self.copies: dict[int, tuple[Any, Any]] = {}  # id of an original: (original, copy)
@@ -79,18 +99,7 @@ class _Builder:
             duplicate = copy.copy(original)
             duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
             return duplicate
-        if isinstance(original, keras.layers.Lambda):  # its config would have to be unmarshalled
-            return _duplicate_lambda(original)
-        try:
-            config = {**original.get_config(), **changes}
-            if "activation" in config and isinstance(original.activation, FunctionType):
-                config["activation"] = original.activation  # a function of a user's does not survive its config
-            return type(original).from_config(config)
-        except (NotImplementedError, TypeError) as error:
-            raise UserError(
-                f"layer '{original.name}' ({type(original).__name__}) cannot be copied: give it a get_config that "
-                "names all arguments of its constructor, and keep lambdas out of them"
-            ) from error
+        return duplicate_layer(original, changes)
 
     def _changes(self, original: Any) -> dict[str, Any]:
         trace = self._classes.traces.get(id(original))

@@ -80,6 +80,11 @@ def through_weights(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     return _share_out(lambda tensors: linear_map(layer, tensors[0], *kernels), step.inputs, relevance)
 
 
+def looked_up(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+    """Embeddings: an index gets the relevance of its whole vector."""
+    return [tf.reduce_sum(relevance, axis=-1)]
+
+
 def summed(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Sums, differences and averages of tensors, in proportion; a constant among the terms counts as a bias."""
     return [relevance] if len(step.inputs) == 1 else _share_out(_total, step.inputs, relevance)
@@ -176,7 +181,10 @@ _LAYERS: dict[Rule, tuple[str, ...]] = {
         *("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization"),
         *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
         *("GaussianDropout", "GaussianNoise", "Rescaling", "Normalization"),
+        # Augmentation, which does nothing at inference.
+        *("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"),
     ),
+    looked_up: ("Embedding",),
     routed: (
         *("Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Maximum", "Minimum"),
         *("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D"),
