@@ -34,17 +34,19 @@ def masks(
     """What is left: by layer, and seen from the input (relevance of every pixel, or its remaining connections)."""
     kernels = {name: mask for name, mask in masks.items() if mask.ndim > 1}
     seen = _input_map(kernels, by_products, input_shape)
-    figure = Figure(figsize=(9 if seen else 5.5, 1.4 + 0.35 * max(4, len(kernels))), layout="constrained")
+    height = 1.4 + 0.35 * max(4, len(kernels))
+    figure = Figure(figsize=(9 if seen else 5.5, height))  # places are given: layout engines draw everything twice
     figure.suptitle(title, fontsize=10)
-    axes = figure.subplots(1, 2 if seen else 1, squeeze=False)[0]
-    _kept_by_layer(axes[0], kernels)
+    bottom, top = 0.55 / height, 1 - 0.65 / height
+    _kept_by_layer(figure.add_axes((0.15, bottom, 0.42 if seen else 0.8, top - bottom)), kernels)
     if seen:
         caption, values = seen
-        image = axes[1].imshow(values, cmap="viridis")
-        axes[1].set_title(caption, fontsize=9)
-        axes[1].set_axis_off()
-        figure.colorbar(image, ax=axes[1])
-    figure.savefig(path, dpi=100)
+        axes = figure.add_axes((0.63, bottom, 0.26, top - bottom))
+        image = axes.imshow(values, cmap="viridis")
+        axes.set_title(caption, fontsize=9)
+        axes.set_axis_off()
+        figure.colorbar(image, cax=figure.add_axes((0.91, bottom, 0.015, top - bottom)))
+    figure.savefig(path, dpi=80)
 
 
 def _kept_by_layer(axes: Axes, kernels: Mapping[str, np.ndarray]) -> None:
@@ -59,7 +61,7 @@ def _kept_by_layer(axes: Axes, kernels: Mapping[str, np.ndarray]) -> None:
 def _input_map(
     kernels: Mapping[str, np.ndarray], by_products: Mapping[str, np.ndarray], input_shape: Sequence[int]
 ) -> tuple[str, np.ndarray] | None:
-    """(caption, image) over the input's height and width; None where the input is no image or nothing is known."""
+    """(caption, image) over the input's height and width; None where there is nothing to see."""
     if len(input_shape) != 3:
         return None
     if "input_relevance" in by_products:
@@ -67,4 +69,5 @@ def _input_map(
     first = next(iter(kernels.values()), None)
     if first is None or first.ndim != 2 or first.shape[0] != np.prod(input_shape):
         return None
-    return "connections kept from each input pixel", first.sum(axis=1).reshape(input_shape).sum(axis=-1)
+    connections = first.sum(axis=1).reshape(input_shape).sum(axis=-1)
+    return ("connections kept from each input pixel", connections) if np.ptp(connections) else None
