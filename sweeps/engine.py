@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps import orphans
 from sweeps.events import Announcer, Listener, Outcome
 from sweeps.schedule import Schedule, baseline_of
 from sweeps.searches import PointSource
@@ -13,6 +15,9 @@ from sweeps.store import ResultStore
 
 if TYPE_CHECKING:
     from sweeps.schema import Settings
+
+RAY_FILE = "ray.json"
+"""In a sweep's folder while it runs: processes of its Ray."""
 
 
 def run_plan(
@@ -34,16 +39,26 @@ def run_plan(
         UserError: no node has what a trial asks for, the cluster does not answer, a dataset cannot be loaded.
     """
     announcer = Announcer(listeners)
-    records = settings.storage.root / "sweeps" / plan.sweep_id / "searches"
+    folder = settings.storage.root / "sweeps" / plan.sweep_id
+    records = folder / "searches"
+    orphans.end_left_behind(folder / RAY_FILE)
+    store.sweep_temporary()
     with Signals() as signals:
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
         if not schedule.done and not signals.caught:
-            _execute(settings, store, schedule, signals, procedures)
+            _execute(settings, store, schedule, signals, procedures, folder / RAY_FILE)
         return announcer.outcome(signals.caught)
 
 
-def _execute(settings: "Settings", store: ResultStore, schedule: Schedule, signals: Signals, procedures: Any) -> None:
+def _execute(
+    settings: "Settings",
+    store: ResultStore,
+    schedule: Schedule,
+    signals: Signals,
+    procedures: Any,
+    ray_file: Path,
+) -> None:
     from sweeps import resources
 
     resources.check_compute(settings.compute)
@@ -57,7 +72,11 @@ def _execute(settings: "Settings", store: ResultStore, schedule: Schedule, signa
         key: procedures.load(baseline.dataset, baseline.dataset_config, settings.storage.data)
         for key, baseline in _datasets(schedule.baselines()).items()
     }
-    with resources.connected(settings.compute, sum(_bytes(data) for data in datasets.values())) as slots:
+    strangers = orphans.descendants()
+    with (
+        resources.connected(settings.compute, sum(_bytes(data) for data in datasets.values())) as slots,
+        orphans.recorded(ray_file, besides=strangers),
+    ):
         signals.catch()  # Ray has put its own handlers in
         request = resources.Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sweeps.report import Collector
     from sweeps.schema import Settings
     from sweeps.specs import Plan
+    from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
 
 PIPED_WIDTH = 120
@@ -35,15 +36,20 @@ GO_ON = "run the same command again to go on: what is finished is kept"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return the exit code."""
     from prune_core.errors import UserError
+    from sweeps.signals import Terminated, terminable
 
     try:
-        return _main(sys.argv[1:] if argv is None else argv)
+        with terminable():
+            return _main(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"interrupted: {GO_ON}", file=sys.stderr)
         return 130
+    except Terminated:
+        print(f"interrupted: {GO_ON}", file=sys.stderr)
+        return 143
     except BrokenPipeError:  # the reader of our output has gone, as in `prune-sweep dry_run=true | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -95,17 +101,25 @@ def _slots(settings: "Settings") -> int | None:
 
 
 def _sweep(settings: "Settings", plan: "Plan") -> int:
+    from sweeps.locks import only_driver
+    from sweeps.store import ResultStore
+
+    root = settings.storage.root
+    store = ResultStore(root)
+    store.prepare()
+    with only_driver(root / "sweeps" / plan.sweep_id):
+        return _run(settings, plan, store)
+
+
+def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
     from sweeps.engine import run_plan
     from sweeps.progress import Progress
     from sweeps.report import Collector
     from sweeps.resources import check_compute
     from sweeps.show import headline, outlook
-    from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
 
     root = settings.storage.root
-    store = ResultStore(root)
-    store.prepare()
     slots = 1
     if outlook(plan, store).is_work_left:
         check_compute(settings.compute)

@@ -4,13 +4,32 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # A group-wide signal also ends the local Ray, and what waits for Ray's answer then waits for a minute or more.
 PATIENCE_S = 15.0
+
+
+class Terminated(BaseException):
+    """SIGTERM, as KeyboardInterrupt is SIGINT."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """While entered, SIGTERM raises `Terminated` wherever the main thread is; no effect in another thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Signals:
@@ -50,6 +69,10 @@ class Signals:
         self._patience = threading.Timer(PATIENCE_S, _give_up, (number,))
         self._patience.daemon = True
         self._patience.start()
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
 
 
 def _give_up(number: int) -> None:

@@ -3,10 +3,13 @@
     <root>/results/<key>/result.json      the record, with the sha256 of every file beside it
     <root>/results/<key>/masks.npz ...    files of the result
 
+    <root>/results/.<key>.lock            while somebody works on that key
+
 A result is there whole or not at all: it is written in a temporary folder and renamed into place. What a checksum
-proves damaged is moved aside and counts as absent.
+proves damaged is moved aside and counts as absent. Sweeps that share a result do not make it twice at the same time.
 """
 
+import glob
 import hashlib
 import json
 import logging
@@ -19,6 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from prune_core.errors import UserError
+from sweeps.locks import PathLock
 from sweeps.specs import Result
 
 log = logging.getLogger(__name__)
@@ -99,15 +103,35 @@ class ResultStore:
         _sync(self.results)
         return sealed
 
+    def lock(self, key: str) -> PathLock:
+        """Held by the one process that works on `key`."""
+        return PathLock(self.results / f".{key}.lock")
+
     def sweep_temporary(self) -> None:
-        """Remove the temporary folders that killed workers left behind. Call while no worker runs."""
-        for folder in self.results.glob(".*-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Remove the temporary folders and locks that killed workers left behind; those of living ones stay."""
+        keys = {_key_of_temporary(entry.name) for entry in self.results.glob(".*")}
+        for key in filter(None, keys):
+            lock = self.lock(key)
+            try:
+                if lock.acquire():
+                    for folder in self.results.glob(f".{glob.escape(key)}-*"):
+                        shutil.rmtree(folder, ignore_errors=True)
+            except OSError as error:
+                log.warning("what an earlier run left in %s stays there: %s", self.results, error)
+                return
+            finally:
+                lock.release()
 
     def _set_aside(self, folder: Path, reason: str) -> None:
         log.warning("the result in %s is damaged (%s): it is set aside and will be made again", folder, reason)
         graveyard = Path(tempfile.mkdtemp(prefix="damaged-", dir=self.root))
         os.rename(folder, graveyard / folder.name)
+
+
+def _key_of_temporary(name: str) -> str:
+    """The key in ".<key>.lock" and ".<key>-<random>", else ""."""
+    bare = name.removeprefix(".")
+    return bare.removesuffix(".lock") if bare.endswith(".lock") else bare.rpartition("-")[0]
 
 
 def _digest_of_record(record: dict) -> str:

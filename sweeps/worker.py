@@ -18,6 +18,7 @@ from sweeps.store import ResultStore
 
 # Steps are put together until this much time has gone: a report costs the driver some milliseconds.
 _REPORT_EVERY_S = 0.25
+_LOOK_AGAIN_S = 0.2
 
 
 def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
@@ -127,12 +128,25 @@ class Worker(Trainable):
     def _advance(self, work: Work) -> dict[str, Any]:
         if self._steps is None:
             data = _fetch(self._bench.datasets[self._dataset])
-            self._steps = self._bench.procedures.run(work, data, self._bench.store)
+            self._steps = _once(work, data, self._bench.store, self._bench.procedures)
         until = time.monotonic() + _REPORT_EVERY_S
         for fraction, note in self._steps:
             if time.monotonic() >= until:
                 return {"fraction": float(fraction), "note": str(note)}
         return {"done": True}
+
+
+def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> Iterator[tuple[float, str]]:
+    """Do the work. If another sweep is at it at this moment, wait for its result and take that."""
+    lock = store.lock(work.key)
+    while not lock.acquire():
+        yield 0.0, "another sweep is at it"
+        time.sleep(_LOOK_AGAIN_S)
+    try:
+        if store.load(work.key) is None:
+            yield from procedures.run(work, data, store)
+    finally:
+        lock.release()
 
 
 @lru_cache(maxsize=16)
