@@ -70,6 +70,8 @@ def check_training_data(model: keras.Model, data: Any) -> None:
 
 
 def _check_labels(x: np.ndarray, y: np.ndarray, classes: int) -> None:
+    if len(x) == 0:
+        raise UserError("data has a split without samples: give each of them at least one")
     if y.shape != (len(x),):
         fixes = {(len(x), classes): "give y.argmax(axis=1)", (len(x), 1): "give y.ravel()"}
         fix = fixes.get(y.shape, "give one class index a sample")

@@ -11,6 +11,7 @@ import keras
 from prune_core.codec.architecture import describe, rebuild
 from prune_core.codec.arrays import decode_array, encode_array
 from prune_core.codec.streams import Reader, malformed, pack, pack_number
+from prune_core.errors import UserError
 from prune_core.weights import leaf_layers, weight_variables
 
 _MAGIC = b"prune-core\x01"
@@ -40,6 +41,10 @@ def decode(data: bytes) -> keras.Model:
     Raises:
         UserError: malformed or damaged bytes, or ones of another version.
     """
+    if not isinstance(data, bytes):
+        raise UserError(
+            f"decode takes the bytes that encode returned, not a {type(data).__name__}: read the file first"
+        )
     if not data.startswith(_MAGIC[:-1]):
         malformed("it does not begin as one")
     if data[: len(_MAGIC)] != _MAGIC:

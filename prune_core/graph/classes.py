@@ -89,7 +89,9 @@ def functional_graph(model: keras.Model) -> Any:
         UserError: the model has none, or is no Keras model.
     """
     if not isinstance(model, keras.Model):
-        raise UserError(f"a {type(model).__name__} is no Keras model: give one, load a file with keras.models.load_model(path)")
+        raise UserError(
+            f"a {type(model).__name__} is no Keras model: give one, load a file with keras.models.load_model(path)"
+        )
     graph = graph_of(model)
     if graph is not None:
         return graph

@@ -303,4 +303,5 @@ def test_a_result_is_no_model_and_no_masks(tmp_path):
     assert "result.model" in said(prune_core.encode, result)
     assert "result.masks" in said(prune_core.save_masks, tmp_path / "masks.npz", result)
     assert "does not exist" in said(prune_core.save_masks, tmp_path / "no" / "masks.npz", result.masks)
+    assert "not a str" in said(prune_core.decode, "network.pruned")
     assert "is no Keras model" in said(prune_core.shrink, result)
