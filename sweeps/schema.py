@@ -13,6 +13,7 @@ from prune_core.training_config import TrainingConfig
 from sweeps.checks import at_least, folder, one_of, positive, share, typed
 from sweeps.compose import MANY, Composed
 from sweeps.methods import SHORTCUTS, Axes, read_methods
+from sweeps.reference import Reference
 
 KINDS = ("grid", "random", "optuna")
 DIRECTIONS = ("max", "min")
@@ -100,6 +101,7 @@ class Settings:
         training: section of the same name, methods' own parts (finetune, rvsm) included.
         measure: how latency is measured.
         config: the resolved configuration, whole, for the record.
+        reference: published results that the report shows beside ours.
     """
 
     seeds: list[int]
@@ -115,6 +117,7 @@ class Settings:
     measure: dict[str, Any]
     storage: StorageSettings
     config: Mapping[str, Any]
+    reference: Reference | None = None
 
 
 def settings_of(composed: Composed) -> Settings:
@@ -151,11 +154,13 @@ def settings_of(composed: Composed) -> Settings:
         measure={"latency": measure.latency, "latency_batch_size": measure.latency_batch_size},
         storage=_storage(_section(config, "storage")),
         config=config,
+        reference=Reference.read(config.get("reference")),
     )
 
 
 def _check_top_level(config: Mapping[str, Any]) -> None:
-    known = [*MANY.values(), "training", "search", "compute", "tracking", "measure", "storage", *SHORTCUTS]
+    known = [*MANY.values(), "training", "search", "compute", "tracking", "measure", "storage", "reference"]
+    known += SHORTCUTS
     known += [f.name for f in fields(_Top)]
     for name in config:
         if name in MANY:

@@ -77,7 +77,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters, save_masks
     from prune_core.spec import MethodSpec
-    from sweeps import pictures
+    from sweeps import look, pictures
 
     started = time.time()
     baseline = _Baseline.of(work.baseline.key, store)
@@ -118,6 +118,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     with store.writing(work.key) as folder:
         save_masks(folder / "masks.npz", pruned.masks)
         (folder / NETWORK_FILE).write_bytes(encoded)
+        look.save(folder / look.LOOK_FILE, _kernels(baseline.model), _kernels(pruned.model), pruned.by_products)
         pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
         store.commit(folder, _result(work, metrics, tags, started, _params(work.baseline, work)))
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"
@@ -154,6 +155,12 @@ class _Baseline:
         if self._forward is None or self._forward.batch_size != batch_size:
             self._forward = Forward(self.model, batch_size)
         return self._forward
+
+
+def _kernels(model: Any) -> dict[str, Any]:
+    from prune_core.weights import prunable_layers
+
+    return {layer.name: layer.kernel.numpy() for layer in prunable_layers(model)}
 
 
 def _accuracy(model: Any, data: Any) -> dict[str, float]:
