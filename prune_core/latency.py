@@ -14,6 +14,7 @@ from prune_core.errors import UserError
 
 # Enough rounds for a median, yet slow networks must not hold up a sweep, nor fast ones take thousands of samples.
 _BUDGET_S = 0.25
+_BEST_OF = 3
 _LEAST_ROUNDS = 3
 _MOST_ROUNDS = 100
 
@@ -80,14 +81,17 @@ def compare_latency(
     rounds: int | None = None,
     seed: int = 0,
 ) -> Latency:
-    """Medians over interleaved passes (dense, pruned, dense, pruned, ...), so that a busy moment slows both alike.
+    """Medians over interleaved turns (dense, pruned, dense, pruned, ...), so that a busy moment slows both alike.
+
+    A turn counts the best of three passes: a pass that the operating system interrupts for another process, as it does
+    where trials run side by side, says nothing about the network.
 
     Args:
         dense: the baseline, or its `Forward` made earlier with the same batch size.
         pruned: the network to compare, as a physically smaller model where units were removed: zeros left in place
             save no time on dense hardware.
         batch_size: samples a pass.
-        rounds: number of pairs; None: as many as fit into a quarter of a second, 3 to 100.
+        rounds: number of turns of each; None: as many as fit into a quarter of a second, 3 to 100.
         seed: of the input noise.
 
     Raises:
@@ -98,7 +102,7 @@ def compare_latency(
     end = time.perf_counter() + _BUDGET_S
     while _goes_on(len(samples[0]), rounds, end):
         for run, times in zip(passes, samples, strict=True):
-            times.append(run())
+            times.append(min(run() for _ in range(_BEST_OF)))
     return Latency(*(1e3 * statistics.median(times) for times in samples))
 
 
