@@ -90,6 +90,11 @@ class Progress:
         elif self._cached and not self._list_cached:
             self._say(f"{self._cached} results were there already")
 
+    def starting(self, slots: int) -> None:
+        """Say that workers are on their way: it takes them some seconds."""
+        if self._live is None:
+            self._say(f"starting {slots} worker{'s' * (slots > 1)}")
+
     def started(self, work: Work) -> None:
         self._running[work.key] = (work, time.monotonic())
         self._clock.running(len(self._running))
@@ -145,6 +150,8 @@ class Progress:
         lines = [
             Text("  ".join(counts) + self._left().replace(", ", "  "), style="bold", overflow="ellipsis", no_wrap=True)
         ]
+        if not running:
+            lines.append(Text("  starting workers"))
         for key, (work, _) in running.items():
             if isinstance(work, BaselineSpec):
                 note = self._notes.get(key, "starting")

@@ -121,7 +121,8 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
 
     root = settings.storage.root
     slots = 1
-    if outlook(plan, store).is_work_left:
+    is_work_left = outlook(plan, store).is_work_left
+    if is_work_left:
         check_compute(settings.compute)
         slots = _slots(settings) or settings.compute.max_concurrent or slots
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
@@ -132,6 +133,8 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
     collector = Collector()
     try:
         with Progress(plan, slots) as progress:
+            if is_work_left:
+                progress.starting(slots)
             outcome = run_plan(plan, settings, store, [progress, tracker, collector])
     except BaseException:
         tracker.finish("FAILED", {}, {}, min(settings.tracking.flush_timeout_s, HURRIED_S))
