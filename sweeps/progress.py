@@ -150,7 +150,7 @@ class Progress:
         lines = [
             Text("  ".join(counts) + self._left().replace(", ", "  "), style="bold", overflow="ellipsis", no_wrap=True)
         ]
-        if not running:
+        if not running and self._finished + self._cached + self._failed < self._total:
             lines.append(Text("  starting workers"))
         for key, (work, _) in running.items():
             if isinstance(work, BaselineSpec):
