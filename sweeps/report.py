@@ -1,16 +1,22 @@
 """What a sweep comes to: rows, groups over seeds, choices, files. Fed by the engine's events or by the store.
 
 Choices are made on the validation split (`val_accuracy`) and reported on the test split (`accuracy`).
+As a command, `python sweeps/report.py sweep=latest` draws the page of a sweep again (see `sweeps.redraw`).
 """
 
 import csv
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+if not __package__:  # started as a file, whose folder comes first in the path and would hide other modules
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from sweeps.reference import Reference
 from sweeps.run_content import baseline_of, params_of
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, TrialSpec, Work, format_value
 from sweeps.store import ResultStore
@@ -183,7 +189,12 @@ def aggregates(rows: Sequence[Row], failures: Sequence[Failure], seconds: float)
 
 
 def write(
-    folder: Path, plan: Plan, rows: Sequence[Row], failures: Sequence[Failure], run_ids: Mapping[str, str]
+    folder: Path,
+    plan: Plan,
+    rows: Sequence[Row],
+    failures: Sequence[Failure],
+    run_ids: Mapping[str, str],
+    reference: Reference | None = None,
 ) -> dict[str, Path]:
     """Write the report's files; returns {name: file}, ready as artifacts of the sweep's run.
 
@@ -192,6 +203,7 @@ def write(
         plan: for plan.csv.
         rows, failures: how it went.
         run_ids: {key: MLflow run id}, as far as delivered.
+        reference: published points for the pictures.
     """
     from sweeps.curves import accuracy_curves
 
@@ -202,7 +214,7 @@ def write(
     for name, records in tables.items():
         _write_csv(folder / name, records)
     files = {name: folder / name for name in tables}
-    return files | {picture.name: picture for picture in accuracy_curves(rows, folder)}
+    return files | {picture.name: picture for picture in accuracy_curves(rows, folder, reference)}
 
 
 def _within(group: Group, tolerance: float) -> bool:
@@ -250,3 +262,9 @@ def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows(records)
     part.replace(path)
+
+
+if __name__ == "__main__":
+    from sweeps.redraw import main
+
+    sys.exit(main())

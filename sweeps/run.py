@@ -165,11 +165,27 @@ def _report(
     tracker.flush(patience)
     rows, failures = collector.rows, collector.failures
     folder = settings.storage.root / "sweeps" / plan.sweep_id
-    files = report.write(folder, plan, rows, failures, tracker.run_ids)
+    files = report.write(folder, plan, rows, failures, tracker.run_ids, settings.reference)
+    files |= _page(settings, plan, collector, seconds, draw=not outcome.interrupted)
     status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
     waiting = tracker.finish(status, files, report.aggregates(rows, failures, seconds), patience)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     closing.show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
+
+
+def _page(settings: "Settings", plan: "Plan", collector: "Collector", seconds: float, draw: bool) -> "dict[str, Path]":
+    """Keep what `sweeps/report.py` needs and draw report.html; that it cannot be drawn is said, and ends nothing."""
+    from sweeps import redraw
+
+    try:
+        return redraw.first_time(settings, plan, collector.rows, collector.failures, seconds, draw)
+    except Exception as error:
+        print(
+            f"report: report.html cannot be drawn ({type(error).__name__}: {error}): to see why, "
+            f"python sweeps/report.py sweep={plan.sweep_id} storage.root={settings.storage.root}",
+            file=sys.stderr,
+        )
+        return {}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""From the groups of a sweep to what is drawn as one line: a method along one of its axes, all else equal."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.report import Group
+from sweeps.specs import format_value
+
+MOST_LINES = 4
+"""A method with more lines than this is drawn as points with the line of its best ones."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Groups of one method.
+
+    Attributes:
+        method: its name.
+        rest: what tells this line from the method's others, e.g. {"recovery": "finetune"}.
+        axis: the axis that varies along it; None where nothing or several axes vary.
+        groups: in the order of that axis where it is of numbers.
+        is_cloud: several axes vary freely: points, not a line.
+        number: of the line among its method's, from 0.
+    """
+
+    method: str
+    rest: Mapping[str, Any]
+    axis: str | None
+    groups: tuple[Group, ...]
+    is_cloud: bool
+    number: int
+
+    @property
+    def label(self) -> str:
+        """ "importance recovery=finetune"; of points with several axes "threshold, best of 90"."""
+        if self.is_cloud:
+            return f"{self.method}, best of {len(self.groups)}"
+        return " ".join([self.method, *(f"{name}={format_value(value)}" for name, value in self.rest.items())])
+
+
+def lines_of(points: Sequence[Group]) -> list[Line]:
+    """The lines of all methods, in order of appearance."""
+    methods = dict.fromkeys(group.method for group in points)
+    return [line for method in methods for line in _lines([g for g in points if g.method == method])]
+
+
+def pareto(
+    points: Sequence[Group], cost: Callable[[Group], float | None], gain: Callable[[Group], float | None]
+) -> list[Group]:
+    """The groups that no other beats: lower cost at no less gain, or more gain at no more cost; cheapest first."""
+    known = [(c, -g, index) for index, point in enumerate(points) if _known(c := cost(point), g := gain(point))]
+    front: list[Group] = []
+    best = float("inf")
+    for _, loss, index in sorted(known):
+        if loss < best:
+            best = loss
+            front.append(points[index])
+    return front
+
+
+def _known(*values: float | None) -> bool:
+    return all(value is not None for value in values)
+
+
+def _lines(points: list[Group]) -> list[Line]:
+    names = dict.fromkeys(name for group in points for name in group.axes)
+    varying = [name for name in names if len({_text(group.axes.get(name)) for group in points}) > 1]
+    axis = next((name for name in varying if _is_axis(name, points)), None)
+    others = [name for name in varying if name != axis]
+    parts: dict[str, list[Group]] = {}
+    for group in points:
+        parts.setdefault(_text([group.axes.get(name) for name in others]), []).append(group)
+    if len(parts) > MOST_LINES or (len(parts) > 1 and len(points) < 2 * len(parts) and axis is not None):
+        return [Line(points[0].method, {}, None, tuple(points), True, 0)]
+    return [
+        Line(
+            points[0].method,
+            {name: members[0].axes.get(name) for name in others},
+            axis,
+            tuple(sorted(members, key=lambda group: _position(group, axis))),
+            False,
+            number,
+        )
+        for number, members in enumerate(parts.values())
+    ]
+
+
+def _is_axis(name: str, points: Sequence[Group]) -> bool:
+    """Whether a line can run along it: numbers (null is none of something), or one number for each layer."""
+    values = [group.axes.get(name) for group in points]
+    return all(_is_number(value) or isinstance(value, (list, tuple)) for value in values if value is not None)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _position(group: Group, axis: str | None) -> float:
+    value = group.axes.get(axis) if axis else None
+    if isinstance(value, (list, tuple)):
+        return float(sum(value))
+    return float(value) if _is_number(value) else float("-inf")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,108 @@
+"""Draw a sweep's report: when it ends, and again with python sweeps/report.py sweep=latest storage.root=outputs"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prune_core.errors import UserError
+from prune_core.registry import closest
+from sweeps.checks import folder
+
+if TYPE_CHECKING:
+    from sweeps.report import Row
+    from sweeps.schema import Settings
+    from sweeps.specs import Failure, Plan
+
+USAGE = """\
+usage: python sweeps/report.py [sweep=latest | sweep=<id>] [storage.root=outputs]
+
+Draws report.html of a sweep again, from its results in storage.root: finished trials are read, nothing is run."""
+_KEYS = {"sweep": "latest", "storage.root": "outputs"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0, or 2 for a bad request)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if set(arguments) & {"-h", "--help"}:
+        print(USAGE)
+        return 0
+    try:
+        asked = _read(arguments)
+        print(redraw(folder("storage.root", asked["storage.root"]), asked["sweep"]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def redraw(root: Path, sweep: str) -> Path:
+    """Draw the report of a sweep (id, its beginning, or "latest") under `root`; returns the page.
+
+    Raises:
+        UserError: there is no such sweep, or its record is damaged.
+    """
+    from sweeps import report_record
+    from sweeps.curves import accuracy_curves
+    from sweeps.report_page import write_page
+    from sweeps.store import ResultStore
+
+    record = report_record.load(root, sweep)
+    store = ResultStore(root)
+    rows = report_record.rows_of(record, store)
+    where = root / "sweeps" / record.sweep_id
+    accuracy_curves(rows, where, record.reference)
+    return write_page(where, record, rows, store)
+
+
+def first_time(
+    settings: "Settings",
+    plan: "Plan",
+    rows: "Sequence[Row]",
+    failures: "Sequence[Failure]",
+    seconds: float,
+    draw: bool = True,
+) -> dict[str, Path]:
+    """Keep the record of a sweep that has just ended and draw its page; returns {name: file} for the sweep's run.
+
+    Args:
+        settings, plan: what was asked for.
+        rows, failures: how it went.
+        seconds: wall time.
+        draw: whether the page is drawn; without it the record alone is kept, for somebody in a hurry.
+    """
+    from sweeps import report_record
+    from sweeps.provenance import provenance
+    from sweeps.report_page import write_page
+    from sweeps.run_content import sweep_name
+    from sweeps.store import ResultStore
+
+    record = report_record.SweepRecord(
+        sweep_id=plan.sweep_id,
+        name=sweep_name(plan),
+        command=shlex.join(["python", "sweeps/run.py", *sys.argv[1:]]),
+        keys=report_record.keys_of(list(plan), rows),
+        config=settings.config,
+        provenance=provenance(),
+        cached=tuple(row.work.key for row in rows if row.cached),
+        failures=tuple(map(report_record.note, failures)),
+        seconds=seconds,
+    )
+    root = settings.storage.root
+    where = root / "sweeps" / plan.sweep_id
+    report_record.save(where, record)
+    if not draw:
+        return {}
+    page = write_page(where, record, rows, ResultStore(root))
+    return {page.name: page}
+
+
+def _read(arguments: Sequence[str]) -> dict[str, str]:
+    asked = dict(_KEYS)
+    for argument in arguments:
+        key, given, value = argument.partition("=")
+        if key not in _KEYS or not given:
+            raise UserError(f"{argument!r} is not understood: {closest(key, _KEYS)}, as in sweep=latest")
+        asked[key] = value
+    return asked

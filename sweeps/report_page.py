@@ -1,0 +1,208 @@
+"""`report.html`: one self-contained file about one sweep, drawn from the store and the record of the sweep."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from prune_core.errors import UserError
+from prune_core.mask_files import load_masks
+from sweeps import look
+from sweeps.curves import Scene, accuracy_figure, scenes
+from sweeps.markup import details, page, picture, table, text
+from sweeps.report import Group, Row, choices
+from sweeps.report_record import SweepRecord
+from sweeps.report_tables import (
+    choice_table,
+    delivered,
+    failure_table,
+    front_table,
+    published_table,
+    representatives,
+    rvsm_table,
+    speed_table,
+    trials_table,
+    warning_table,
+)
+from sweeps.run_content import as_yaml, dataset_record
+from sweeps.scene_figures import knee_of, layers_figure, pareto_figure, values_figure
+from sweeps.specs import BaselineSpec, TrialSpec
+from sweeps.store import ResultStore
+from sweeps.trial_figures import masks_figure, weights_figure
+
+PAGE_FILE = "report.html"
+MOST_SCENES_WITH_TRIALS = 6
+"""Networks and datasets whose trials get pictures of their own, so that the page stays a few megabytes."""
+
+
+def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: ResultStore) -> Path:
+    """Draw the report of `rows` into `folder`; returns the file."""
+    drawn = scenes(rows, record.reference)
+    parts = [
+        _head(record, rows, drawn),
+        *(_scene(number, scene, rows, store) for number, scene in enumerate(drawn)),
+        _trouble(record, rows),
+        _how(record, rows),
+    ]
+    path = folder / PAGE_FILE
+    part = path.with_suffix(".part")
+    part.write_text(page(f"{record.name} ({record.sweep_id})", "\n".join(parts)), encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Scene]) -> str:
+    trials = [row for row in rows if isinstance(row.work, TrialSpec)]
+    ended = max((row.result.ended_at for row in rows), default=0.0)
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ended)) if rows else "nothing is finished"
+    work = sum(row.result.seconds for row in rows)
+    seeds = sorted({row.work.seed for row in rows if isinstance(row.work, BaselineSpec)})
+    facts = [
+        (f"{len(trials)}", f"finished trials on {len(rows) - len(trials)} dense networks"),
+        (f"{len(record.failures)}", "without a result"),
+        (f"{len(seeds)}", f"seed{'s' * (len(seeds) != 1)}: {', '.join(map(str, seeds))}"),
+        (_duration(work), "of work in all"),
+    ]
+    links = [(f"scene-{number}", scene.title) for number, scene in enumerate(drawn)]
+    links += [("trouble", "failures and warnings"), ("how", "how it was run")]
+    return (
+        f"<h1>{text(record.name)}</h1><p class='soft'>sweep {text(record.sweep_id)} · {when}</p>"
+        f"<nav>{''.join(f'<a href={chr(34)}#{place}{chr(34)}>{text(name)}</a>' for place, name in links)}</nav>"
+        f"{_tiles(facts)}{''.join(_best(scene) for scene in drawn)}"
+    )
+
+
+def _best(scene: Scene) -> str:
+    """In one sentence, what a person gets."""
+    (choice,) = choices(scene.points, tolerances=(0.01,))
+    group = choice.group
+    if group is None:
+        return f"<p><b>{text(scene.title)}</b>: no pruned network stays within 1 point of dense on validation.</p>"
+    faster = group.mean("speedup")
+    speed = f", {faster:.1f} times faster" if faster else ""
+    drop = 100 * (group.mean("accuracy_drop") or 0)
+    change = f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} dense" if abs(drop) >= 0.005 else "as dense"
+    return (
+        f"<p><b>{text(scene.title)}</b>: {group.mean('compression_ratio') or 1:.1f} times smaller{speed} with "
+        f"{text(group.label)}, at {100 * (group.mean('accuracy') or 0):.2f} % on the test split, {change}.</p>"
+    )
+
+
+def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -> str:
+    knee = knee_of(scene.points)
+    told = "none: every pruned network loses some" if knee is None else knee.label
+    parts = [
+        f'<h2 id="scene-{number}">{text(scene.title)}</h2>',
+        choice_table(scene),
+        "<h3>Accuracy against what is saved</h3>",
+        picture(
+            accuracy_figure(scene),
+            f"Test accuracy of {scene.title} against sparsity, compression ratio, multiplications and time",
+            "Lines are means over seeds, bars their standard deviation. Stars: published by the source.",
+        ),
+        _titled("Beside the source", published_table(scene)),
+        _titled("RVSM", rvsm_table(scene)),
+        "<h3>Pareto front</h3>",
+        picture(pareto_figure(scene), "Validation accuracy against size with the Pareto front"),
+        details("the front as a table", front_table(scene)),
+        "<h3>Layer by layer</h3>",
+        f"<p>The knee by rule, the smallest network that loses nothing on validation: <b>{text(told)}</b>.</p>",
+        picture(layers_figure(scene), "Zeros and units left in every layer, along each method's axis"),
+        _titled("Distinct values", picture(values_figure(scene), "Test accuracy against distinct weight values")),
+        "<h3>Size and speed</h3>",
+        speed_table(scene),
+    ]
+    if number < MOST_SCENES_WITH_TRIALS:
+        parts += ["<h3>Weights and masks</h3>", *_trials(scene, rows, store)]
+    parts.append(details(f"all {len(scene.points)} grid points as a table", trials_table(scene)))
+    return "\n".join(filter(None, parts))
+
+
+def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[str]:
+    """Pictures of one trial a method: its choice, the first seed."""
+    for group in representatives(scene):
+        row = _first_row(group, rows)
+        if row is None or not isinstance(row.work, TrialSpec):
+            continue
+        folder = store.folder(row.work.key)
+        seen = look.load(folder / look.LOOK_FILE)
+        by_units = row.work.parameters.get("granularity") == "unit"
+        masks = masks_figure(load_masks(folder / "masks.npz"), seen, _input_shape(row.work.baseline), by_units)
+        name = f"{group.label}, seed {row.work.baseline.seed}"
+        shown = picture(masks, f"Masks of {name}", dots=True)
+        shown += picture(weights_figure(seen), f"Histograms of the weights of {name}, before and after")
+        if shown:
+            figures = row.result.metrics
+            facts = f"{100 * figures['accuracy']:.2f} % on test, {100 * figures['sparsity']:.1f} % zeros"
+            summary = f"{name}: {facts}, {delivered(group)}"
+            yield f"<details open><summary>{text(summary)}</summary>{shown}</details>"
+
+
+def _first_row(group: Group, rows: Sequence[Row]) -> Row | None:
+    return next(
+        (
+            row
+            for row in rows
+            if isinstance(row.work, TrialSpec)
+            and (row.work.method, row.work.axes) == (group.method, group.axes)
+            and (row.work.baseline.model, row.work.baseline.dataset) == (group.model, group.dataset)
+            and row.work.baseline.seed == group.seeds[0]
+        ),
+        None,
+    )
+
+
+def _input_shape(baseline: BaselineSpec) -> tuple[int, ...]:
+    from prune_core import data
+
+    try:
+        return tuple(data.describe(baseline.dataset, baseline.dataset_config).input_shape)
+    except UserError:  # the user's file has gone meanwhile: pictures that need the shape are left out
+        return ()
+
+
+def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:
+    failed, warned = failure_table(record.failures), warning_table(rows)
+    parts = ['<h2 id="trouble">Failures and warnings</h2>']
+    parts.append(f'<div class="bad"><h3>Without a result</h3>{failed}</div>' if failed else "<p>Nothing failed.</p>")
+    parts.append(_titled("Finished with a warning", warned) if warned else "<p>No warnings.</p>")
+    return "\n".join(parts)
+
+
+def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
+    baselines = [row for row in rows if isinstance(row.work, BaselineSpec)]
+    dense = [
+        [f"{row.work.label}", f"{100 * row.result.metrics['accuracy']:.2f}", f"{row.result.seconds:.0f}", row.work.key]
+        for row in baselines
+    ]
+    data = {row.work.dataset: dataset_record(row.work) for row in baselines}  # type: ignore[union-attr, arg-type]
+    known = [[name, told.digest, told.profile] for name, told in data.items()]
+    versions = [[name.removeprefix("version."), value] for name, value in sorted(record.provenance.items())]
+    seconds = [row.result.seconds for row in rows if isinstance(row.work, TrialSpec)]
+    took = f" A trial took {_duration(fmean(seconds))} on average." if seconds else ""
+    return "\n".join(
+        [
+            '<h2 id="how">How it was run</h2>',
+            f"<p>The same command goes on, repeats nothing that is finished and draws this report again.{took}</p>",
+            f"<pre>{text(record.command)}</pre>",
+            table(["dense network", "test acc. %", "seconds", "key"], dense),
+            table(["data", "digest", "what it is"], known),
+            table(["", ""], versions, "Versions and origin of the driver."),
+            details("the whole configuration", f"<pre>{text(as_yaml(record.config))}</pre>"),
+        ]
+    )
+
+
+def _tiles(facts: Sequence[tuple[str, str]]) -> str:
+    tiles = "".join(f'<div class="tile"><b>{text(value)}</b><span>{text(name)}</span></div>' for value, name in facts)
+    return f'<div class="tiles">{tiles}</div>'
+
+
+def _titled(title: str, content: str) -> str:
+    return f"<h3>{text(title)}</h3>{content}" if content else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,130 @@
+"""What of a sweep must be kept beside its results so that its report can be drawn again later: one JSON file.
+
+    <root>/sweeps/<sweep id>/sweep.json
+
+The results themselves lie in the store, under their keys.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from prune_core.errors import UserError
+from sweeps.reference import Reference
+from sweeps.report import Row
+from sweeps.specs import BaselineSpec, Failure, Result, TrialSpec, Work
+from sweeps.store import ResultStore
+from sweeps.tracking_uri import redact, redact_all
+
+RECORD_FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class FailureNote:
+    """Work without a result, as a report tells of it."""
+
+    label: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """A sweep, without its results.
+
+    Attributes:
+        sweep_id: as in its plan.
+        name: what a person calls it.
+        command: that runs it again.
+        keys: content keys of all its work, in order.
+        config: the resolved configuration, credentials replaced.
+        provenance: commit, versions, user (`sweeps.provenance`).
+        cached: keys that were finished before it began.
+        failures: what has no result.
+        seconds: wall time of its last run.
+    """
+
+    sweep_id: str
+    name: str
+    command: str
+    keys: tuple[str, ...]
+    config: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    cached: tuple[str, ...] = ()
+    failures: tuple[FailureNote, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def reference(self) -> Reference | None:
+        """The published results of its configuration."""
+        return Reference.read(self.config.get("reference"))
+
+
+def note(failure: Failure) -> FailureNote:
+    """The part of a failure that a report tells."""
+    return FailureNote(failure.work.label, failure.status, redact(failure.reason))
+
+
+def save(folder: Path, record: SweepRecord) -> Path:
+    """Write the record into the sweep's folder, whole or not at all; returns the file."""
+    content = {**asdict(record), "config": redact_all(record.config), "command": redact(record.command)}
+    path = folder / RECORD_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def load(root: Path, sweep: str) -> SweepRecord:
+    """The record of a sweep under `root`.
+
+    Args:
+        root: storage.root.
+        sweep: its id, the beginning of it, or "latest".
+
+    Raises:
+        UserError: there is none, several begin like that, or the file is damaged.
+    """
+    found = sorted((root / "sweeps").glob(f"*/{RECORD_FILE}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"no sweep is recorded in {root}: name the folder it ran with, storage.root=...")
+    if sweep == "latest":
+        chosen = found[-1:]
+    else:
+        chosen = [path for path in found if path.parent.name.startswith(sweep)] if sweep else []
+    if len(chosen) != 1:
+        known = ", ".join(path.parent.name for path in reversed(found[-8:]))
+        how = "several sweeps begin" if chosen else "no sweep begins"
+        raise UserError(f"sweep={sweep}: {how} like that in {root}: name one of {known}, or latest")
+    return _read(chosen[0])
+
+
+def _read(path: Path) -> SweepRecord:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        failures = tuple(FailureNote(**failure) for failure in content["failures"])
+        tuples = {"keys": tuple(content["keys"]), "cached": tuple(content["cached"]), "failures": failures}
+        return SweepRecord(**{**content, **tuples})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}): run the sweep's command again to write it anew") from None
+
+
+def rows_of(record: SweepRecord, store: ResultStore) -> list[Row]:
+    """Its finished work, from the store."""
+    results = ((key, store.load(key)) for key in record.keys)
+    return [Row(work_of(result), result, key in record.cached) for key, result in results if result]
+
+
+def work_of(result: Result) -> Work:
+    """The work that a result came from, rebuilt from what the result says of itself."""
+    if result.kind == "baseline":
+        return BaselineSpec(**result.config)
+    return TrialSpec(**{**result.config, "baseline": BaselineSpec(**result.config["baseline"])})
+
+
+def keys_of(plan: Sequence[Work], rows: Sequence[Row]) -> tuple[str, ...]:
+    """The plan's keys, then those of trials that a searcher found."""
+    return tuple(dict.fromkeys([*(work.key for work in plan), *(row.work.key for row in rows)]))

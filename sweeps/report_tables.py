@@ -1,0 +1,243 @@
+"""The tables of a report, as HTML: choices, published numbers, size and speed, RVSM, all trials, trouble."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from sweeps.curves import Scene
+from sweeps.markup import Cell, number, table
+from sweeps.reference import ReferencePoint
+from sweeps.report import TOLERANCES, Group, Row, choices
+from sweeps.report_record import FailureNote
+from sweeps.scene_figures import front_of
+from sweeps.specs import TrialSpec, format_value
+
+MOST_MATCHES = 3
+_FIGURES = ("test acc. %", "drop, points", "zeros %", "kB", "times smaller", "mult. %", "times faster")
+
+
+def choice_table(scene: Scene) -> str:
+    """The smallest network within each tolerance: chosen on validation, reported on test."""
+    rows: list[list[Cell | str]] = [_dense(scene)] if scene.dense else []
+    for choice in choices(scene.points, TOLERANCES):
+        points = f"{100 * choice.tolerance:g} point" + "s" * (choice.tolerance != 0.01)
+        lost = points if choice.tolerance else "nothing"
+        if choice.group is None:
+            rows.append([lost, "none", *[Cell("", None, True)] * len(_FIGURES)])
+        else:
+            rows.append([lost, choice.group.label, *figures(choice.group)])
+    return table(
+        ["may lose", "method", *_FIGURES],
+        rows,
+        "Smallest network within a tolerance of dense: chosen by mean validation accuracy, test accuracy reported.",
+    )
+
+
+def front_table(scene: Scene) -> str:
+    """The Pareto front of size and validation accuracy."""
+    rows: list[list[Cell | str]] = [
+        [group.label, number(_percent(group.mean("val_accuracy"))), *figures(group)] for group in front_of(scene)
+    ]
+    return table(["method", "val. acc. %", *_FIGURES], rows, "The Pareto front, largest network first.", sortable=True)
+
+
+def published_table(scene: Scene) -> str:
+    """The source's numbers and ours side by side; empty where nothing was published on this network and dataset."""
+    rows = [
+        [
+            _described(point),
+            name,
+            number(value, "{:.4g}"),
+            group.label if group else "not in this sweep",
+            number(ours := group.mean(name) if group else None, "{:.4g}", group.spread(name) if group else None),
+            number(None if ours is None else ours - value, "{:+.4g}"),
+        ]
+        for point in scene.published
+        for group in _counterparts(point, scene.points)
+        for name, value in point.metrics.items()
+    ]
+    reference = scene.reference
+    for name, value in (reference.dense if reference else {}).items():
+        ours = scene.dense.get(name)
+        difference = None if ours is None else ours - value
+        rows.insert(
+            0, ["dense", name, number(value, "{:.4g}"), "dense", number(ours, "{:.4g}"), number(difference, "{:+.4g}")]
+        )
+    if not rows or reference is None:
+        return ""
+    caption = f"Published ({reference.source}) and here, mean ± standard deviation over seeds."
+    return table(["published", "metric", "there", "here", "value here", "difference"], rows, caption, sortable=True)
+
+
+def speed_table(scene: Scene) -> str:
+    """Bytes and milliseconds of the dense network and of each method's choice."""
+    rows: list[list[Cell | str]] = []
+    chosen = representatives(scene)
+    if scene.dense:
+        measured = [ms for group in chosen if (ms := group.mean("latency_ms_baseline")) is not None]
+        latency = sum(measured) / len(measured) if measured else None
+        size = scene.dense.get("size_bytes")
+        rows.append(
+            [
+                "dense",
+                "as trained",
+                number(_kilo(size), "{:,.1f}"),
+                number(1.0, "{:.1f}"),
+                number(latency, "{:.2f}"),
+                number(latency, "{:.2f}"),
+                number(1.0),
+                number(_kilo(scene.dense.get("macs")), "{:,.0f}"),
+            ]
+        )
+    for group in chosen:
+        rows.append(
+            [
+                group.label,
+                delivered(group),
+                number(_kilo(group.mean("size_bytes")), "{:,.1f}"),
+                number(group.mean("compression_ratio"), "{:.1f}"),
+                number(group.mean("latency_ms"), "{:.2f}"),
+                number(group.mean("latency_ms_baseline"), "{:.2f}"),
+                number(group.mean("speedup")),
+                number(_kilo(group.mean("macs")), "{:,.0f}"),
+            ]
+        )
+    heads = ["network", "delivered", "kB", "times smaller", "ms", "ms of dense", "times faster", "thousand mult."]
+    caption = (
+        "Each method's smallest network within 1 point of dense, else its most accurate. kB: a file that decodes to "
+        "exactly this network, entropy-coded for all. ms: one batch, dense and pruned timed in turns."
+    )
+    return table(heads, rows, caption)
+
+
+def rvsm_table(scene: Scene) -> str:
+    """Accuracy with w, with u and with the reversed mask; empty without RVSM."""
+    trained = [group for group in scene.points if group.mean("accuracy_reversed") is not None]
+    rows = [
+        [
+            group.label,
+            number(_percent(group.mean("sparsity")), "{:.1f}"),
+            *(
+                number(_percent(group.mean(f"accuracy_{which}")), "{:.2f}", _percent(group.spread(f"accuracy_{which}")))
+                for which in ("w", "u", "reversed")
+            ),
+        ]
+        for group in trained
+    ]
+    heads = ["method", "zeros %", "with w %", "with u %", "reversed mask %"]
+    return table(heads, rows, "Test accuracy of RVSM's two copies, and of the weights it removed.") if rows else ""
+
+
+def trials_table(scene: Scene) -> str:
+    """Every grid point, means over seeds, sortable."""
+    rows: list[list[Cell | str]] = [
+        [
+            group.label,
+            format_value(list(group.seeds)),
+            number(_percent(group.mean("val_accuracy"))),
+            *figures(group),
+            number(group.mean("unique_values"), "{:,.0f}"),
+            _units(group),
+        ]
+        for group in scene.points
+    ]
+    heads = ["method", "seeds", "val. acc. %", *_FIGURES, "distinct values", "units left"]
+    return table(heads, rows, "Click a column to sort by it.", sortable=True)
+
+
+def failure_table(failures: Sequence[FailureNote]) -> str:
+    """What has no result."""
+    rows = [[failure.status, failure.label, failure.reason] for failure in failures]
+    return table(["status", "work", "why"], rows) if rows else ""
+
+
+def warning_table(rows: Sequence[Row]) -> str:
+    """What finished with a warning: nothing pruned, a layer dead, a layer that had to stay whole."""
+    told: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        label = _without_seed(row.work) if isinstance(row.work, TrialSpec) else row.work.label
+        for warning in filter(None, row.result.tags.get("warning", "").split("; ")):
+            told[label, warning] += 1
+    cells = [[label, warning, number(count, "{:.0f}")] for (label, warning), count in told.items()]
+    return table(["work", "warning", "seeds"], cells) if cells else ""
+
+
+def representatives(scene: Scene) -> list[Group]:
+    """For each method its smallest network within a point of dense, else its most accurate one, on validation."""
+    found = []
+    for method in dict.fromkeys(group.method for group in scene.points):
+        members = [group for group in scene.points if group.method == method]
+        (choice,) = choices(members, tolerances=(0.01,))
+        found.append(choice.group or max(members, key=lambda group: group.mean("val_accuracy") or 0))
+    return found
+
+
+def delivered(group: Group) -> str:
+    """What the delivered network is: shrunk, with zeros, with shared weights."""
+    parts = ["shrunk"] if _has_units(group.metrics) else ["zeros in place"] if group.mean("sparsity") else []
+    parts += ["weights shared"] if group.mean("unique_values") else []
+    return ", ".join(parts) or "as it was"
+
+
+def figures(group: Group) -> list[Cell]:
+    """The figures that every table of groups shows, in the order of their headings."""
+    spread = _percent(group.spread("accuracy"))
+    macs, dense = group.mean("macs"), group.mean("macs_baseline")
+    return [
+        number(_percent(group.mean("accuracy")), "{:.2f}", spread),
+        number(_percent(group.mean("accuracy_drop")), "{:+.2f}"),
+        number(_percent(group.mean("sparsity")), "{:.1f}"),
+        number(_kilo(group.mean("size_bytes")), "{:,.1f}"),
+        number(group.mean("compression_ratio"), "{:.1f}"),
+        number(100 * macs / dense if macs is not None and dense else None, "{:.1f}"),
+        number(group.mean("speedup"), "{:.2f}"),
+    ]
+
+
+def _dense(scene: Scene) -> list[Cell | str]:
+    ones = [number(100.0, "{:.1f}"), number(1.0, "{:.2f}")]
+    return [
+        "",
+        "dense",
+        number(_percent(scene.dense.get("accuracy"))),
+        number(0.0, "{:+.2f}"),
+        number(0.0, "{:.1f}"),
+        number(_kilo(scene.dense.get("size_bytes")), "{:,.1f}"),
+        number(1.0, "{:.1f}"),
+        *ones,
+    ]
+
+
+def _counterparts(point: ReferencePoint, points: Sequence[Group]) -> list[Group | None]:
+    """The groups that a published point stands for; of many, the one of the nearest sparsity, else of most accuracy."""
+    found = [group for group in points if point.matches(group.method, group.axes)]
+    if len(found) > MOST_MATCHES:
+        sparsity = point.metrics.get("sparsity")
+        if sparsity is None:
+            return [max(found, key=lambda group: group.mean("val_accuracy") or 0)]
+        return [min(found, key=lambda group: abs((group.mean("sparsity") or 0) - sparsity))]
+    return [*found] or [None]
+
+
+def _described(point: ReferencePoint) -> str:
+    return " ".join([point.method, *(f"{name}={format_value(value)}" for name, value in point.axes.items())])
+
+
+def _without_seed(work: TrialSpec) -> str:
+    return work.label.rpartition(" seed ")[0]
+
+
+def _has_units(metrics: Mapping[str, Sequence[float]]) -> bool:
+    return any(name.startswith("units.") for name in metrics)
+
+
+def _units(group: Group) -> str:
+    names = [name for name in group.metrics if name.startswith("units.")]
+    return " · ".join(f"{group.mean(name):.4g}" for name in names)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _kilo(value: float | None) -> float | None:
+    return None if value is None else value / 1000

@@ -1,0 +1,177 @@
+"""Pictures of everything on one network and dataset: the Pareto front, layer by layer, distinct values."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sweeps.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, style, tidy
+from sweeps.lines import Line, lines_of, pareto
+from sweeps.report import Group, choices
+from sweeps.specs import format_value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_NAMED = 8
+_UNITS = re.compile(r"units\.(.+)")
+_SPARSITY = re.compile(r"sparsity\.(.+)")
+
+
+def front_of(scene: Scene) -> list[Group]:
+    """The Pareto front of size and validation accuracy, smallest network last."""
+    return pareto(scene.points, lambda g: g.mean("size_bytes"), lambda g: g.mean("val_accuracy"))[::-1]
+
+
+def pareto_figure(scene: Scene) -> "Figure":
+    """All trials by size and validation accuracy, the split that choices are made on; the front as a stair."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.add_subplot()
+    methods = methods_of(scene)
+    for line in lines_of(scene.points):
+        how = {**style(line, methods), "linestyle": "", "alpha": 0.45 if line.is_cloud else 0.9}
+        axes.plot(*_by_size(line.groups), label=line.label.partition(",")[0], **how)
+    front = front_of(scene)
+    sizes, accuracies = _by_size(front)
+    axes.step(sizes, accuracies, where="post", color="#222222", linewidth=1.2, zorder=1, label="Pareto front")
+    dense = scene.dense.get("val_accuracy")
+    if dense is not None and "size_bytes" in scene.dense:
+        axes.plot(scene.dense["size_bytes"] / 1e3, 100 * dense, "x", color="#222222", markersize=9, label="dense")
+        axes.axhline(100 * dense, color="#555555", linestyle="--", linewidth=0.8)
+        _focus(axes, front, 100 * dense)
+    plain_ticks(axes)
+    tidy(axes)
+    axes.set(xlabel="size (kB that must be stored, logarithmic)", ylabel="validation accuracy (%)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def layers_figure(scene: Scene) -> "Figure | None":
+    """For each method with an axis: sparsity of every layer along it, units left where units go, and the knee.
+
+    The knee is the smallest network of the line that loses nothing on validation. None where no method has an axis.
+    """
+    from matplotlib.figure import Figure
+
+    lines = _plain_lines(scene)
+    if not lines:
+        return None
+    with_units = [line for line in lines if _names(line.groups, _UNITS)]
+    columns = max(2, min(3, len(lines)))
+    rows = -(-len(lines) // columns) + -(-len(with_units) // columns)
+    figure = Figure(figsize=(11, 0.4 + 2.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    places = iter(grid[: -(-len(lines) // columns)].ravel())
+    for line in lines:
+        axes = next(places)
+        _layers(axes, line, "sparsity.", _names(line.groups, _SPARSITY), 100)
+        axes.set_ylabel("zeros (%)")
+        axes.set_ylim(-3, 103)
+    for axes in places:
+        axes.set_axis_off()
+    places = iter(grid[-(-len(lines) // columns) :].ravel())
+    for line in with_units:
+        axes = next(places)
+        _layers(axes, line, "units.", _names(line.groups, _UNITS), 1)
+        axes.set_ylabel("units left")
+        axes.set_ylim(bottom=0)
+    for axes in places:
+        axes.set_axis_off()
+    return figure
+
+
+def values_figure(scene: Scene) -> "Figure | None":
+    """Test accuracy against the number of distinct values that weights take; None where no weights are shared."""
+    from matplotlib.figure import Figure
+
+    shared = [group for group in scene.points if group.mean("unique_values")]
+    if not shared:
+        return None
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    axes = figure.add_subplot()
+    methods = methods_of(scene)
+    for method in dict.fromkeys(group.method for group in shared):
+        index = methods.index(method)
+        members = [group for group in shared if group.method == method]
+        xs = [group.mean("unique_values") for group in members]
+        ys = [100 * (group.mean("accuracy") or 0) for group in members]
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        axes.plot(xs, ys, linestyle="", marker=marker, color=colour, alpha=0.6, label=method)
+    published = [p.metrics for p in scene.published if {"unique_values", "accuracy"} <= p.metrics.keys()]
+    if published:
+        stars = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "#222222", "label": "published"}
+        xs = [metrics["unique_values"] for metrics in published]
+        axes.plot(xs, [100 * metrics["accuracy"] for metrics in published], "*", **stars)
+    if "accuracy" in scene.dense:
+        dense = 100 * scene.dense["accuracy"]
+        axes.axhline(dense, color="#555555", linestyle="--", linewidth=1, label=f"dense: {dense:.2f} %")
+    plain_ticks(axes)
+    tidy(axes)
+    axes.set(xlabel="distinct values of the weights (all layers, logarithmic)", ylabel="test accuracy (%)")
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    return figure
+
+
+def knee_of(points: Sequence[Group]) -> Group | None:
+    """The smallest network whose mean validation accuracy is not below dense; None where every one loses."""
+    return choices(points, tolerances=(0.0,))[0].group
+
+
+def _plain_lines(scene: Scene) -> list[Line]:
+    """One line a method: as pruned, before any recovery or weight sharing where the sweep has such points."""
+    found: list[Line] = []
+    for method in methods_of(scene):
+        points = [group for group in scene.points if group.method == method]
+        plain = [
+            group
+            for group in points
+            if group.axes.get("recovery", "none") == "none" and group.axes.get("n_clusters") is None
+        ]
+        lines = [line for line in lines_of(plain or points) if line.axis and not line.is_cloud]
+        found += [line for line in lines if _names(line.groups, _SPARSITY)][:2]
+    return found
+
+
+def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: float) -> None:
+    assert line.axis is not None
+    at = [group.axes[line.axis] for group in line.groups]
+    is_number = all(isinstance(value, (int, float)) for value in at)
+    places = list(at) if is_number else list(range(len(at)))
+    for index, name in enumerate(names):
+        drawn = [(x, group.mean(prefix + name)) for x, group in zip(places, line.groups, strict=True)]
+        drawn = [(x, scale * y) for x, y in drawn if y is not None]
+        how = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        axes.plot([x for x, _ in drawn], [y for _, y in drawn], label=name, linewidth=1.3, **how)
+    if not is_number:
+        axes.set_xticks(places, [format_value(value) for value in at], rotation=30, ha="right", fontsize=7)
+    elif len(at) > 2 and min(at) > 0 and max(at) / min(at) > 50:
+        plain_ticks(axes)
+    knee = knee_of(line.groups)
+    if knee is not None:
+        place = places[line.groups.index(knee)]
+        axes.axvline(place, color="#222222", linestyle=":", linewidth=1.2, label="knee: nothing lost")
+    axes.set_title(line.label, fontsize=10, loc="left")
+    axes.set_xlabel(line.axis)
+    tidy(axes)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def _names(points: Sequence[Group], pattern: re.Pattern[str]) -> list[str]:
+    metrics = dict.fromkeys(name for group in points for name in group.metrics)
+    return [match.group(1) for name in metrics if (match := pattern.fullmatch(name))]
+
+
+def _by_size(points: Sequence[Group]) -> tuple[list[float], list[float]]:
+    known = [(g.mean("size_bytes"), g.mean("val_accuracy")) for g in points]
+    pairs = sorted(
+        (size / 1e3, 100 * accuracy) for size, accuracy in known if size is not None and accuracy is not None
+    )
+    return [size for size, _ in pairs], [accuracy for _, accuracy in pairs]
+
+
+def _focus(axes: "Axes", front: Sequence[Group], dense: float) -> None:
+    """Show accuracies down to 10 points below dense: what is worse is no candidate."""
+    best = max([dense, *(100 * (group.mean("val_accuracy") or 0) for group in front)])
+    axes.set_ylim(dense - 10, best + 0.8)

@@ -1,0 +1,160 @@
+"""Pictures of one trial: weights before and after, codebooks, masks, relevance, kept units. NumPy and matplotlib."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sweeps.look import Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _DARK = "#0072B2", "#D55E00", "#222222"
+MOST_TILES = 32
+MOST_LAYERS = 6
+_STRIP = 64
+
+
+def weights_figure(look: Look) -> "Figure | None":
+    """Histograms of each layer's kernel, dense and delivered, with the codebook's values where weights are shared."""
+    from matplotlib.figure import Figure
+
+    names = list(look.histograms)[:MOST_LAYERS]
+    if not names:
+        return None
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, name in zip(grid, names, strict=False):
+        histogram = look.histograms[name]
+        centres = (histogram.edges[1:] + histogram.edges[:-1]) / 2
+        axes.fill_between(centres, _log(histogram.before), step="mid", color=_BLUE, alpha=0.35, label="dense")
+        axes.step(
+            centres, _log(histogram.after), where="mid", color=_ORANGE, linewidth=1.2, label="delivered, not zero"
+        )
+        _codebook(axes, look, name)
+        left = histogram.after.sum()
+        axes.set_title(f"{name}: {left:,} left, {histogram.zeros:,} zeros", fontsize=9, loc="left")
+        axes.set_xlabel("weight", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=0)
+    grid[0].set_ylabel("log10(1 + weights in a bin)", fontsize=8)
+    grid[0].legend(fontsize=7, frameon=False)
+    for axes in grid[len(names) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def masks_figure(
+    masks: Mapping[str, np.ndarray], look: Look, input_shape: Sequence[int], by_units: bool
+) -> "Figure | None":
+    """What is kept: of the input, of the first layer's units or weights, and of every hidden layer's units.
+
+    Args:
+        masks: {weight path: bool array, True = kept}.
+        look: of the same trial.
+        input_shape: (height, width, channels), or anything else where the input is no image.
+        by_units: whether whole units were removed.
+    """
+    from matplotlib.figure import Figure
+
+    kernels = {path.rpartition("/")[0]: mask for path, mask in masks.items() if mask.ndim > 1}
+    if not kernels:
+        return None
+    first = next(iter(kernels.values()))
+    pictures = [
+        picture
+        for picture in (
+            _relevance(look, input_shape),
+            None if by_units else _connections(first, input_shape),
+            _units(kernels) if by_units else _first_layer(first, input_shape),
+        )
+        if picture
+    ]
+    if not pictures:
+        return None
+    widths = [image.shape[1] / image.shape[0] for _, image, _ in pictures]
+    widths = [min(2.2, max(1.0, width)) for width in widths]
+    figure = Figure(figsize=(min(11, 3.4 * sum(widths)), 3.5), layout="constrained")
+    for axes, (title, image, colours) in zip(
+        figure.subplots(1, len(pictures), squeeze=False, width_ratios=widths)[0], pictures, strict=True
+    ):
+        shown = axes.imshow(image, cmap=colours, interpolation="nearest")
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_axis_off()
+        if colours == "viridis":
+            figure.colorbar(shown, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
+    return figure
+
+
+_Picture = tuple[str, np.ndarray, str]
+
+
+def _relevance(look: Look, shape: Sequence[int]) -> _Picture | None:
+    if look.relevance is None or len(shape) != 3:
+        return None
+    return "relevance of each input pixel", look.relevance.reshape(shape).sum(axis=-1), "viridis"
+
+
+def _connections(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:
+    """How many connections the first Dense layer keeps from each pixel."""
+    if len(shape) != 3 or first.ndim != 2 or first.shape[0] != np.prod(shape):
+        return None
+    return "connections kept from each pixel", first.sum(axis=1).reshape(shape).sum(axis=-1), "viridis"
+
+
+def _first_layer(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:
+    """Masks of some units of the first layer, folded back to the image; of a convolution, its filters' windows."""
+    if first.ndim == 2 and len(shape) == 3 and first.shape[0] == np.prod(shape):
+        tiles = first.T.reshape(-1, *shape).any(axis=-1)
+    elif first.ndim == 4:
+        tiles = np.moveaxis(first.any(axis=2), -1, 0)
+    else:
+        return None
+    chosen = tiles[np.linspace(0, len(tiles) - 1, min(MOST_TILES, len(tiles))).round().astype(int)]
+    what = f"{len(chosen)} of {len(tiles)} units" if first.ndim == 2 else f"{len(chosen)} of {len(tiles)} filters"
+    return f"first layer, {what}: kept weights are dark", _tiled(chosen), "cividis_r"
+
+
+def _units(kernels: Mapping[str, np.ndarray]) -> _Picture | None:
+    """Units of every hidden layer as dots, dark where kept; layers one below the other."""
+    bands = []
+    told = []
+    for name, mask in list(kernels.items())[:MOST_LAYERS]:
+        kept = mask.reshape(-1, mask.shape[-1]).any(axis=0)
+        rows = -(-kept.size // _STRIP)
+        band = np.full(rows * _STRIP, np.nan)
+        band[: kept.size] = kept
+        bands += [band.reshape(rows, _STRIP), np.full((2, _STRIP), np.nan)]
+        told.append(f"{name} {kept.sum()} of {kept.size}")
+    title = textwrap.fill("units kept (dark), from the top: " + ", ".join(told), 62)
+    return title, np.concatenate(bands[:-1]), "cividis_r"
+
+
+def _tiled(tiles: np.ndarray) -> np.ndarray:
+    """(n, height, width) -> one image, a line of background between tiles."""
+    count, height, width = tiles.shape
+    columns = min(count, 8)
+    rows = -(-count // columns)
+    image = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for index, tile in enumerate(tiles):
+        top, left = (index // columns) * (height + 1), (index % columns) * (width + 1)
+        image[top : top + height, left : left + width] = tile
+    return image
+
+
+def _codebook(axes: "Axes", look: Look, name: str) -> None:
+    if name not in look.codebooks:
+        return
+    values, counts = look.codebooks[name]
+    there = values != 0
+    axes.vlines(values[there], 0, _log(counts[there]), color=_DARK, linewidth=0.9, label="codebook")
+
+
+def _log(counts: np.ndarray) -> np.ndarray:
+    return np.log10(1 + counts)
