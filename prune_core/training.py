@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from prune_core.epoch_checkpoint import EpochCheckpoint
 from prune_core.errors import UserError
 from prune_core.models.initializers import derived_seed
 from prune_core.training_config import TrainingConfig
@@ -124,11 +125,17 @@ def epochs(
     config: Mapping[str, Any] | TrainingConfig,
     seed: int,
     masks: Mapping[str, np.ndarray] | None = None,
+    checkpoint: EpochCheckpoint | None = None,
 ) -> Iterator[Figures]:
-    """The epochs of `train` (or, with `masks`, of training under masks), one a step; yields its figures."""
+    """The epochs of `train` (or, with `masks`, of training under masks), one a step; yields its figures.
+
+    With a `checkpoint` that an interrupted training has left, the figures of the epochs in it come at once, and the
+    rest is computed as if nothing had happened, bit for bit.
+    """
     hold = _mask_holder(model, masks or {})
     hold()
-    yield from run_epochs(model, data, TrainingConfig.from_mapping(config), seed, after_step=hold)
+    settings = TrainingConfig.from_mapping(config)
+    yield from run_epochs(model, data, settings, seed, after_step=hold, checkpoint=checkpoint)
 
 
 def run_epochs(
@@ -141,6 +148,7 @@ def run_epochs(
     before_step: Callable[[tf.Tensor], None] = lambda rate: None,
     after_step: Callable[[], None] = lambda: None,
     before_epoch: Callable[[int], None] = lambda epoch: None,
+    checkpoint: EpochCheckpoint | None = None,
 ) -> Iterator[Figures]:
     """The training loop itself, for ways of training that do more than gradient steps.
 
@@ -151,6 +159,7 @@ def run_epochs(
             the learning rate.
         after_step: traced into the compiled loop behind that step.
         before_epoch: called with the epoch's number from 0.
+        checkpoint: restored from at the start, and saved to after epochs.
     """
     optimizer = _OPTIMIZERS[config.optimizer](config.learning_rate)
     variables = model.trainable_variables
@@ -188,7 +197,10 @@ def run_epochs(
     # A concrete function: TensorFlow takes one `tf.function` a network for a retracing mistake, and warns.
     run = epoch.get_concrete_function(tf.TensorSpec([count], tf.int32))
     steps = count // batch
-    for number in range(config.epochs):
+    state = [*model.variables, *optimizer.variables]
+    history = [] if checkpoint is None else checkpoint.restore(state)[: config.epochs]
+    yield from history
+    for number in range(len(history), config.epochs):
         optimizer.learning_rate.assign(config.rate(number))
         before_epoch(number)
         # Samples that do not fill a batch sit out this epoch; another order leaves out others.
@@ -200,7 +212,12 @@ def run_epochs(
                 f"lower training.learning_rate (now {config.rate(number):g})"
             )
         validation = evaluate(model, data.x_val, data.y_val)
-        yield {"loss": loss, "accuracy": accuracy, "val_loss": validation.loss, "val_accuracy": validation.accuracy}
+        figures = {"loss": loss, "accuracy": accuracy}
+        figures |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
+        history.append(figures)
+        if checkpoint is not None:
+            checkpoint.save(state, history)
+        yield figures
 
 
 def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int = 1000) -> Evaluation:

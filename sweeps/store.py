@@ -4,6 +4,7 @@
     <root>/results/<key>/masks.npz ...    files of the result
 
     <root>/results/.<key>.lock            while somebody works on that key
+    <root>/results/.<key>.npz             state of a long training that is not finished
 
 A result is there whole or not at all: it is written in a temporary folder and renamed into place. What a checksum
 proves damaged is moved aside and counts as absent. Sweeps that share a result do not make it twice at the same time.
@@ -106,6 +107,10 @@ class ResultStore:
     def lock(self, key: str) -> PathLock:
         """Held by the one process that works on `key`."""
         return PathLock(self.results / f".{key}.lock")
+
+    def checkpoint(self, key: str) -> Path:
+        """Where unfinished work on `key` may keep its state: whoever takes it up again, on any node, goes on there."""
+        return self.results / f".{key}.npz"
 
     def sweep_temporary(self) -> None:
         """Remove the temporary folders and locks that killed workers left behind; those of living ones stay."""

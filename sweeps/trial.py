@@ -39,6 +39,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
 def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator[Progress]:
     from prune_core import models, training
     from prune_core.codec import size_bytes
+    from prune_core.epoch_checkpoint import EpochCheckpoint
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
     from sweeps import pictures
@@ -49,8 +50,10 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator
     model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
     history: list[Mapping[str, float]] = []
     epochs = 0 if trained else work.training["epochs"]
+    checkpoint = EpochCheckpoint(store.checkpoint(work.key))
     if epochs:
-        for epoch, figures in enumerate(training.epochs(model, data, work.training, work.seed), start=1):
+        trained_epochs = training.epochs(model, data, work.training, work.seed, checkpoint=checkpoint)
+        for epoch, figures in enumerate(trained_epochs, start=1):
             history.append(figures)
             yield epoch / epochs, f"epoch {epoch}/{epochs} val_accuracy {figures['val_accuracy']:.4f}"
     total, nonzero = count_parameters(model)
@@ -67,6 +70,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator
         if history:
             pictures.training_curve(history, folder / "training_curve.png", work.label)
         store.commit(folder, _result(work, metrics, {}, started, _params(work)))
+    checkpoint.remove()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f}"
 
 

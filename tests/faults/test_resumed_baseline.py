@@ -1,0 +1,53 @@
+"""A dense network whose worker was killed between two epochs."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from prune_core import data, models
+from prune_core.epoch_checkpoint import EpochCheckpoint
+from prune_core.training import epochs
+from sweeps import trial
+from sweeps.specs import BaselineSpec
+from sweeps.store import ResultStore
+from tests.faults.drivers import SWEEP, planned
+
+
+def half_trained(work: BaselineSpec, loaded: data.Dataset, store: ResultStore) -> None:
+    """What is left of a worker that is killed after the first of two epochs; it has noted a figure of its own."""
+    info = loaded.info
+    model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
+    next(epochs(model, loaded, work.training, work.seed, checkpoint=EpochCheckpoint(store.checkpoint(work.key), 0)))
+    with np.load(store.checkpoint(work.key)) as saved:
+        arrays = dict(saved)
+    arrays["history"] = np.array('[{"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.125}]')
+    np.savez(store.checkpoint(work.key), **arrays)
+
+
+def test_goes_on_after_the_last_epoch_saved_and_comes_to_the_same(tmp_path):
+    (work,) = planned(*SWEEP).baselines
+    loaded = data.load(work.dataset, work.dataset_config, tmp_path)
+    disturbed, undisturbed = ResultStore(tmp_path / "one"), ResultStore(tmp_path / "two")
+    disturbed.prepare()
+    undisturbed.prepare()
+    half_trained(work, loaded, disturbed)
+    notes = [note for _, note in trial.run(work, loaded, disturbed)]
+    assert notes[0] == "epoch 1/2 val_accuracy 0.1250"
+    for _ in trial.run(work, loaded, undisturbed):
+        pass
+    one, two = disturbed.load(work.key), undisturbed.load(work.key)
+    assert one is not None
+    assert two is not None
+    assert one.metrics == two.metrics
+    assert not list(disturbed.results.glob(".*"))
+
+
+def test_another_network_does_not_take_its_state(tmp_path):
+    (work,) = planned(*SWEEP).baselines
+    loaded = data.load(work.dataset, work.dataset_config, tmp_path)
+    store = ResultStore(tmp_path / "one")
+    store.prepare()
+    half_trained(work, loaded, store)
+    notes = [note for _, note in trial.run(replace(work, key="another"), loaded, store)]
+    assert notes[0] != "epoch 1/2 val_accuracy 0.1250"
+    assert store.checkpoint(work.key).exists()
