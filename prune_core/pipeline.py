@@ -15,7 +15,8 @@ from prune_core.graph import shrink
 from prune_core.graph.classes import functional_graph
 from prune_core.graph.rebuild import duplicate_layer
 from prune_core.masking import Masks, scope, score_and_select, whole
-from prune_core.masks import apply_masks, kernel_sparsity
+from prune_core.macs import count_macs
+from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
 from prune_core.rvsm import Rvsm
 from prune_core.scores import SCORES, ScoringContext
 from prune_core.spec import MethodSpec, method_spec
@@ -32,7 +33,9 @@ class PruneResult:
         masked: the network in its original shape, removed weights and units zero; outputs equal `model`'s unless
             weights are shared as well.
         masks: {weight path: bool array}, True = kept; `masked` is any weight times its mask.
-        figures: numbers by name: sparsity, sparsity.<layer>, units.<layer>, shrink_difference, unique_values, ...
+        figures: numbers by name: sparsity, sparsity.<layer>, params_total (given) and params_nonzero (delivered),
+            macs_baseline (given) and macs (delivered, weights that are not zero), and as far as the method makes
+            them units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w, ...
         warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why.
         by_products: arrays that the score had to compute anyway, e.g. "input_relevance".
     """
@@ -109,7 +112,18 @@ def prune(
     RECOVERIES[spec.recovery](job, masks)
     _describe_masks(job, masks)
     delivered = _deliver(job)
+    job.figures |= _weight_and_work(model, delivered)
     return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products)
+
+
+def _weight_and_work(dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
+    """Parameters, and multiply-accumulates for one sample, before and after."""
+    return {
+        "params_total": count_parameters(dense)[0],
+        "params_nonzero": count_parameters(delivered)[1],
+        "macs": count_macs(delivered, nonzero_only=True),
+        "macs_baseline": count_macs(dense),
+    }
 
 
 def copy_of(model: keras.Model) -> keras.Model:

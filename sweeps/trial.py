@@ -78,8 +78,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     import prune_core
     from prune_core.codec import encode
     from prune_core.latency import compare_latency
-    from prune_core.macs import count_macs
-    from prune_core.masks import count_parameters, save_masks
+    from prune_core.masks import save_masks
     from prune_core.spec import MethodSpec
     from sweeps import look, pictures
 
@@ -102,10 +101,6 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
         **accuracy,
         "accuracy_baseline": dense["accuracy"],
         "accuracy_drop": dense["accuracy"] - accuracy["accuracy"],
-        "params_total": dense["params_total"],
-        "params_nonzero": count_parameters(pruned.model)[1],
-        "macs": count_macs(pruned.model, nonzero_only=True),
-        "macs_baseline": dense["macs"],
         "size_bytes": len(encoded),
         "size_bytes_baseline": dense["size_bytes"],
         "compression_ratio": dense["size_bytes"] / len(encoded),
