@@ -61,12 +61,14 @@ class Measure:
         of: the value of a group, None if unknown.
         published: the value of a published point, None if unknown.
         log: whether the axis is logarithmic.
+        noisy: whether the values are measured: points that only noise sets apart are not joined.
     """
 
     label: str
     of: Callable[[Group], float | None]
     published: Callable[[ReferencePoint, Scene], float | None] = lambda point, scene: None
     log: bool = False
+    noisy: bool = False
 
 
 SPARSITY = Measure(
@@ -88,6 +90,7 @@ MACS = Measure(
 LATENCY = Measure(
     "measured time of a batch (% of dense, timed in turns)",
     lambda group: _share(group.mean("latency_ms"), group.mean("latency_ms_baseline")),
+    noisy=True,
 )
 
 
@@ -198,6 +201,9 @@ def _panel(axes: "Axes", scene: Scene, measure: Measure) -> None:
             placed.sort(key=lambda point: point[0])
         spread = [100 * (group.spread("accuracy") or 0) for _, _, group in placed]
         xs, ys = [x for x, _, _ in placed], [y for _, y, _ in placed]
+        # What this axis does not tell apart makes no line.
+        if measure.noisy or (xs and max(xs) - min(xs) <= 0.01 * max(map(abs, xs))):
+            how = {**how, "linestyle": ""}
         axes.errorbar(xs, ys, yerr=spread, capsize=2, elinewidth=0.8, label=line.label, **how)
     if "accuracy" in scene.dense:
         dense = 100 * scene.dense["accuracy"]

@@ -50,7 +50,8 @@ def pareto(
     points: Sequence[Group], cost: Callable[[Group], float | None], gain: Callable[[Group], float | None]
 ) -> list[Group]:
     """The groups that no other beats: lower cost at no less gain, or more gain at no more cost; cheapest first."""
-    known = [(c, -g, index) for index, point in enumerate(points) if _known(c := cost(point), g := gain(point))]
+    values = [(cost(point), gain(point), index) for index, point in enumerate(points)]
+    known = [(c, -g, index) for c, g, index in values if c is not None and g is not None]
     front: list[Group] = []
     best = float("inf")
     for _, loss, index in sorted(known):
@@ -58,10 +59,6 @@ def pareto(
             best = loss
             front.append(points[index])
     return front
-
-
-def _known(*values: float | None) -> bool:
-    return all(value is not None for value in values)
 
 
 def _lines(points: list[Group]) -> list[Line]:
@@ -101,7 +98,7 @@ def _position(group: Group, axis: str | None) -> float:
     value = group.axes.get(axis) if axis else None
     if isinstance(value, (list, tuple)):
         return float(sum(value))
-    return float(value) if _is_number(value) else float("-inf")
+    return float(value) if isinstance(value, (int, float)) else float("-inf")
 
 
 def _text(value: Any) -> str:

@@ -34,6 +34,9 @@ PAGE_FILE = "report.html"
 MOST_SCENES_WITH_TRIALS = 6
 """Networks and datasets whose trials get pictures of their own, so that the page stays a few megabytes."""
 
+MOST_OPEN = 3
+"""Trials whose pictures are not folded away."""
+
 
 def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: ResultStore) -> Path:
     """Draw the report of `rows` into `folder`; returns the file."""
@@ -53,21 +56,23 @@ def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: Re
 
 def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Scene]) -> str:
     trials = [row for row in rows if isinstance(row.work, TrialSpec)]
+    dense = len(rows) - len(trials)
     ended = max((row.result.ended_at for row in rows), default=0.0)
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ended)) if rows else "nothing is finished"
     work = sum(row.result.seconds for row in rows)
     seeds = sorted({row.work.seed for row in rows if isinstance(row.work, BaselineSpec)})
     facts = [
-        (f"{len(trials)}", f"finished trials on {len(rows) - len(trials)} dense networks"),
+        (f"{len(trials)}", f"finished trials on {dense} dense network{'s' * (dense != 1)}"),
         (f"{len(record.failures)}", "without a result"),
         (f"{len(seeds)}", f"seed{'s' * (len(seeds) != 1)}: {', '.join(map(str, seeds))}"),
         (_duration(work), "of work in all"),
     ]
     links = [(f"scene-{number}", scene.title) for number, scene in enumerate(drawn)]
     links += [("trouble", "failures and warnings"), ("how", "how it was run")]
+    anchors = [f'<a href="#{place}">{text(name)}</a>' for place, name in links]
     return (
         f"<h1>{text(record.name)}</h1><p class='soft'>sweep {text(record.sweep_id)} · {when}</p>"
-        f"<nav>{''.join(f'<a href={chr(34)}#{place}{chr(34)}>{text(name)}</a>' for place, name in links)}</nav>"
+        f"<nav>{''.join(anchors)}</nav>"
         f"{_tiles(facts)}{''.join(_best(scene) for scene in drawn)}"
     )
 
@@ -79,7 +84,7 @@ def _best(scene: Scene) -> str:
     if group is None:
         return f"<p><b>{text(scene.title)}</b>: no pruned network stays within 1 point of dense on validation.</p>"
     faster = group.mean("speedup")
-    speed = f", {faster:.1f} times faster" if faster else ""
+    speed = f", {faster:.1f} times faster" if faster and faster >= 1.05 else ""
     drop = 100 * (group.mean("accuracy_drop") or 0)
     change = f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} dense" if abs(drop) >= 0.005 else "as dense"
     return (
@@ -90,7 +95,7 @@ def _best(scene: Scene) -> str:
 
 def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -> str:
     knee = knee_of(scene.points)
-    told = "none: every pruned network loses some" if knee is None else knee.label
+    told = "none, every pruned network loses some" if knee is None else knee.label
     parts = [
         f'<h2 id="scene-{number}">{text(scene.title)}</h2>',
         choice_table(scene),
@@ -120,7 +125,7 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
 
 def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[str]:
     """Pictures of one trial a method: its choice, the first seed."""
-    for group in representatives(scene):
+    for number, group in enumerate(representatives(scene)):
         row = _first_row(group, rows)
         if row is None or not isinstance(row.work, TrialSpec):
             continue
@@ -135,7 +140,8 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
             figures = row.result.metrics
             facts = f"{100 * figures['accuracy']:.2f} % on test, {100 * figures['sparsity']:.1f} % zeros"
             summary = f"{name}: {facts}, {delivered(group)}"
-            yield f"<details open><summary>{text(summary)}</summary>{shown}</details>"
+            shows = " open" if number < MOST_OPEN else ""
+            yield f"<details{shows}><summary>{text(summary)}</summary>{shown}</details>"
 
 
 def _first_row(group: Group, rows: Sequence[Row]) -> Row | None:

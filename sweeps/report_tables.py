@@ -12,7 +12,7 @@ from sweeps.scene_figures import front_of
 from sweeps.specs import TrialSpec, format_value
 
 MOST_MATCHES = 3
-_FIGURES = ("test acc. %", "drop, points", "zeros %", "kB", "times smaller", "mult. %", "times faster")
+_FIGURES = ("test acc. %", "drop, points", "zeros %", "kB", "times smaller", "mult., % of dense", "times faster")
 
 
 def choice_table(scene: Scene) -> str:
@@ -42,30 +42,21 @@ def front_table(scene: Scene) -> str:
 
 def published_table(scene: Scene) -> str:
     """The source's numbers and ours side by side; empty where nothing was published on this network and dataset."""
-    rows = [
-        [
-            _described(point),
-            name,
-            number(value, "{:.4g}"),
-            group.label if group else "not in this sweep",
-            number(ours := group.mean(name) if group else None, "{:.4g}", group.spread(name) if group else None),
-            number(None if ours is None else ours - value, "{:+.4g}"),
-        ]
-        for point in scene.published
-        for group in _counterparts(point, scene.points)
-        for name, value in point.metrics.items()
+    rows: list[list[Cell | str]] = [
+        ["dense", name, *_beside(name, value, scene.dense.get(name)), "dense"]
+        for name, value in (scene.reference.dense if scene.reference else {}).items()
     ]
-    reference = scene.reference
-    for name, value in (reference.dense if reference else {}).items():
-        ours = scene.dense.get(name)
-        difference = None if ours is None else ours - value
-        rows.insert(
-            0, ["dense", name, number(value, "{:.4g}"), "dense", number(ours, "{:.4g}"), number(difference, "{:+.4g}")]
-        )
-    if not rows or reference is None:
+    for point in scene.published:
+        for group in _counterparts(point, scene.points):
+            ours = group.label if group else "not in this sweep"
+            for name, value in point.metrics.items():
+                if name not in point.axes:  # what was asked for is no result
+                    mean, spread = (group.mean(name), group.spread(name)) if group else (None, None)
+                    rows.append([_described(point), name, *_beside(name, value, mean, spread), ours])
+    if not rows or scene.reference is None:
         return ""
-    caption = f"Published ({reference.source}) and here, mean ± standard deviation over seeds."
-    return table(["published", "metric", "there", "here", "value here", "difference"], rows, caption, sortable=True)
+    caption = f"Published ({scene.reference.source}) and here, mean ± standard deviation over seeds; shares in %."
+    return table(["published", "metric", "there", "here", "difference", "our trial"], rows, caption, sortable=True)
 
 
 def speed_table(scene: Scene) -> str:
@@ -112,7 +103,7 @@ def speed_table(scene: Scene) -> str:
 def rvsm_table(scene: Scene) -> str:
     """Accuracy with w, with u and with the reversed mask; empty without RVSM."""
     trained = [group for group in scene.points if group.mean("accuracy_reversed") is not None]
-    rows = [
+    rows: list[list[Cell | str]] = [
         [
             group.label,
             number(_percent(group.mean("sparsity")), "{:.1f}"),
@@ -146,7 +137,7 @@ def trials_table(scene: Scene) -> str:
 
 def failure_table(failures: Sequence[FailureNote]) -> str:
     """What has no result."""
-    rows = [[failure.status, failure.label, failure.reason] for failure in failures]
+    rows: list[list[Cell | str]] = [[failure.status, failure.label, failure.reason] for failure in failures]
     return table(["status", "work", "why"], rows) if rows else ""
 
 
@@ -157,7 +148,9 @@ def warning_table(rows: Sequence[Row]) -> str:
         label = _without_seed(row.work) if isinstance(row.work, TrialSpec) else row.work.label
         for warning in filter(None, row.result.tags.get("warning", "").split("; ")):
             told[label, warning] += 1
-    cells = [[label, warning, number(count, "{:.0f}")] for (label, warning), count in told.items()]
+    cells: list[list[Cell | str]] = [
+        [label, warning, number(count, "{:.0f}")] for (label, warning), count in told.items()
+    ]
     return table(["work", "warning", "seeds"], cells) if cells else ""
 
 
@@ -218,6 +211,18 @@ def _counterparts(point: ReferencePoint, points: Sequence[Group]) -> list[Group 
     return [*found] or [None]
 
 
+def _beside(name: str, there: float, here: float | None, spread: float | None = None) -> list[Cell]:
+    """A published number, ours, and the difference."""
+    is_share = name.startswith(("accuracy", "sparsity"))
+    scale, form = (100, "{:.2f}") if is_share else (1, "{:,.4g}" if there < 1e4 else "{:,.0f}")
+    ours = _times(scale, here)
+    return [
+        number(scale * there, form),
+        number(ours, form, _times(scale, spread)),
+        number(None if ours is None else ours - scale * there, form.replace(":", ":+")),
+    ]
+
+
 def _described(point: ReferencePoint) -> str:
     return " ".join([point.method, *(f"{name}={format_value(value)}" for name, value in point.axes.items())])
 
@@ -236,8 +241,12 @@ def _units(group: Group) -> str:
 
 
 def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value
+    return _times(100, value)
 
 
 def _kilo(value: float | None) -> float | None:
-    return None if value is None else value / 1000
+    return _times(1e-3, value)
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    return None if value is None else factor * value

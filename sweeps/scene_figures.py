@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeps.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, style, tidy
 from sweeps.lines import Line, lines_of, pareto
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAMED = 8
+FOCUS = 0.06
+"""How far below the dense network the Pareto picture reaches, as accuracy."""
 _UNITS = re.compile(r"units\.(.+)")
 _SPARSITY = re.compile(r"sparsity\.(.+)")
 
@@ -40,8 +42,9 @@ def pareto_figure(scene: Scene) -> "Figure":
     if dense is not None and "size_bytes" in scene.dense:
         axes.plot(scene.dense["size_bytes"] / 1e3, 100 * dense, "x", color="#222222", markersize=9, label="dense")
         axes.axhline(100 * dense, color="#555555", linestyle="--", linewidth=0.8)
-        _focus(axes, front, 100 * dense)
+        _focus(axes, scene, front, 100 * dense)
     plain_ticks(axes)
+    _name_points(axes, front)
     tidy(axes)
     axes.set(xlabel="size (kB that must be stored, logarithmic)", ylabel="validation accuracy (%)")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
@@ -49,17 +52,18 @@ def pareto_figure(scene: Scene) -> "Figure":
 
 
 def layers_figure(scene: Scene) -> "Figure | None":
-    """For each method with an axis: sparsity of every layer along it, units left where units go, and the knee.
+    """Along each method's axis: zeros of every layer where layers differ, units left where units go, and the knee.
 
-    The knee is the smallest network of the line that loses nothing on validation. None where no method has an axis.
+    The knee is the smallest network of the line that loses nothing on validation. None where there is nothing to show.
     """
     from matplotlib.figure import Figure
 
-    lines = _plain_lines(scene)
-    if not lines:
+    plain = _plain_lines(scene)
+    lines = [line for line in plain if _differ_by_layer(line)]
+    with_units = [line for line in plain if _names(line.groups, _UNITS) and line.method != "random"]
+    if not lines and not with_units:
         return None
-    with_units = [line for line in lines if _names(line.groups, _UNITS)]
-    columns = max(2, min(3, len(lines)))
+    columns = max(2, min(3, max(len(lines), len(with_units))))
     rows = -(-len(lines) // columns) + -(-len(with_units) // columns)
     figure = Figure(figsize=(11, 0.4 + 2.9 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -74,7 +78,8 @@ def layers_figure(scene: Scene) -> "Figure | None":
     places = iter(grid[-(-len(lines) // columns) :].ravel())
     for line in with_units:
         axes = next(places)
-        _layers(axes, line, "units.", _names(line.groups, _UNITS), 1)
+        hidden = _names(line.groups, _SPARSITY)
+        _layers(axes, line, "units.", [name for name in _names(line.groups, _UNITS) if name in hidden], 1)
         axes.set_ylabel("units left")
         axes.set_ylim(bottom=0)
     for axes in places:
@@ -95,18 +100,24 @@ def values_figure(scene: Scene) -> "Figure | None":
     for method in dict.fromkeys(group.method for group in shared):
         index = methods.index(method)
         members = [group for group in shared if group.method == method]
-        xs = [group.mean("unique_values") for group in members]
+        xs = [group.mean("unique_values") or 0 for group in members]
         ys = [100 * (group.mean("accuracy") or 0) for group in members]
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
         axes.plot(xs, ys, linestyle="", marker=marker, color=colour, alpha=0.6, label=method)
     published = [p.metrics for p in scene.published if {"unique_values", "accuracy"} <= p.metrics.keys()]
     if published:
-        stars = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "#222222", "label": "published"}
+        stars: dict[str, Any] = {
+            "markersize": 13,
+            "markerfacecolor": "none",
+            "markeredgecolor": "#222222",
+            "label": "published",
+        }
         xs = [metrics["unique_values"] for metrics in published]
-        axes.plot(xs, [100 * metrics["accuracy"] for metrics in published], "*", **stars)
+        axes.plot(xs, [100 * metrics["accuracy"] for metrics in published], "*", label="published", **stars)
     if "accuracy" in scene.dense:
         dense = 100 * scene.dense["accuracy"]
         axes.axhline(dense, color="#555555", linestyle="--", linewidth=1, label=f"dense: {dense:.2f} %")
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], dense - 10))
     plain_ticks(axes)
     tidy(axes)
     axes.set(xlabel="distinct values of the weights (all layers, logarithmic)", ylabel="test accuracy (%)")
@@ -134,15 +145,26 @@ def _plain_lines(scene: Scene) -> list[Line]:
     return found
 
 
+def _differ_by_layer(line: Line) -> bool:
+    """Whether a picture of the layers' zeros tells more than the axis itself does."""
+    names = _names(line.groups, _SPARSITY)
+    shares = [[group.mean(f"sparsity.{name}") or 0 for name in names] for group in line.groups]
+    return any(max(values) - min(values) > 0.02 for values in shares if values)
+
+
 def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: float) -> None:
     assert line.axis is not None
     at = [group.axes[line.axis] for group in line.groups]
     is_number = all(isinstance(value, (int, float)) for value in at)
     places = list(at) if is_number else list(range(len(at)))
     for index, name in enumerate(names):
-        drawn = [(x, group.mean(prefix + name)) for x, group in zip(places, line.groups, strict=True)]
-        drawn = [(x, scale * y) for x, y in drawn if y is not None]
-        how = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        values = [(x, group.mean(prefix + name)) for x, group in zip(places, line.groups, strict=True)]
+        drawn = [(x, scale * y) for x, y in values if y is not None]
+        how: dict[str, Any] = {
+            "color": COLOURS[index % len(COLOURS)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "markersize": 4,
+        }
         axes.plot([x for x, _ in drawn], [y for _, y in drawn], label=name, linewidth=1.3, **how)
     if not is_number:
         axes.set_xticks(places, [format_value(value) for value in at], rotation=30, ha="right", fontsize=7)
@@ -171,7 +193,24 @@ def _by_size(points: Sequence[Group]) -> tuple[list[float], list[float]]:
     return [size for size, _ in pairs], [accuracy for _, accuracy in pairs]
 
 
-def _focus(axes: "Axes", front: Sequence[Group], dense: float) -> None:
-    """Show accuracies down to 10 points below dense: what is worse is no candidate."""
+def _name_points(axes: "Axes", front: Sequence[Group]) -> None:
+    """Say what the points of the front are, as far as they can be seen and are few."""
+    low, _ = axes.get_ylim()
+    seen = [group for group in front if 100 * (group.mean("val_accuracy") or 0) > low]
+    step = max(1, -(-len(seen) // MOST_NAMED))
+    for group in seen[::step]:
+        (size,), (accuracy,) = _by_size([group])
+        axes.annotate(
+            group.label, (size, accuracy), xytext=(6, -11), textcoords="offset points", fontsize=7.5, color="#333333"
+        )
+
+
+def _focus(axes: "Axes", scene: Scene, front: Sequence[Group], dense: float) -> None:
+    """Show accuracies down to FOCUS below dense, and the sizes found there: what is worse is no candidate."""
+    low = dense - 100 * FOCUS
     best = max([dense, *(100 * (group.mean("val_accuracy") or 0) for group in front)])
-    axes.set_ylim(dense - 10, best + 0.8)
+    axes.set_ylim(low, best + 0.08 * (best - low))
+    seen = [g for g in scene.points if 100 * (g.mean("val_accuracy") or 0) >= low]
+    sizes, _ = _by_size(seen)
+    if sizes:
+        axes.set_xlim(0.8 * min(sizes), 1.25 * max([*sizes, scene.dense["size_bytes"] / 1e3]))

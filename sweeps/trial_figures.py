@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 _BLUE, _ORANGE, _DARK = "#0072B2", "#D55E00", "#222222"
 MOST_TILES = 32
 MOST_LAYERS = 6
-_STRIP = 64
+_STRIP = 100
+_REMOVED, _KEPT = "#dde1e6", "#17375e"
 
 
 def weights_figure(look: Look) -> "Figure | None":
@@ -78,47 +80,62 @@ def masks_figure(
     ]
     if not pictures:
         return None
-    widths = [image.shape[1] / image.shape[0] for _, image, _ in pictures]
-    widths = [min(2.2, max(1.0, width)) for width in widths]
-    figure = Figure(figsize=(min(11, 3.4 * sum(widths)), 3.5), layout="constrained")
-    for axes, (title, image, colours) in zip(
+    widths = [min(2.4, max(1.0, picture.image.shape[1] / picture.image.shape[0])) for picture in pictures]
+    flattest = max(picture.image.shape[0] / picture.image.shape[1] for picture in pictures)
+    height = 3.4 if len(pictures) > 1 else min(3.4, 0.8 + 11 * flattest)
+    figure = Figure(figsize=(11, height), layout="constrained")
+    for axes, picture in zip(
         figure.subplots(1, len(pictures), squeeze=False, width_ratios=widths)[0], pictures, strict=True
     ):
-        shown = axes.imshow(image, cmap=colours, interpolation="nearest")
-        axes.set_title(title, fontsize=9, loc="left")
-        axes.set_axis_off()
-        if colours == "viridis":
-            figure.colorbar(shown, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
+        _show(figure, axes, picture)
     return figure
 
 
-_Picture = tuple[str, np.ndarray, str]
+@dataclass(frozen=True)
+class _Picture:
+    """An image with a title; of two colours (NaN: none) or on a scale."""
+
+    title: str
+    image: np.ndarray
+    is_mask: bool
+
+
+def _show(figure: "Figure", axes: "Axes", picture: _Picture) -> None:
+    from matplotlib.colors import ListedColormap
+
+    colours = ListedColormap([_REMOVED, _KEPT]) if picture.is_mask else "viridis"
+    top = 1 if picture.is_mask else None
+    shown = axes.imshow(picture.image, cmap=colours, interpolation="nearest", vmin=0, vmax=top)
+    axes.set_title(picture.title, fontsize=9, loc="left")
+    axes.set_axis_off()
+    if not picture.is_mask:
+        figure.colorbar(shown, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
 
 
 def _relevance(look: Look, shape: Sequence[int]) -> _Picture | None:
     if look.relevance is None or len(shape) != 3:
         return None
-    return "relevance of each input pixel", look.relevance.reshape(shape).sum(axis=-1), "viridis"
+    return _Picture("relevance of each input pixel", look.relevance.reshape(shape).sum(axis=-1), False)
 
 
 def _connections(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:
     """How many connections the first Dense layer keeps from each pixel."""
     if len(shape) != 3 or first.ndim != 2 or first.shape[0] != np.prod(shape):
         return None
-    return "connections kept from each pixel", first.sum(axis=1).reshape(shape).sum(axis=-1), "viridis"
+    return _Picture("connections kept from each pixel", first.sum(axis=1).reshape(shape).sum(axis=-1), False)
 
 
 def _first_layer(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:
     """Masks of some units of the first layer, folded back to the image; of a convolution, its filters' windows."""
     if first.ndim == 2 and len(shape) == 3 and first.shape[0] == np.prod(shape):
-        tiles = first.T.reshape(-1, *shape).any(axis=-1)
+        tiles = np.asarray(first.T.reshape(-1, *shape).any(axis=-1))
     elif first.ndim == 4:
-        tiles = np.moveaxis(first.any(axis=2), -1, 0)
+        tiles = np.moveaxis(np.asarray(first.any(axis=2)), -1, 0)
     else:
         return None
     chosen = tiles[np.linspace(0, len(tiles) - 1, min(MOST_TILES, len(tiles))).round().astype(int)]
     what = f"{len(chosen)} of {len(tiles)} units" if first.ndim == 2 else f"{len(chosen)} of {len(tiles)} filters"
-    return f"first layer, {what}: kept weights are dark", _tiled(chosen), "cividis_r"
+    return _Picture(f"first layer, {what}: kept weights are dark", _tiled(chosen), True)
 
 
 def _units(kernels: Mapping[str, np.ndarray]) -> _Picture | None:
@@ -132,8 +149,8 @@ def _units(kernels: Mapping[str, np.ndarray]) -> _Picture | None:
         band[: kept.size] = kept
         bands += [band.reshape(rows, _STRIP), np.full((2, _STRIP), np.nan)]
         told.append(f"{name} {kept.sum()} of {kept.size}")
-    title = textwrap.fill("units kept (dark), from the top: " + ", ".join(told), 62)
-    return title, np.concatenate(bands[:-1]), "cividis_r"
+    title = textwrap.fill("units kept (dark), from the top: " + ", ".join(told), 90)
+    return _Picture(title, np.concatenate(bands[:-1]), True)
 
 
 def _tiled(tiles: np.ndarray) -> np.ndarray:
@@ -152,6 +169,8 @@ def _codebook(axes: "Axes", look: Look, name: str) -> None:
     if name not in look.codebooks:
         return
     values, counts = look.codebooks[name]
+    if 4 * values.size > counts.sum():  # a small layer whose weights happen to be few, not shared
+        return
     there = values != 0
     axes.vlines(values[there], 0, _log(counts[there]), color=_DARK, linewidth=0.9, label="codebook")
 
