@@ -12,6 +12,7 @@ from sweeps.schema import settings_of
 
 CONF = conf_folder()
 FILES = sorted(CONF.rglob("*.yaml"))
+TOO_SMALL_FOR = {("zero_cluster_mnist", "quick")}  # the source's strides and pools leave nothing of 8x8 digits
 
 
 def package_of(file: Path) -> str:
@@ -61,9 +62,13 @@ def test_groups_are_folders() -> None:
 @pytest.mark.parametrize("debug", [None, *choices()["debug"]])
 def test_every_experiment_plans(name: str, debug: str | None) -> None:
     shrink = [f"debug={debug}"] if debug else []
+    if (name, debug) in TOO_SMALL_FOR:
+        shrink.append("dataset=mnist_5k")
     plan = make_plan(settings_of(compose([f"experiment={name}", *shrink])))
     assert plan.trials
-    assert {trial.baseline.dataset for trial in plan.trials} <= {"digits", "mnist_5k"}
+    if debug == "quick":
+        assert {trial.baseline.dataset for trial in plan.trials} <= {"digits", "mnist_5k"}
+        assert {trial.baseline.seed for trial in plan.trials} == {0}
 
 
 @pytest.mark.parametrize("method", choices()["method"])
