@@ -77,6 +77,7 @@ def test_check_agrees_for_any_convolutions(blocks, side, use_bias):
 def test_known_sizes():
     sizes = {name: check(name, config_of(name), (28, 28, 1), 10).parameters for name in DECLARED}
     assert sizes == {
+        "cnn_16_32_128": 206_922,
         "cnn_16_32_256": 48_912 + 314,
         "cnn_32_64_1024": 3_274_634,
         "lenet_300_100": 266_610,

@@ -94,16 +94,19 @@ def test_artifacts_are_what_they_say(finished, tmp_path):
 
 def test_the_terminal_says_where_and_how_it_went(finished):
     root, done = finished
-    assert str(root) in done.stdout.splitlines()[0]
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"results go to {root}, MLflow runs to sqlite:///{root}/mlflow.db"
+    assert any(line.startswith("look at it: ") for line in lines)
     assert "rvsm" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr == ""
 
 
 def test_a_second_run_repeats_nothing(finished):
     root, _ = finished
     before = {file: json.loads(file.read_text()) for file in root.glob("results/*/result.json")}
     again = sweep(root, EVERY_METHOD, "debug=quick", "training.epochs=8")
-    assert again.returncode == 0, again.stderr
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.count(", cached") == len(METHODS) + 1
     assert {file: json.loads(file.read_text()) for file in root.glob("results/*/result.json")} == before
     assert len(runs_of(root, "trial")) == len(METHODS)
     assert len(runs_of(root, "sweep")) == 1
@@ -151,7 +154,8 @@ def test_recovery_and_clustering_follow_a_cnn_and_a_failure_stops_nothing_else(t
 def test_a_training_that_diverges_blocks_its_trials_and_is_reported(tmp_path):
     done = sweep(tmp_path, "method=weight", "debug=quick", "training.learning_rate=1e30")
     assert done.returncode == 1
-    assert "Traceback" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "blocked" in done.stdout
     assert "learning_rate" in done.stdout
     (baseline,) = runs_of(tmp_path, "baseline")
     assert baseline.info.status == "FAILED"
