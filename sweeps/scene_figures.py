@@ -113,7 +113,7 @@ def values_figure(scene: Scene) -> "Figure | None":
             "label": "published",
         }
         xs = [metrics["unique_values"] for metrics in published]
-        axes.plot(xs, [100 * metrics["accuracy"] for metrics in published], "*", label="published", **stars)
+        axes.plot(xs, [100 * metrics["accuracy"] for metrics in published], "*", **stars)
     if "accuracy" in scene.dense:
         dense = 100 * scene.dense["accuracy"]
         axes.axhline(dense, color="#555555", linestyle="--", linewidth=1, label=f"dense: {dense:.2f} %")

@@ -33,7 +33,7 @@ REFERENCE = {
     "dense": {"accuracy": 0.9},
     "points": [
         {"method": "weight", "axes": {"sparsity": 0.5}, "metrics": {"accuracy": 0.91, "sparsity": 0.5}},
-        {"method": "weight", "axes": {"sparsity": 0.1}, "metrics": {"accuracy": 0.93}},
+        {"method": "weight", "axes": {"sparsity": 0.1}, "metrics": {"accuracy": 0.93, "unique_values": 7}},
     ],
 }
 
@@ -61,6 +61,7 @@ def sweep(store: ResultStore, name: str = "weight") -> list[Row]:
         for sparsity, accuracy in zip(SPARSITIES, (0.95, 0.93, 0.5), strict=True):
             work = replace(trial(base, name, sparsity=sparsity), parameters={"granularity": "weight"})
             metrics = {**metrics_of(work, accuracy + 0.002 * seed, sparsity), "compression_ratio": 1 / (1 - sparsity)}
+            metrics |= {"unique_values": 40 * sparsity, "sparsity.dense_2": 0.1, "units.dense_1": 300 * (1 - sparsity)}
             rows.append(committed(store, work, result_of(work, metrics)))
     return rows
 
@@ -117,7 +118,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_anywhere(drawn):
     assert tags.open == []
     assert all(target.startswith(("data:image/", "#")) for target in tags.fetched)
     assert not re.search(r"@import|url\(", drawn.partition("</style>")[0])
-    for part in ("Test accuracy", "Pareto", "Masks of weight sparsity=0.5", "Histograms"):
+    for part in ("Test accuracy", "distinct", "every layer", "Pareto", "Masks of weight sparsity=0.5", "Histograms"):
         assert any(part in told for told in tags.images), (part, tags.images)
 
 
@@ -158,6 +159,7 @@ def test_published_numbers_stand_beside_ours(tmp_path):
         ["dense", "accuracy", "90.00", "95.00", "+5.00", "dense"],
         ["weight sparsity=0.5", "accuracy", "91.00", "95.10 ± 0.14", "+4.10", "weight sparsity=0.5"],
         ["weight sparsity=0.1", "accuracy", "93.00", "", "", "not in this sweep"],
+        ["weight sparsity=0.1", "unique_values", "7", "", "", "not in this sweep"],
     ]
 
 
