@@ -108,8 +108,10 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
         _titled("Beside the source", published_table(scene)),
         _titled("RVSM", rvsm_table(scene)),
         "<h3>Pareto front</h3>",
-        picture(pareto_figure(scene), "Validation accuracy against size with the Pareto front"),
-        details("the front as a table", front_table(scene)),
+        picture(
+            pareto_figure(scene), "Validation accuracy against size with the Pareto front", "Numbers: see its table."
+        ),
+        details("the front as a table, by number", front_table(scene)),
         "<h3>Layer by layer</h3>",
         f"<p>The knee by rule, the smallest network that loses nothing on validation: <b>{text(told)}</b>.</p>",
         picture(layers_figure(scene), "Zeros and units left in every layer, along each method's axis"),

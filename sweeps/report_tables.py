@@ -35,9 +35,10 @@ def choice_table(scene: Scene) -> str:
 def front_table(scene: Scene) -> str:
     """The Pareto front of size and validation accuracy."""
     rows: list[list[Cell | str]] = [
-        [group.label, number(_percent(group.mean("val_accuracy"))), *figures(group)] for group in front_of(scene)
+        [number(place, "{:.0f}"), group.label, number(_percent(group.mean("val_accuracy"))), *figures(group)]
+        for place, group in enumerate(front_of(scene), start=1)
     ]
-    return table(["method", "val. acc. %", *_FIGURES], rows, "The Pareto front, largest network first.", sortable=True)
+    return table(["no.", "method", "val. acc. %", *_FIGURES], rows, "The Pareto front, largest network first.", True)
 
 
 def published_table(scene: Scene) -> str:

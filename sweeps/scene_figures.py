@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NAMED = 8
 FOCUS = 0.06
 """How far below the dense network the Pareto picture reaches, as accuracy."""
 _UNITS = re.compile(r"units\.(.+)")
@@ -44,7 +43,7 @@ def pareto_figure(scene: Scene) -> "Figure":
         axes.axhline(100 * dense, color="#555555", linestyle="--", linewidth=0.8)
         _focus(axes, scene, front, 100 * dense)
     plain_ticks(axes)
-    _name_points(axes, front)
+    _number_points(axes, front)
     tidy(axes)
     axes.set(xlabel="size (kB that must be stored, logarithmic)", ylabel="validation accuracy (%)")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
@@ -193,16 +192,14 @@ def _by_size(points: Sequence[Group]) -> tuple[list[float], list[float]]:
     return [size for size, _ in pairs], [accuracy for _, accuracy in pairs]
 
 
-def _name_points(axes: "Axes", front: Sequence[Group]) -> None:
-    """Say what the points of the front are, as far as they can be seen and are few."""
+def _number_points(axes: "Axes", front: Sequence[Group]) -> None:
+    """Number the front's points as its table does, from the largest network on."""
     low, _ = axes.get_ylim()
-    seen = [group for group in front if 100 * (group.mean("val_accuracy") or 0) > low]
-    step = max(1, -(-len(seen) // MOST_NAMED))
-    for group in seen[::step]:
+    for number, group in enumerate(front, start=1):
         (size,), (accuracy,) = _by_size([group])
-        axes.annotate(
-            group.label, (size, accuracy), xytext=(6, -11), textcoords="offset points", fontsize=7.5, color="#333333"
-        )
+        if accuracy > low:
+            place: dict[str, Any] = {"xytext": (-3, 4), "textcoords": "offset points", "ha": "right"}
+            axes.annotate(str(number), (size, accuracy), fontsize=8, color="#222222", **place)
 
 
 def _focus(axes: "Axes", scene: Scene, front: Sequence[Group], dense: float) -> None:
