@@ -36,6 +36,8 @@ SWEEP = (
 )
 """One dense network and six trials."""
 TIMEOUT_S = 300.0
+TOTALS: list[str] = []
+"""A line for each thing that was done to a sweep, printed at the end of the tests."""
 
 
 def planned(*overrides: str) -> Plan:
@@ -181,6 +183,13 @@ class Findings:
 
     def none(self) -> bool:
         return not (self.lost or self.repeated or self.stuck)
+
+
+def conclude(what: str, findings: Findings) -> None:
+    """Print what was done and how it came out, and fail if anything is wrong."""
+    TOTALS.append(f"{what}: {str(findings).splitlines()[0]}")
+    print(TOTALS[-1])
+    assert findings.none(), f"{what}\n{findings}"
 
 
 def repeats(root: Path, before: dict[str, tuple[int, int, str]], gone: Sequence[str] = ()) -> list[str]:

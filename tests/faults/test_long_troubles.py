@@ -1,0 +1,85 @@
+"""The long set (make faults): trials that go wrong by themselves, and a disk that is full."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.faults.drivers import SWEEP, Driver, audit, client_of, conclude, finished_keys, planned, wait_for
+from tests.faults.light import journal
+
+pytestmark = pytest.mark.slow
+TROUBLES = {"unit": "shape", "random": "nan", "threshold": "hang", "importance": "memory"}
+
+
+def test_each_trouble_is_taken_for_what_it_is(tmp_path):
+    """A bug is said once and not tried again, a hang is ended, lack of memory is tried again; the rest goes on."""
+    root = tmp_path / "outputs"
+    overrides = (f"method=[weight,{','.join(TROUBLES)}]", *SWEEP[1:2], *SWEEP[3:], "compute.trial_timeout_s=10")
+    plan = planned(*overrides)
+    keys = {trial.method: trial.key for trial in plan.trials}
+    with Driver(root, overrides, LIGHT_TROUBLE=json.dumps(TROUBLES)) as driver:
+        assert driver.wait() == 1, driver.said
+    assert "Traceback" not in driver.said
+    assert finished_keys(root) == {plan.baselines[0].key, keys["weight"], keys["importance"]}
+    starts = [key for key, event in journal(root) if event == "start"]
+    counts = {method: starts.count(key) for method, key in keys.items()}
+    assert counts == {"weight": 1, "unit": 1, "random": 1, "threshold": 1, "importance": 2}
+    client = client_of(root)
+    runs = client.search_runs([client.get_experiment_by_name("prune-sweep").experiment_id])
+    failed = {run.data.params["method"]: run for run in runs if run.data.tags.get("status") == "failed"}
+    assert failed.keys() == {"unit", "random", "threshold"}
+    assert {run.info.status for run in failed.values()} == {"FAILED"}
+    assert failed["unit"].data.tags["failure"].startswith("ValueError: matmul")
+    assert "training.learning_rate" in failed["random"].data.tags["failure"]
+    assert failed["threshold"].data.tags["failure"] == "ended after 10 s (compute.trial_timeout_s)"
+    for method in ("unit", "random"):
+        path = client.download_artifacts(failed[method].info.run_id, "traceback.txt", str(tmp_path))
+        assert "tests/faults/light.py" in Path(path).read_text()
+    with Driver(root, overrides) as driver:
+        driver.finish()
+    conclude("a shape error, a NaN, a hang and lack of memory, then the same again without", audit(root, plan))
+
+
+def test_a_full_disk(tmp_path):
+    """What does not fit any more fails and is said; with room again the same command does that and nothing else."""
+    mount = shutil.which("mount")
+    root = tmp_path / "outputs"
+    root.mkdir()
+    plan = planned(*SWEEP)
+    if os.geteuid() or not mount:
+        pytest.skip("only root can mount a small file system")
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=8m", "none", root], check=False).returncode:
+        pytest.skip("this root may not mount a file system")
+    try:
+        with Driver(root, LIGHT_SECONDS="2") as driver:
+            wait_for(lambda: len(finished_keys(root)) >= 2, "two results")
+            fill(root / "filler")
+            code = driver.wait()
+            said = driver.said
+        done = finished_keys(root)
+        assert code == 1, said
+        assert "No space left on device" in said
+        assert "Traceback" not in said, said
+        (root / "filler").unlink()
+        with Driver(root) as driver:
+            driver.finish()
+        findings = audit(root, plan)
+        assert len(done) < len(plan)
+        conclude(f"disk full after {len(done)} of {len(plan)} results", findings)
+    finally:
+        subprocess.run(["umount", "--lazy", root], check=True)
+
+
+def fill(path: Path) -> None:
+    """Take all the room that there is."""
+    with path.open("wb", buffering=0) as file:
+        for size in (2**16, 2**12, 1):
+            try:
+                while file.write(b"x" * size) == size:
+                    pass
+            except OSError:
+                continue
