@@ -125,7 +125,8 @@ def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:
 
 
 def _where(plan: Plan, place: Place, default: Target, folder: Path, waiting: int) -> list[str]:
-    lines = ["", f"report: {folder}"]
+    page = folder / "report.html"
+    lines = ["", f"report: {page if page.is_file() else folder}"]
     if waiting:
         lines.append(
             f"{waiting} deliveries to {place.target.shown} wait on disk: run the same command again to make them"
