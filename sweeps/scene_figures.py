@@ -64,7 +64,9 @@ def layers_figure(scene: Scene) -> "Figure | None":
         return None
     columns = max(2, min(3, max(len(lines), len(with_units))))
     rows = -(-len(lines) // columns) + -(-len(with_units) // columns)
-    figure = Figure(figsize=(11, 0.4 + 2.9 * rows), layout="constrained")
+    height = 0.4 + 2.9 * rows
+    figure = Figure(figsize=(11, height))
+    figure.subplots_adjust(0.06, 0.6 / height, 0.99, 1 - 0.3 / height, wspace=0.2, hspace=0.5)
     grid = figure.subplots(rows, columns, squeeze=False)
     places = iter(grid[: -(-len(lines) // columns)].ravel())
     for line in lines:

@@ -29,7 +29,9 @@ def weights_figure(look: Look) -> "Figure | None":
         return None
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
+    height = 2.6 * rows
+    figure = Figure(figsize=(11, height))  # room by hand: finding it out costs more than the drawing
+    figure.subplots_adjust(0.05, 0.45 / height, 0.99, 1 - 0.3 / height, wspace=0.16, hspace=0.5)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, name in zip(grid, names, strict=False):
         histogram = look.histograms[name]
@@ -83,7 +85,8 @@ def masks_figure(
     widths = [min(2.4, max(1.0, picture.image.shape[1] / picture.image.shape[0])) for picture in pictures]
     flattest = max(picture.image.shape[0] / picture.image.shape[1] for picture in pictures)
     height = 3.4 if len(pictures) > 1 else min(3.4, 0.8 + 11 * flattest)
-    figure = Figure(figsize=(11, height), layout="constrained")
+    figure = Figure(figsize=(11, height))
+    figure.subplots_adjust(0.01, 0.02, 0.99, 1 - 0.45 / height, wspace=0.06)
     for axes, picture in zip(
         figure.subplots(1, len(pictures), squeeze=False, width_ratios=widths)[0], pictures, strict=True
     ):
