@@ -87,7 +87,7 @@ def test_artifacts_are_what_they_say(finished, tmp_path):
             assert 1 - kept == pytest.approx(0.5, abs=1e-4)
     (parent,) = runs_of(root, "sweep")
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"results.csv", "plan.csv", "accuracy_vs_sparsity.png"} <= names
+    assert {"results.csv", "plan.csv", "report.html", "accuracy_vs_sparsity.png"} <= names
     table = Path(client.download_artifacts(parent.info.run_id, "results.csv", str(tmp_path)))
     assert len(list(csv.DictReader(table.open()))) == len(METHODS)
 
