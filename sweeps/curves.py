@@ -171,6 +171,12 @@ def tidy(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def span(values: Sequence[float], low: float) -> tuple[float, float]:
+    """(top, bottom) of a close-up of percentages: all of `values` with some air, at least a point, from `low` on."""
+    room = max(1.0, max(values) - min(values))
+    return max(values) + 0.12 * room, max(low, max(values) - 1.15 * room)
+
+
 def plain_ticks(axes: "Axes") -> None:
     """A logarithmic axis with numbers as people write them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -253,8 +259,8 @@ def _zoom(axes: "Axes", scene: Scene, measure: Measure) -> None:
         x, y = measure.published(point, scene), point.metrics.get("accuracy")
         if x is not None and y is not None and 100 * y >= low:
             near.append((x, 100 * y))
-    top = max([100 * scene.dense["accuracy"], *(y for _, y in near)])
-    axes.set_ylim(low, top + 0.12 * (top - low))
+    top, bottom = span([100 * scene.dense["accuracy"], *(y for _, y in near)], low)
+    axes.set_ylim(bottom, top)
     if near and measure is not SPARSITY:
         right = max(x for x, _ in near)
         axes.set_xlim(0.9 * min(x for x, _ in near) if measure.log else 0, 1.12 * right)

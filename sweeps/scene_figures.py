@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeps.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, style, tidy
+from sweeps.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, span, style, tidy
 from sweeps.lines import Line, lines_of, pareto
 from sweeps.report import Group, choices
 from sweeps.specs import format_value
@@ -41,7 +41,7 @@ def pareto_figure(scene: Scene) -> "Figure":
     if dense is not None and "size_bytes" in scene.dense:
         axes.plot(scene.dense["size_bytes"] / 1e3, 100 * dense, "x", color="#222222", markersize=9, label="dense")
         axes.axhline(100 * dense, color="#555555", linestyle="--", linewidth=0.8)
-        _focus(axes, scene, front, 100 * dense)
+        _focus(axes, scene, 100 * dense)
     plain_ticks(axes)
     _number_points(axes, front)
     tidy(axes)
@@ -204,12 +204,12 @@ def _number_points(axes: "Axes", front: Sequence[Group]) -> None:
             axes.annotate(str(number), (size, accuracy), fontsize=8, color="#222222", **place)
 
 
-def _focus(axes: "Axes", scene: Scene, front: Sequence[Group], dense: float) -> None:
+def _focus(axes: "Axes", scene: Scene, dense: float) -> None:
     """Show accuracies down to FOCUS below dense, and the sizes found there: what is worse is no candidate."""
     low = dense - 100 * FOCUS
-    best = max([dense, *(100 * (group.mean("val_accuracy") or 0) for group in front)])
-    axes.set_ylim(low, best + 0.08 * (best - low))
-    seen = [g for g in scene.points if 100 * (g.mean("val_accuracy") or 0) >= low]
-    sizes, _ = _by_size(seen)
+    seen = [group for group in scene.points if 100 * (group.mean("val_accuracy") or 0) >= low]
+    sizes, accuracies = _by_size(seen)
+    top, bottom = span([dense, *accuracies], low)
+    axes.set_ylim(bottom, top)
     if sizes:
         axes.set_xlim(0.8 * min(sizes), 1.25 * max([*sizes, scene.dense["size_bytes"] / 1e3]))
