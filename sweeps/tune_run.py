@@ -109,7 +109,7 @@ def _fit(run: Run) -> None:
             run_config=RunConfig(
                 name="sweep",
                 storage_path=folder,
-                stop=_StopOnSignal(run),
+                stop=_StopInTime(run),
                 callbacks=[_TakeIn(run)],
                 checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 failure_config=FailureConfig(max_failures=0),
@@ -255,8 +255,11 @@ class _TakeIn(Callback):
                 ray.kill(self._actors.pop(key))
 
 
-class _StopOnSignal(Stopper):
-    """Ends the Tune run once running work has had its grace."""
+class _StopInTime(Stopper):
+    """Ends the Tune run when all is done, or once running work has had its grace after a signal.
+
+    Left to itself, Tune waits for workers that are still to start, which may be for ever: their node may have gone.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -267,7 +270,7 @@ class _StopOnSignal(Stopper):
     def stop_all(self) -> bool:
         since = self._run.interrupted_at
         if since is None:
-            return False
+            return self._run.schedule.done
         return not self._run.schedule.running or time.monotonic() - since > GRACE_S + 0.5
 
 
