@@ -185,7 +185,7 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
     ]
     data = {row.work.dataset: dataset_record(row.work) for row in baselines}  # type: ignore[union-attr, arg-type]
     known = [[name, told.digest, told.profile] for name, told in data.items()]
-    versions = [[name.removeprefix("version."), value] for name, value in sorted(record.provenance.items())]
+    versions = [[name.removeprefix("version.").removeprefix("mlflow."), value] for name, value in sorted(record.provenance.items())]
     seconds = [row.result.seconds for row in rows if isinstance(row.work, TrialSpec)]
     took = f" A trial took {_duration(fmean(seconds))} on average." if seconds else ""
     return "\n".join(
@@ -195,7 +195,7 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
             f"<pre>{text(record.command)}</pre>",
             table(["dense network", "test acc. %", "seconds", "key"], dense),
             table(["data", "digest", "what it is"], known),
-            table(["", ""], versions, "Versions and origin of the driver."),
+            table(["driver", "is"], versions),
             details("the whole configuration", f"<pre>{text(as_yaml(record.config))}</pre>"),
         ]
     )
