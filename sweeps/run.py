@@ -107,8 +107,15 @@ def _sweep(settings: "Settings", plan: "Plan") -> int:
     root = settings.storage.root
     store = ResultStore(root)
     store.prepare()
-    with only_driver(root / "sweeps" / plan.sweep_id):
-        return _run(settings, plan, store)
+    try:
+        with only_driver(root / "sweeps" / plan.sweep_id):
+            return _run(settings, plan, store)
+    except OSError as error:
+        full = store.full(error)
+        if full is None:
+            raise
+        print(f"error: {full}", file=sys.stderr)
+        return 1
 
 
 def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
@@ -165,7 +172,11 @@ def _report(
     tracker.flush(patience)
     rows, failures = collector.rows, collector.failures
     folder = settings.storage.root / "sweeps" / plan.sweep_id
-    files = report.write(folder, plan, rows, failures, tracker.run_ids, settings.reference)
+    files: dict[str, Path] = {}
+    try:
+        files |= report.write(folder, plan, rows, failures, tracker.run_ids, settings.reference)
+    except OSError as error:
+        print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
     files |= _page(settings, plan, collector, seconds, draw=not outcome.interrupted)
     status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
     waiting = tracker.finish(status, files, report.aggregates(rows, failures, seconds), patience)

@@ -10,6 +10,7 @@ A result is there whole or not at all: it is written in a temporary folder and r
 proves damaged is moved aside and counts as absent. Sweeps that share a result do not make it twice at the same time.
 """
 
+import errno
 import glob
 import hashlib
 import json
@@ -27,6 +28,7 @@ from sweeps.locks import PathLock
 from sweeps.specs import Result
 
 log = logging.getLogger(__name__)
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 RECORD = "result.json"
 """File in a result's folder that makes it a result."""
 
@@ -49,6 +51,15 @@ class ResultStore:
                 f"storage.root={self.root} cannot be written ({error.strerror}): "
                 "name a folder of yours with storage.root=..."
             ) from None
+
+    def full(self, error: OSError) -> UserError | None:
+        """The error as a sentence, if it says that nothing can be written any more; else None."""
+        if error.errno not in NO_ROOM:
+            return None
+        return UserError(
+            f"storage.root={self.root} takes no more files ({error.strerror}): "
+            "make room there and run the same command again"
+        )
 
     def folder(self, key: str) -> Path:
         """Where the files of a finished result lie."""

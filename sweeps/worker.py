@@ -139,12 +139,17 @@ class Worker(Trainable):
 def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> Iterator[tuple[float, str]]:
     """Do the work. If another sweep is at it at this moment, wait for its result and take that."""
     lock = store.lock(work.key)
-    while not lock.acquire():
-        yield 0.0, "another sweep is at it"
-        time.sleep(_LOOK_AGAIN_S)
     try:
+        while not lock.acquire():
+            yield 0.0, "another sweep is at it"
+            time.sleep(_LOOK_AGAIN_S)
         if store.load(work.key) is None:
             yield from procedures.run(work, data, store)
+    except OSError as error:
+        full = store.full(error)
+        if full is None:
+            raise
+        raise full from error
     finally:
         lock.release()
 

@@ -62,7 +62,7 @@ def test_a_full_disk(tmp_path):
             said = driver.said
         done = finished_keys(root)
         assert code == 1, said
-        assert "No space left on device" in said
+        assert f"storage.root={root} takes no more files (No space left on device): make room there" in said
         assert "Traceback" not in said, said
         (root / "filler").unlink()
         with Driver(root) as driver:
