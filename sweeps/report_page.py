@@ -185,7 +185,10 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
     ]
     data = {row.work.dataset: dataset_record(row.work) for row in baselines}  # type: ignore[union-attr, arg-type]
     known = [[name, told.digest, told.profile] for name, told in data.items()]
-    versions = [[name.removeprefix("version.").removeprefix("mlflow."), value] for name, value in sorted(record.provenance.items())]
+    versions = [
+        [name.removeprefix("version.").removeprefix("mlflow."), value]
+        for name, value in sorted(record.provenance.items())
+    ]
     seconds = [row.result.seconds for row in rows if isinstance(row.work, TrialSpec)]
     took = f" A trial took {_duration(fmean(seconds))} on average." if seconds else ""
     return "\n".join(
