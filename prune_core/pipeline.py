@@ -14,8 +14,8 @@ from prune_core.given_data import as_splits, check_samples, check_training_data
 from prune_core.graph import shrink
 from prune_core.graph.classes import functional_graph
 from prune_core.graph.rebuild import duplicate_layer
-from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.macs import count_macs
+from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
 from prune_core.rvsm import Rvsm
 from prune_core.scores import SCORES, ScoringContext
