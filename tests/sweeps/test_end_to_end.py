@@ -21,6 +21,7 @@ CONTRACT = {
     *("sparsity", "sparsity.dense_1", "params_total", "params_nonzero", "macs", "macs_baseline"),
     *("size_bytes", "size_bytes_baseline", "compression_ratio", "latency_ms", "latency_ms_baseline", "speedup"),
 }
+SMALL = ("model=lenet_300_100", "debug=quick", "training.epochs=8")
 TIMEOUT_S = 300
 
 
@@ -43,7 +44,7 @@ def runs_of(root: Path, kind: str) -> list:
 def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     """One sweep over every method, on an MLP."""
     root = tmp_path_factory.mktemp("sweep")
-    done = sweep(root, EVERY_METHOD, "debug=quick", "training.epochs=8")
+    done = sweep(root, EVERY_METHOD, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     return root, done
 
@@ -104,7 +105,7 @@ def test_the_terminal_says_where_and_how_it_went(finished):
 def test_a_second_run_repeats_nothing(finished):
     root, _ = finished
     before = {file: json.loads(file.read_text()) for file in root.glob("results/*/result.json")}
-    again = sweep(root, EVERY_METHOD, "debug=quick", "training.epochs=8")
+    again = sweep(root, EVERY_METHOD, *SMALL)
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout.count(", cached") == len(METHODS) + 1
     assert {file: json.loads(file.read_text()) for file in root.glob("results/*/result.json")} == before
@@ -115,7 +116,7 @@ def test_a_second_run_repeats_nothing(finished):
 def test_another_sweep_over_the_same_trials_shows_them_without_running_them(finished):
     root, _ = finished
     before = set(root.glob("results/*/result.json"))
-    done = sweep(root, "method=[weight,unit]", "debug=quick", "training.epochs=8")
+    done = sweep(root, "method=[weight,unit]", *SMALL)
     assert done.returncode == 0, done.stderr
     assert set(root.glob("results/*/result.json")) == before
     newest = max(runs_of(root, "sweep"), key=lambda run: run.info.start_time)
