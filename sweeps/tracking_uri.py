@@ -147,8 +147,8 @@ def _probe_sqlite(target: Target, file: Path) -> None:
             pass
     except OSError as error:
         raise Unreachable(f"{file} cannot be written ({error.strerror})") from None
-    try:
-        connection = sqlite3.connect(file.as_uri() + "?mode=ro", uri=True, timeout=ANSWER_TIMEOUT_S)
+    try:  # opened for writing: what a killed driver left half written is rolled back by the first who reads
+        connection = sqlite3.connect(file.as_uri() + "?mode=rw", uri=True, timeout=ANSWER_TIMEOUT_S)
         try:
             row = connection.execute(_LIFECYCLE, (target.experiment,)).fetchone()
         finally:

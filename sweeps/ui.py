@@ -116,7 +116,7 @@ def _serve(server: subprocess.Popen[bytes], log: Path, target: Target, base: str
 
 def newest_sweep(target: Target, file: Path) -> tuple[Place, str] | None:
     """Place and id of the sweep that was started last; None if there is none."""
-    connection = sqlite3.connect(file.as_uri() + "?mode=ro", uri=True)
+    connection = sqlite3.connect(file.as_uri() + "?mode=rw", uri=True)
     try:
         row = connection.execute(_NEWEST).fetchone()
     except sqlite3.OperationalError:  # no tables yet
