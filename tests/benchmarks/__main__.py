@@ -24,7 +24,9 @@ def run(name: str) -> dict:
     """One measurement in a process of its own, so that none warms up the next."""
     code = f"import json, tests.benchmarks.{name} as m; print('\\n@' + json.dumps(m.measure()))"
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, env=quiet)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=quiet, check=False)
+    if process.returncode:  # what libraries say on the way is of interest only then
+        sys.exit(f"{name} failed:\n{process.stderr}")
     return json.loads(process.stdout.rpartition("\n@")[2])
 
 
