@@ -7,10 +7,9 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-$(DEVICE)
 DEVTOOLS := $(VENV)/.installed-$(DEVICE)-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
-TRACKING ?= sqlite:///outputs/mlflow.db
 PORT ?= 5000
 
-.PHONY: help sweep test test-slow lint ui bench lock
+.PHONY: help sweep test test-slow faults lint ui bench lock
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -23,6 +22,9 @@ test: $(DEVTOOLS)  ## run the test suite (leaves out the group `slow`: make test
 
 test-slow: $(DEVTOOLS)  ## run the tests that need full datasets or many minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+faults: $(DEVTOOLS)  ## the long set of faults, about half an hour (FAULTS_KILLS=50 FAULTS_SEED=... in the environment)
+	$(BIN)/python -m pytest -s -m slow tests/faults $(ARGS)
 
 lint: $(DEVTOOLS)  ## ruff, mypy and the import contract
 	$(BIN)/ruff check .
