@@ -69,6 +69,8 @@ class SweepRuns:
         self._failed: dict[str, str] = {}
         self._unsure: set[str] = set()  # keys for which a run may have been made without our hearing of it
         with _creation_lock(target.sqlite_file), _quiet_migrations():
+            if target.sqlite_file is not None:
+                _create_database(target.sqlite_file)
             self.client = MlflowClient(tracking_uri=target.uri)
             self.experiment_id = self._experiment(target)
         self._index()
@@ -248,6 +250,20 @@ def _staged(files: Mapping[str, Path], texts: Mapping[str, str]) -> Iterator[Pat
 def _creation_lock(file: Path | None) -> Any:
     """Only one process at a time creates or migrates a database file."""
     return FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT_S) if file is not None else nullcontext()
+
+
+def _create_database(file: Path) -> None:
+    """Make a new database whole or not at all: MLflow creates it in many steps and takes up no half of them."""
+    from mlflow.tracking import MlflowClient
+
+    if file.exists() and file.stat().st_size:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.new")
+    for left in (new, Path(f"{new}-journal"), Path(f"{file}-journal")):
+        left.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+    new.replace(file)
 
 
 @contextmanager

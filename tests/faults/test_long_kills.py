@@ -27,6 +27,7 @@ PLAN = planned(*SWEEP)
 SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(10**6)))
 KILLS = int(os.environ.get("FAULTS_KILLS", "50"))
 GAPS = ("run created", "values logged", "files logged", "run finished", "acknowledged")
+SECONDS = "1.5"
 # Ray's agents wait so long for a head that has gone.
 ORPHANS_END_S = 120.0
 
@@ -46,7 +47,7 @@ def test_killed_at_many_random_instants(tmp_path):
         before: dict = {}
         while kills < KILLS:
             instant = chance.uniform(0, whole)
-            with Driver(root) as driver:
+            with Driver(root, LIGHT_SECONDS=SECONDS) as driver:
                 left = _kill_at(driver, instant)
             findings.repeated += repeats(root, before)
             before = fingerprints(root)
@@ -66,7 +67,7 @@ def test_killed_at_many_random_instants(tmp_path):
 def _undisturbed_seconds(folder: Path) -> float:
     folder.mkdir()
     started = time.monotonic()
-    with Driver(folder / "outputs") as driver:
+    with Driver(folder / "outputs", LIGHT_SECONDS=SECONDS) as driver:
         driver.finish()
     return time.monotonic() - started
 

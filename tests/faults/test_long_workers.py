@@ -12,6 +12,8 @@ from tests.faults.drivers import SWEEP, Driver, audit, conclude, finished_keys, 
 from tests.faults.light import journal
 
 pytestmark = pytest.mark.slow
+# What Ray calls a process that holds a Tune trial, between two steps and in one.
+WORKERS = ("ray::Worker", "ray::ResourceTrainable")
 PLAN = planned(*SWEEP)
 SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(10**6)))
 
@@ -21,7 +23,7 @@ def workers(driver: Driver) -> list[psutil.Process]:
     found = []
     for process in driver.family():
         try:
-            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::Worker"):
+            if "".join(process.cmdline()[:1]).startswith(WORKERS):
                 found.append(process)
         except psutil.Error:
             continue
@@ -32,9 +34,9 @@ def test_workers_killed_at_random(tmp_path):
     root = tmp_path / "outputs"
     chance = random.Random(SEED)
     kills = 0
-    with Driver(root, (*SWEEP, "compute.max_retries=20"), LIGHT_SECONDS="1.5") as driver:
+    with Driver(root, (*SWEEP, "compute.max_retries=20"), LIGHT_SECONDS="2") as driver:
         while driver.running and kills < 8:
-            time.sleep(chance.uniform(0.5, 3))
+            time.sleep(chance.uniform(1, 6))
             victims = workers(driver)
             if victims and driver.running:
                 victim = chance.choice(victims)
@@ -42,7 +44,7 @@ def test_workers_killed_at_random(tmp_path):
                 kills += 1
                 print(f"worker {victim.pid} killed, {len(finished_keys(root))} of {len(PLAN)} results")
         driver.finish()
-    assert kills
+    assert kills > 1
     conclude(f"{kills} workers killed at random (seed {SEED})", audit(root, PLAN))
 
 
