@@ -119,15 +119,6 @@ def test_sigterm_ends_a_sweep_in_order_and_says_how_to_go_on(story):
     assert not alive(story.left)
 
 
-def test_sigterm_before_anything_has_started_is_said_as_well(tmp_path):
-    with Driver(tmp_path / "outputs") as driver:
-        wait_for(lambda: "results go to" in driver.said or not driver.running, "the first line")
-        driver.signal(signal.SIGTERM)
-        assert driver.wait(60) == 128 + signal.SIGTERM
-        assert "run the same command again to go on" in driver.said
-        assert "Traceback" not in driver.said
-
-
 def test_only_what_is_missing_or_damaged_is_made_again(story):
     assert not story.repeated
     assert set(story.damaged) <= set(story.after_signal)
