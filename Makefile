@@ -52,10 +52,15 @@ $(DEVTOOLS): $(RUNTIME) requirements/dev.txt
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
-# Needs uv (https://docs.astral.sh/uv). The lock files hold for every Python and platform that pyproject.toml allows.
+# Needs uv (https://docs.astral.sh/uv). The lock files hold for every Python and platform that pyproject.toml allows; all
+# are resolved together first, so that they can be installed side by side.
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+TOGETHER := requirements/.together.txt
 lock:  ## resolve the dependencies again into requirements/
-	$(UV_COMPILE) --extra cpu pyproject.toml -o requirements/cpu.txt
-	$(UV_COMPILE) --extra gpu pyproject.toml -c requirements/cpu.txt -o requirements/gpu.txt
-	$(UV_COMPILE) --group dev -c requirements/cpu.txt -o requirements/dev.txt
-	printf 'setuptools\nwheel\n' | $(UV_COMPILE) - -c requirements/cpu.txt -o requirements/build.txt
+	$(UV_COMPILE) --extra cpu --group dev pyproject.toml -o $(TOGETHER)
+	$(UV_COMPILE) --extra cpu pyproject.toml -c $(TOGETHER) -o requirements/cpu.txt
+	$(UV_COMPILE) --extra gpu pyproject.toml -c $(TOGETHER) -o requirements/gpu.txt
+	$(UV_COMPILE) --group dev -c $(TOGETHER) -o requirements/dev.txt
+	$(UV_COMPILE) --group server -c $(TOGETHER) -o requirements/server.txt
+	printf 'setuptools\nwheel\n' | $(UV_COMPILE) - -c $(TOGETHER) -o requirements/build.txt
+	rm $(TOGETHER)
