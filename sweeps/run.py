@@ -20,7 +20,7 @@ if not __package__:  # started as a file, whose folder comes first in the path a
 
 if TYPE_CHECKING:
     from sweeps.events import Outcome
-    from sweeps.report import Collector
+    from sweeps.reporting.results import Collector
     from sweeps.schema import Settings
     from sweeps.specs import Plan
     from sweeps.store import ResultStore
@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["submit"]:
+        from sweeps import submit
+
+        return submit.act(arguments[1:])
     from sweeps import usage
 
     request = usage.read(arguments)
@@ -74,10 +78,20 @@ def _main(arguments: Sequence[str]) -> int:
         return 0
     settings = settings_of(composed)
     plan = make_plan(settings)
-    return _show(settings, plan) if settings.dry_run else _sweep(settings, plan)
+    if settings.dry_run:
+        return show(settings, plan)
+    if settings.compute.target is not None:
+        from prune_core.errors import UserError
+
+        raise UserError(
+            f"compute={settings.compute.target} is submitted, not run here: write submit before the overrides, as in "
+            f"prune-sweep submit compute={settings.compute.target}"
+        )
+    return _sweep(settings, plan)
 
 
-def _show(settings: "Settings", plan: "Plan") -> int:
+def show(settings: "Settings", plan: "Plan") -> int:
+    """Print the plan; returns the exit code."""
     from sweeps.show import headline, outlook, plan_lines
     from sweeps.store import ResultStore
     from sweeps.tracking_uri import resolve
@@ -121,7 +135,7 @@ def _sweep(settings: "Settings", plan: "Plan") -> int:
 def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
     from sweeps.engine import run_plan
     from sweeps.progress import Progress
-    from sweeps.report import Collector
+    from sweeps.reporting.results import Collector
     from sweeps.resources import check_compute
     from sweeps.show import headline, outlook
     from sweeps.tracking import Tracker
@@ -163,7 +177,9 @@ def _report(
     """Write the report's files, deliver them, and print what it all comes to."""
     from rich.console import Console
 
-    from sweeps import closing, report
+    from sweeps.reporting.closing import show
+    from sweeps.reporting.files import write_files
+    from sweeps.reporting.results import aggregates
     from sweeps.ui import default_target
 
     patience = settings.tracking.flush_timeout_s
@@ -174,19 +190,19 @@ def _report(
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     files: dict[str, Path] = {}
     try:
-        files |= report.write(folder, plan, rows, failures, tracker.run_ids, settings.reference)
+        files |= write_files(folder, plan, rows, failures, tracker.run_ids, settings.reference)
     except OSError as error:
         print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
     files |= _page(settings, plan, collector, seconds, draw=not outcome.interrupted)
     status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
-    waiting = tracker.finish(status, files, report.aggregates(rows, failures, seconds), patience)
+    waiting = tracker.finish(status, files, aggregates(rows, failures, seconds), patience)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    closing.show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
+    show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
 
 
 def _page(settings: "Settings", plan: "Plan", collector: "Collector", seconds: float, draw: bool) -> "dict[str, Path]":
     """Keep what `sweeps/report.py` needs and draw report.html; that it cannot be drawn is said, and ends nothing."""
-    from sweeps import redraw
+    from sweeps.reporting import redraw
 
     try:
         return redraw.first_time(settings, plan, collector.rows, collector.failures, seconds, draw)

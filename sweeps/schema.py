@@ -11,9 +11,10 @@ from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.training_config import TrainingConfig
 from sweeps.checks import at_least, folder, one_of, positive, share, typed
+from sweeps.cluster import TARGETS
 from sweeps.compose import MANY, Composed
 from sweeps.methods import SHORTCUTS, Axes, read_methods
-from sweeps.reference import Reference
+from sweeps.reporting.reference import Reference
 
 KINDS = ("grid", "random", "optuna")
 DIRECTIONS = ("max", "min")
@@ -39,8 +40,13 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class ComputeSettings:
-    """Where the work is done; every field is explained in conf/compute/local.yaml."""
+    """Where the work is done; every field is explained in conf/compute/local.yaml.
 
+    `target` is the kind of cluster that takes the sweep as a job, and `submission` its section, compute.<target>.
+    """
+
+    target: str | None = None
+    submission: dict[str, Any] = field(default_factory=dict)
     address: str | None = None
     num_cpus: int | None = None
     num_gpus: int | None = None
@@ -243,7 +249,10 @@ def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings
 
 
 def _compute(section: Mapping[str, Any]) -> ComputeSettings:
-    compute = typed(ComputeSettings, "compute", section)
+    keys = {key: value for key, value in section.items() if key not in TARGETS}
+    target = section.get("target")
+    one_of("compute.target", target or next(iter(TARGETS)), list(TARGETS))
+    compute = typed(ComputeSettings, "compute", {**keys, "submission": section.get(target) or {}})
     for name, least in (("num_cpus", 1), ("num_gpus", 0), ("max_retries", 0), ("max_concurrent", 1)):
         at_least(f"compute.{name}", getattr(compute, name), least)
     for name in ("gpu_memory_mb", "memory_mb_per_trial"):

@@ -42,7 +42,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator
     from prune_core.epoch_checkpoint import EpochCheckpoint
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
-    from sweeps import pictures
+    from sweeps.reporting import pictures
 
     started = time.time()
     info = data.info
@@ -80,7 +80,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     from prune_core.latency import compare_latency
     from prune_core.masks import save_masks
     from prune_core.spec import MethodSpec
-    from sweeps import look, pictures
+    from sweeps.reporting import look, pictures
 
     started = time.time()
     baseline = _Baseline.of(work.baseline.key, store)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prune_core.errors import UserError
-from sweeps.links import sweep_link, trials_link
+from sweeps.reporting.links import sweep_link, trials_link
 from sweeps.tracking import Place
 from sweeps.tracking_uri import Target, Unreachable, probe, resolve
 

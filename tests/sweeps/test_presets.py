@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from prune_core import data
-from sweeps import redraw, trial
+from sweeps import trial
 from sweeps.compose import choices, compose
 from sweeps.plan import make_plan
-from sweeps.report import rows_of_store
+from sweeps.reporting import redraw
+from sweeps.reporting.results import rows_of_store
 from sweeps.schema import settings_of
 from sweeps.store import ResultStore
 

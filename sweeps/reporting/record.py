@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
-from sweeps.reference import Reference
-from sweeps.report import Row
+from sweeps.reporting.reference import Reference
+from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Result, TrialSpec, Work
 from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact, redact_all

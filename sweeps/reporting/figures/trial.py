@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweeps.look import Look
+from sweeps.reporting.look import Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

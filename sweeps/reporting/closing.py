@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.links import sweep_link, trials_link, ui_base, ui_command
-from sweeps.report import Choice, Group, Row, choices, groups, ranked
+from sweeps.reporting.links import sweep_link, trials_link, ui_base, ui_command
+from sweeps.reporting.results import Choice, Group, Row, choices, groups, ranked
 from sweeps.specs import BaselineSpec, Failure, Plan
 from sweeps.tracking import Place
 from sweeps.tracking_uri import Target, redact

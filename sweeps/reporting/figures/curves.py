@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from sweeps.lines import Line, lines_of, pareto
-from sweeps.reference import Reference, ReferencePoint
-from sweeps.report import Group, Row, groups
+from sweeps.reporting.figures.lines import Line, lines_of, pareto
+from sweeps.reporting.reference import Reference, ReferencePoint
+from sweeps.reporting.results import Group, Row, groups
 from sweeps.specs import BaselineSpec
 
 if TYPE_CHECKING:

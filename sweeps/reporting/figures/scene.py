@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeps.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, span, style, tidy
-from sweeps.lines import Line, lines_of, pareto
-from sweeps.report import Group, choices
+from sweeps.reporting.figures.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, span, style, tidy
+from sweeps.reporting.figures.lines import Line, lines_of, pareto
+from sweeps.reporting.results import Group, choices
 from sweeps.specs import format_value
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sweeps import look
+from sweeps.reporting import look
 
 
 def test_what_is_saved_is_loaded(tmp_path):

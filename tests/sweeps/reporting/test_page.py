@@ -12,19 +12,19 @@ import pytest
 
 from prune_core import save_masks
 from prune_core.errors import UserError
-from sweeps import look, redraw, report_record
-from sweeps.curves import scenes
-from sweeps.reference import Reference
-from sweeps.report import Row, groups
-from sweeps.report_page import write_page
-from sweeps.report_record import FailureNote, SweepRecord, rows_of, work_of
-from sweeps.report_tables import choice_table, published_table, representatives
-from sweeps.scene_figures import knee_of
+from sweeps.reporting import look, redraw
+from sweeps.reporting.figures.curves import scenes
+from sweeps.reporting.figures.scene import knee_of
+from sweeps.reporting.page import write_page
+from sweeps.reporting.record import FailureNote, SweepRecord, load, rows_of, save, work_of
+from sweeps.reporting.reference import Reference
+from sweeps.reporting.results import Row, groups
+from sweeps.reporting.tables import choice_table, published_table, representatives
 from sweeps.specs import Result, Work
 from sweeps.store import ResultStore
 from tests.sweeps.sweep_fixtures import baseline, metrics_of, result_of, trial
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SPARSITIES = (0.5, 0.8, 0.9)
 REFERENCE = {
     "source": "a notebook",
@@ -185,10 +185,10 @@ def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
     rows = sweep(store)
     folder = tmp_path / "sweeps" / "0123456789ab"
     record = record_of(rows, failures=(FailureNote("a", "lost", "b"),), cached=(rows[0].work.key,))
-    report_record.save(folder, record)
+    save(folder, record)
     assert "hunter2" not in (folder / "sweep.json").read_text()
     for sweep_name in ("latest", "0123456789ab", "0123"):
-        again = report_record.load(tmp_path, sweep_name)
+        again = load(tmp_path, sweep_name)
         assert replace(again, config=record.config) == record
     found = rows_of(again, store)
     assert [row.work.label for row in found] == [row.work.label for row in rows]
@@ -199,21 +199,21 @@ def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
 @pytest.mark.parametrize("asked", ["", "zz", "latest"])
 def test_a_sweep_that_is_not_there_is_refused(tmp_path, asked):
     if asked != "latest":
-        report_record.save(tmp_path / "sweeps" / "0123456789ab", record_of([]))
+        save(tmp_path / "sweeps" / "0123456789ab", record_of([]))
     with pytest.raises(UserError, match="sweep"):
-        report_record.load(tmp_path, asked)
+        load(tmp_path, asked)
 
 
 def test_a_damaged_record_is_refused(tmp_path):
-    path = report_record.save(tmp_path / "sweeps" / "0123456789ab", record_of([]))
+    path = save(tmp_path / "sweeps" / "0123456789ab", record_of([]))
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match="is damaged"):
-        report_record.load(tmp_path, "latest")
+        load(tmp_path, "latest")
 
 
 def test_the_command_draws_it_again_and_refuses_in_one_sentence(tmp_path):
     rows = sweep(ResultStore(tmp_path))
-    report_record.save(tmp_path / "sweeps" / "0123456789ab", record_of(rows))
+    save(tmp_path / "sweeps" / "0123456789ab", record_of(rows))
     command = [sys.executable, "sweeps/report.py", "sweep=latest", f"storage.root={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     page = tmp_path / "sweeps" / "0123456789ab" / "report.html"

@@ -11,7 +11,7 @@ from prune_core.registry import closest
 from sweeps.checks import folder
 
 if TYPE_CHECKING:
-    from sweeps.report import Row
+    from sweeps.reporting.results import Row
     from sweeps.schema import Settings
     from sweeps.specs import Failure, Plan
 
@@ -43,14 +43,14 @@ def redraw(root: Path, sweep: str) -> Path:
     Raises:
         UserError: there is no such sweep, or its record is damaged.
     """
-    from sweeps import report_record
-    from sweeps.curves import accuracy_curves
-    from sweeps.report_page import write_page
+    from sweeps.reporting.figures.curves import accuracy_curves
+    from sweeps.reporting.page import write_page
+    from sweeps.reporting.record import load, rows_of
     from sweeps.store import ResultStore
 
-    record = report_record.load(root, sweep)
+    record = load(root, sweep)
     store = ResultStore(root)
-    rows = report_record.rows_of(record, store)
+    rows = rows_of(record, store)
     where = root / "sweeps" / record.sweep_id
     accuracy_curves(rows, where, record.reference)
     return write_page(where, record, rows, store)
@@ -72,26 +72,26 @@ def first_time(
         seconds: wall time.
         draw: whether the page is drawn; without it the record alone is kept, for somebody in a hurry.
     """
-    from sweeps import report_record
     from sweeps.provenance import provenance
-    from sweeps.report_page import write_page
+    from sweeps.reporting.page import write_page
+    from sweeps.reporting.record import SweepRecord, keys_of, note, save
     from sweeps.run_content import sweep_name
     from sweeps.store import ResultStore
 
-    record = report_record.SweepRecord(
+    record = SweepRecord(
         sweep_id=plan.sweep_id,
         name=sweep_name(plan),
         command=shlex.join(["python", "sweeps/run.py", *sys.argv[1:]]),
-        keys=report_record.keys_of(list(plan), rows),
+        keys=keys_of(list(plan), rows),
         config=settings.config,
         provenance=provenance(),
         cached=tuple(row.work.key for row in rows if row.cached),
-        failures=tuple(map(report_record.note, failures)),
+        failures=tuple(map(note, failures)),
         seconds=seconds,
     )
     root = settings.storage.root
     where = root / "sweeps" / plan.sweep_id
-    report_record.save(where, record)
+    save(where, record)
     if not draw:
         return {}
     page = write_page(where, record, rows, ResultStore(root))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.report import Group
+from sweeps.reporting.results import Group
 from sweeps.specs import format_value
 
 MOST_LINES = 4

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.lines import lines_of, pareto
-from sweeps.report import Group
+from sweeps.reporting.figures.lines import lines_of, pareto
+from sweeps.reporting.results import Group
 
 
 def group(method="weight", accuracy=0.9, size=1.0, **axes):

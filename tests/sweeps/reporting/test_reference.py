@@ -5,7 +5,7 @@ import pytest
 from prune_core.errors import UserError
 from sweeps.compose import choices, compose
 from sweeps.plan import make_plan
-from sweeps.reference import Reference
+from sweeps.reporting.reference import Reference
 from sweeps.schema import settings_of
 
 SECTION = {

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sweeps.curves import Scene
-from sweeps.markup import Cell, number, table
-from sweeps.reference import ReferencePoint
-from sweeps.report import TOLERANCES, Group, Row, choices
-from sweeps.report_record import FailureNote
-from sweeps.scene_figures import front_of
+from sweeps.reporting.figures.curves import Scene
+from sweeps.reporting.figures.scene import front_of
+from sweeps.reporting.markup import Cell, number, table
+from sweeps.reporting.record import FailureNote
+from sweeps.reporting.reference import ReferencePoint
+from sweeps.reporting.results import TOLERANCES, Group, Row, choices
 from sweeps.specs import TrialSpec, format_value
 
 MOST_MATCHES = 3

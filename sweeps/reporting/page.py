@@ -7,12 +7,14 @@ from statistics import fmean
 
 from prune_core.errors import UserError
 from prune_core.mask_files import load_masks
-from sweeps import look
-from sweeps.curves import Scene, accuracy_figure, scenes
-from sweeps.markup import details, page, picture, table, text
-from sweeps.report import Group, Row, choices
-from sweeps.report_record import SweepRecord
-from sweeps.report_tables import (
+from sweeps.reporting import look
+from sweeps.reporting.figures.curves import Scene, accuracy_figure, scenes
+from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
+from sweeps.reporting.figures.trial import masks_figure, weights_figure
+from sweeps.reporting.markup import details, page, picture, table, text
+from sweeps.reporting.record import SweepRecord
+from sweeps.reporting.results import Group, Row, choices
+from sweeps.reporting.tables import (
     choice_table,
     delivered,
     failure_table,
@@ -25,10 +27,8 @@ from sweeps.report_tables import (
     warning_table,
 )
 from sweeps.run_content import as_yaml, dataset_record
-from sweeps.scene_figures import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.specs import BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
-from sweeps.trial_figures import masks_figure, weights_figure
 
 PAGE_FILE = "report.html"
 MOST_SCENES_WITH_TRIALS = 6

@@ -11,9 +11,11 @@ from urllib.parse import unquote
 import pytest
 from rich.console import Console
 
-from sweeps import closing, ui
-from sweeps.links import compare_link, trials_link, ui_base, ui_command
-from sweeps.report import Collector, Row, aggregates, choices, groups, ranked, rows_of_store, write
+from sweeps import ui
+from sweeps.reporting import closing
+from sweeps.reporting.files import write_files
+from sweeps.reporting.links import compare_link, trials_link, ui_base, ui_command
+from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked, rows_of_store
 from sweeps.specs import Failure, TrialSpec
 from sweeps.store import ResultStore
 from sweeps.tracking import Place
@@ -101,7 +103,7 @@ def test_the_files_of_a_report(tmp_path):
     plan = plan_of(trial(base, "weight", sparsity=0.5), trial(other, "cluster", n_clusters=[4, 2]))
     rows = [Row(work, result_of(work)) for work in plan]
     failures = [Failure(plan.trials[0], "failed", "ValueError: at http://me:hunter2@host")]
-    files = write(tmp_path / "report", plan, rows, failures, {plan.trials[0].key: "run0"})
+    files = write_files(tmp_path / "report", plan, rows, failures, {plan.trials[0].key: "run0"})
     pictures = ["accuracy_vs_sparsity_lenet_300_100_digits.png", "accuracy_vs_sparsity_lenet_300_100_mnist_5k.png"]
     assert sorted(files) == sorted(["results.csv", "plan.csv", "failures.csv", *pictures])
     assert all(files[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
@@ -122,7 +124,7 @@ def test_a_report_can_be_drawn_again_from_the_store(tmp_path):
 
 
 def test_a_sweep_without_any_result_still_has_its_files(tmp_path):
-    files = write(tmp_path, grid(2), [], [], {})
+    files = write_files(tmp_path, grid(2), [], [], {})
     assert set(files) == {"results.csv", "plan.csv"}
 
 
@@ -181,7 +183,8 @@ def test_the_ui_refuses_a_busy_port_and_a_place_without_results(tmp_path, capsys
 
 def test_the_tracker_and_the_report_cost_nothing_at_plan_time():
     heavy = "{'mlflow', 'matplotlib', 'tensorflow', 'pandas', 'ray'}"
-    code = f"import sys, sweeps.tracking, sweeps.report, sweeps.closing, sweeps.ui; print({heavy} & set(sys.modules))"
+    ours = "sweeps.tracking, sweeps.reporting.redraw, sweeps.reporting.closing, sweeps.ui"
+    code = f"import sys, {ours}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -1,0 +1,86 @@
+"""The files of a sweep beside its page: plan.csv, results.csv, failures.csv and the main picture as PNG."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sweeps.reporting.reference import Reference
+from sweeps.reporting.results import Row
+from sweeps.run_content import baseline_of, params_of
+from sweeps.specs import BaselineSpec, Failure, Plan, Work
+from sweeps.tracking_uri import redact
+
+_LAST_COLUMNS = ("cached", "trial.key", "baseline.key", "key", "run_id")
+
+
+def write_files(
+    folder: Path,
+    plan: Plan,
+    rows: Sequence[Row],
+    failures: Sequence[Failure],
+    run_ids: Mapping[str, str],
+    reference: Reference | None = None,
+) -> dict[str, Path]:
+    """Write the report's files; returns {name: file}, ready as artifacts of the sweep's run.
+
+    Args:
+        folder: made if need be; files of an earlier report are replaced.
+        plan: for plan.csv.
+        rows, failures: how it went.
+        run_ids: {key: MLflow run id}, as far as delivered.
+        reference: published points for the pictures.
+    """
+    from sweeps.reporting.figures.curves import accuracy_curves
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"plan.csv": [_plan_record(work) for work in plan], "results.csv": _result_records(rows, run_ids)}
+    if failures:
+        tables["failures.csv"] = [_failure_record(failure) for failure in failures]
+    for name, records in tables.items():
+        _write_csv(folder / name, records)
+    files = {name: folder / name for name in tables}
+    return files | {picture.name: picture for picture in accuracy_curves(rows, folder, reference)}
+
+
+def _plan_record(work: Work) -> dict[str, Any]:
+    return {"kind": work.kind, **_cells(params_of(work)), "key": work.key, "baseline.key": baseline_of(work).key}
+
+
+def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            **_cells(params_of(row.work)),
+            **row.result.metrics,
+            "seconds": row.result.seconds,
+            **{name: redact(text) for name, text in row.result.tags.items()},
+            "cached": str(row.cached).lower(),
+            "trial.key": row.work.key,
+            "baseline.key": baseline_of(row.work).key,
+            "run_id": run_ids.get(row.work.key, ""),
+        }
+        for row in rows
+        if not isinstance(row.work, BaselineSpec)
+    ]
+
+
+def _failure_record(failure: Failure) -> dict[str, Any]:
+    told = {"status": failure.status, "reason": redact(failure.reason), "attempts": failure.attempts}
+    return {**_plan_record(failure.work), **told}
+
+
+def _cells(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: json.dumps(value) if isinstance(value, (list, tuple)) else value for name, value in params.items()}
+
+
+def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    # Columns keep the order in which records name them, params before metrics before keys.
+    named = list(dict.fromkeys(name for record in records for name in record))
+    columns = [name for name in named if name not in _LAST_COLUMNS] + [name for name in _LAST_COLUMNS if name in named]
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(records)
+    part.replace(path)
