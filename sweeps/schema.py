@@ -251,8 +251,9 @@ def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings
 def _compute(section: Mapping[str, Any]) -> ComputeSettings:
     keys = {key: value for key, value in section.items() if key not in TARGETS}
     target = section.get("target")
-    one_of("compute.target", target or next(iter(TARGETS)), list(TARGETS))
-    compute = typed(ComputeSettings, "compute", {**keys, "submission": section.get(target) or {}})
+    if target is not None:
+        one_of("compute.target", str(target), list(TARGETS))
+    compute = typed(ComputeSettings, "compute", {**keys, "submission": section.get(str(target)) or {}})
     for name, least in (("num_cpus", 1), ("num_gpus", 0), ("max_retries", 0), ("max_concurrent", 1)):
         at_least(f"compute.{name}", getattr(compute, name), least)
     for name in ("gpu_memory_mb", "memory_mb_per_trial"):

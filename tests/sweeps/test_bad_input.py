@@ -25,7 +25,7 @@ SENTENCES = {
     "method=a,b": "method=a,b is not how several values are given: write 'method=[a,b]'",
     "thresholds=0.1,0.5": "thresholds=0.1,0.5 is not how several values are given: write 'thresholds=[0.1,0.5]'",
     "seeds=range(1,3)": "seeds=range(1,3) is not how several values are given: write the list itself, as in 'seeds=[a,b]'",
-    "compute=[local,gpu]": "compute takes a single choice, not a list: name one of gpu, local, ray",
+    "compute=[local,gpu]": "compute takes a single choice, not a list: name one of gpu, kuberay, local, ray, ray_jobs, slurm",
     "dataset=mnist5k": "unknown dataset 'mnist5k': did you mean 'mnist_5k'? known: "
     "digits, fashion_mnist, mnist, mnist_5k, npz",
     "model=lenet5": f"unknown model 'lenet5': did you mean 'lenet_5'? known: {MODELS}",

@@ -26,7 +26,7 @@ def package_of(file: Path) -> str:
 def test_a_file_begins_with_its_package_and_a_command(file: Path) -> None:
     first, second = file.read_text().splitlines()[:2]
     assert first == f"# @package {package_of(file)}"
-    assert second.startswith("# python sweeps/run.py ")
+    assert re.match(r"# python sweeps/(run|submit)\.py ", second)
     if file.parent != CONF:
         assert f"{file.parent.name}={file.stem}" in second
 
