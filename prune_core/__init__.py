@@ -18,6 +18,8 @@ _HOME = {
     "encode": "codec",
     "load_masks": "mask_files",
     "prune": "pipeline",
+    "prune_units": "bare_layer",
+    "prune_weights": "bare_layer",
     "save_masks": "mask_files",
     "shrink": "graph",
 }

@@ -1,12 +1,14 @@
 """From scores to masks: which weights or units of a network go."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from prune_core.errors import UserError
 from prune_core.graph import channel_classes, unit_masks
-from prune_core.scores import SCORES, ScoringContext, unit_axis
+from prune_core.scores import SCORES, ScoringContext, along_units
 from prune_core.selection import select
 from prune_core.spec import MethodSpec
 from prune_core.weights import PrunableLayer, prunable_layers
@@ -29,22 +31,51 @@ def score_and_select(spec: MethodSpec, context: ScoringContext) -> tuple[Masks, 
     """Masks of a one-shot method on the network of `context`, and {layer: reason} for what had to stay whole.
 
     Raises:
-        UserError: an unknown score, one that does not fit the granularity, or scores that are not numbers.
+        UserError: an unknown score, one that does not fit the granularity, scores that are not numbers, or another
+            number of sparsities than of layers.
     """
+    chosen = _Selector.of(spec, context.layers)
     scores = SCORES.get(spec.score)(context)
     if spec.granularity == "unit":
-        return _unit_masks(spec, context, scores)
-    return {path: _keep(spec, score, path, keep_one=False) for path, score in scores.items()}, {}
+        return _unit_masks(chosen, context, scores)
+    owner = {path: layer.name for layer in context.layers for path in (layer.path, layer.bias_path) if path}
+    return {path: chosen.keep(score, path, [owner[path]]) for path, score in scores.items()}, {}
 
 
-def _keep(spec: MethodSpec, scores: np.ndarray, name: str, *, keep_one: bool) -> np.ndarray:
-    return select(
-        spec.selection, scores, sparsity=spec.sparsity, threshold=spec.threshold, keep_one=keep_one, name=name
-    )
+@dataclass(frozen=True)
+class _Selector:
+    """The rule of a method, and what it is told for each layer."""
+
+    spec: MethodSpec
+    sparsity: Mapping[str, float]
+
+    @classmethod
+    def of(cls, spec: MethodSpec, layers: Sequence[PrunableLayer]) -> "_Selector":
+        if spec.sparsity is None:
+            return cls(spec, {})
+        names = [layer.name for layer in layers]
+        given = spec.sparsity if isinstance(spec.sparsity, tuple) else (spec.sparsity,) * len(names)
+        if len(given) != len(names):
+            raise UserError(
+                f"sparsity has {len(given)} fractions, but the network has {len(names)} layers to prune "
+                f"({', '.join(names)}): give one a layer"
+            )
+        return cls(spec, dict(zip(names, given, strict=True)))
+
+    def keep(self, scores: np.ndarray, name: str, layers: Sequence[str], *, keep_one: bool = False) -> np.ndarray:
+        """Which of the scores of `layers`, one or those that lose their units together, stay."""
+        return select(
+            self.spec.selection,
+            scores,
+            sparsity=max((self.sparsity[layer] for layer in layers if layer in self.sparsity), default=None),
+            threshold=self.spec.threshold,
+            keep_one=keep_one,
+            name=name,
+        )
 
 
 def _unit_masks(
-    spec: MethodSpec, context: ScoringContext, scores: Mapping[str, np.ndarray]
+    chosen: _Selector, context: ScoringContext, scores: Mapping[str, np.ndarray]
 ) -> tuple[Masks, dict[str, str]]:
     """Units are selected by channel class: what a residual connection couples is scored, kept and removed together."""
     classes = channel_classes(context.model)
@@ -55,21 +86,18 @@ def _unit_masks(
         units = {name: classes.units[name] for name in component.layers if name in inner}
         free = component.classes[~classes.pinned[component.classes]]
         if units and len(free):
-            removed.update(_removed_classes(spec, free, units, inner))
+            removed.update(_removed_classes(chosen, free, units, inner))
     masks = {**whole(context.layers), **unit_masks(context.model, classes, removed)}
     for layer in outputs:  # its units are the network's outputs: silenced if asked, never removed
-        keep = _keep(spec, scores[layer.name], layer.name, keep_one=True)
-        axis = unit_axis(layer)
-        assert axis is not None  # a kernel without units has no score
-        others = [i for i in range(len(layer.kernel.shape)) if i != axis % len(layer.kernel.shape)]
-        masks[layer.path] = masks[layer.path] & np.expand_dims(keep, others)
+        keep = chosen.keep(scores[layer.name], layer.name, [layer.name], keep_one=True)
+        masks[layer.path] = masks[layer.path] & along_units(layer, keep)  # a kernel without units has no score
         if layer.bias_path:
             masks[layer.bias_path] = keep
     return masks, {name: why for name, why in classes.pinned_reasons.items() if name in inner}
 
 
 def _removed_classes(
-    spec: MethodSpec, free: np.ndarray, units: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]
+    chosen: _Selector, free: np.ndarray, units: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]
 ) -> list[int]:
     """The classes out of `free` (sorted ids) that go; `units` says to which class each unit of each layer belongs."""
     totals = np.zeros(len(free))
@@ -78,7 +106,7 @@ def _removed_classes(
         movable = np.isin(ids, free)
         positions[name] = np.searchsorted(free, ids[movable])
         np.add.at(totals, positions[name], scores[name][movable])
-    keep = _keep(spec, totals, " + ".join(units), keep_one=True)
+    keep = chosen.keep(totals, " + ".join(units), list(units), keep_one=True)
     for name, own in positions.items():  # layers of one component may own different classes: none may end up empty
         if len(own) == len(units[name]) and not keep[own].any():
             keep[own[np.argmax(totals[own])]] = True

@@ -182,7 +182,7 @@ def _one_shot(job: _Job) -> Masks:
     masks, kept_whole = score_and_select(job.spec, context)
     job.warnings += [f"{layer} was kept whole: {why}" for layer, why in kept_whole.items()]
     job.kept_whole |= kept_whole.keys()
-    if job.spec.sparsity != 0 and job.spec.threshold != 0:
+    if np.any(job.spec.threshold if job.spec.sparsity is None else job.spec.sparsity):
         _warn_if_whole(job, masks)
     return masks
 

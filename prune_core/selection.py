@@ -14,21 +14,25 @@ SELECTIONS: Registry[Selection] = Registry("selection", "prune_core.selections")
 """Functions `(scores, parameter) -> kept`, on arrays of any shape; the parameter's name is in `SELECTION_PARAMETER`."""
 
 
+def all_but_lowest(scores: np.ndarray, k: int) -> np.ndarray:
+    """Remove exactly the k lowest scores, of equal ones those that come first; bool of their shape, True = kept."""
+    flat = scores.ravel()
+    kept = np.ones(flat.size, dtype=bool)
+    if k:
+        highest = np.partition(flat, k - 1)[k - 1]
+        kept[flat < highest] = False
+        ties = np.flatnonzero(flat == highest)
+        kept[ties[: k - np.count_nonzero(flat < highest)]] = False
+    return kept.reshape(scores.shape)
+
+
 @SELECTIONS("fraction")
 def fraction(scores: np.ndarray, sparsity: float) -> np.ndarray:
-    """Remove exactly floor(sparsity * n + 1e-9) of the n scores, the lowest; of equal ones those that come first.
+    """Remove exactly floor(sparsity * n + 1e-9) of the n scores, as `all_but_lowest` does.
 
     The 1e-9 lets 0.29 * 100 = 28.999999999999996 remove 29.
     """
-    flat = scores.ravel()
-    kept = np.ones(flat.size, dtype=bool)
-    removed = int(sparsity * flat.size + 1e-9)
-    if removed:
-        highest = np.partition(flat, removed - 1)[removed - 1]
-        kept[flat < highest] = False
-        ties = np.flatnonzero(flat == highest)
-        kept[ties[: removed - np.count_nonzero(flat < highest)]] = False
-    return kept.reshape(scores.shape)
+    return all_but_lowest(scores, int(sparsity * scores.size + 1e-9))
 
 
 @SELECTIONS("absolute")

@@ -32,7 +32,9 @@ class MethodSpec:
             "mean_relative" (`threshold` times the mean score of the layer), or "none".
         schedule: "one_shot" on the trained network, or "rvsm" (while training, see `prune_core.rvsm`).
         recovery: "none" or "finetune" (masks held).
-        sparsity: fraction of each layer's weights or units to remove, in [0, 1).
+        sparsity: fraction of a layer's weights or units to remove, in [0, 1); one for all layers or one for each layer
+            that may be pruned (the output layer is one of them only if it is to be pruned). Layers that lose their
+            units together lose the largest of their fractions.
         threshold: lower bound of the scores that stay, >= 0.
         n_clusters: codebook size of the k-means weight sharing that follows; one for all layers or one a layer; None:
             none.
@@ -50,7 +52,7 @@ class MethodSpec:
     selection: str = "fraction"
     schedule: str = "one_shot"
     recovery: str = "none"
-    sparsity: float | None = None
+    sparsity: float | tuple[float, ...] | None = None
     threshold: float | None = None
     n_clusters: int | tuple[int, ...] | None = None
     include_biases: bool = False
@@ -63,9 +65,9 @@ class MethodSpec:
         _one_of("selection", self.selection, SELECTIONS)
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("recovery", self.recovery, RECOVERIES)
-        for name in ("sparsity", "threshold", "lambda", "beta"):
+        object.__setattr__(self, "sparsity", _sparsities(self.sparsity))
+        for name in ("threshold", "lambda", "beta"):
             object.__setattr__(self, _attribute(name), _plain(getattr(self, _attribute(name))))
-        _in_range("sparsity", self.sparsity, 0, 1, open_end=True)
         _in_range("threshold", self.threshold, 0, math.inf, open_end=True)
         _in_range("lambda", self.lambda_, 0, math.inf, open_end=True)
         _in_range("beta", self.beta, 0, math.inf, open_end=True, open_start=True)
@@ -185,10 +187,24 @@ def _in_range(
         raise UserError(f"{name}={value!r} must be a number in {start}{low:g}, {high:g}{end}")
 
 
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _sparsities(value: Any) -> float | tuple[float, ...] | None:
+    if not _is_list(value):
+        _in_range("sparsity", _plain(value), 0, 1, open_end=True)
+        return _plain(value)  # type: ignore[no-any-return]
+    fractions = tuple(_plain(fraction) for fraction in value)
+    if not fractions or not all(_is_number(fraction) and 0 <= fraction < 1 for fraction in fractions):
+        raise UserError(f"sparsity={value!r} must be a number in [0, 1), or a list of them with one a layer to prune")
+    return fractions
+
+
 def _cluster_counts(value: Any) -> int | tuple[int, ...] | None:
     if value is None:
         return None
-    counts = [_plain(n) for n in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])]
+    counts = [_plain(n) for n in (value if _is_list(value) else [value])]
     if not counts or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in counts):
         raise UserError(f"n_clusters={value!r} must be a whole number >= 1, or a list of them with one a layer")
-    return tuple(counts) if isinstance(value, Sequence) else counts[0]
+    return tuple(counts) if _is_list(value) else counts[0]

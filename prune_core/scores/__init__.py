@@ -4,11 +4,29 @@ To add one, write a function `(ctx: ScoringContext) -> {name: array}` in a file 
 Other packages add theirs through the entry-point group "prune_core.scores", which points at a `Score`.
 """
 
-from prune_core.scores.base import SCORES, Score, Scores, ScoringContext, kernel_columns, unit_axis, weights_in_scope
+from prune_core.scores.base import (
+    SCORES,
+    Score,
+    Scores,
+    ScoringContext,
+    along_units,
+    kernel_columns,
+    unit_axis,
+    weights_in_scope,
+)
 from prune_core.scores.control import uniform
 from prune_core.scores.norms import l1_norm, l2_norm, magnitude
 
-__all__ = ["SCORES", "Score", "Scores", "ScoringContext", "kernel_columns", "unit_axis", "weights_in_scope"]
+__all__ = [
+    "SCORES",
+    "Score",
+    "Scores",
+    "ScoringContext",
+    "along_units",
+    "kernel_columns",
+    "unit_axis",
+    "weights_in_scope",
+]
 
 
 def _importance(ctx: ScoringContext) -> Scores:

@@ -101,6 +101,14 @@ def unit_axis(layer: "PrunableLayer") -> int | None:
     return -2 if isinstance(layer.layer, transposed) else -1
 
 
+def along_units(layer: "PrunableLayer", values: np.ndarray) -> np.ndarray:
+    """`values` (units,) in a shape that broadcasts along the units of a layer's kernel. The kernel must have units."""
+    axis = unit_axis(layer)
+    assert axis is not None
+    dimensions = len(layer.kernel.shape)
+    return np.expand_dims(values, [i for i in range(dimensions) if i != axis % dimensions])
+
+
 def kernel_columns(layer: "PrunableLayer") -> np.ndarray | None:
     """A kernel as float64 of shape (weights of one unit, units); None where it has no units of its own."""
     axis = unit_axis(layer)
