@@ -4,19 +4,19 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.training_config import TrainingConfig
-from sweeps.checks import at_least, folder, one_of, positive, share, typed
+from sweeps.checks import at_least, one_of, positive, share, typed
 from sweeps.cluster import TARGETS
 from sweeps.compose import MANY, Composed
 from sweeps.methods import SHORTCUTS, Axes, read_methods
 from sweeps.reporting.reference import Reference
+from sweeps.storage import StorageSettings, storage_settings
 
-KINDS = ("grid", "random", "optuna")
+KINDS = ("grid", "sensitivity", "random", "optuna")
 DIRECTIONS = ("max", "min")
 ON_UNREACHABLE = ("refuse", "queue")
 
@@ -26,8 +26,9 @@ class SearchSettings:
     """Which points are tried.
 
     Attributes:
-        kind: "grid", "random" (drawn while planning) or "optuna" (proposed while running).
-        n_samples: points of a method (random), or of a method on one baseline (optuna); unused by grid.
+        kind: "grid", "sensitivity" (the grid for each layer alone), "random" (drawn while planning) or "optuna"
+            (proposed while running).
+        n_samples: points of a method (random), or of a method on one baseline (optuna); unused by the others.
         seed: of the draw.
         objectives: {metric: "max" or "min"}, one or two; used by optuna.
     """
@@ -76,14 +77,6 @@ class MeasureSettings:
 
     latency: bool = True
     latency_batch_size: int = 256
-
-
-@dataclass(frozen=True)
-class StorageSettings:
-    """Absolute folders: `root` of results, `data` of downloaded datasets."""
-
-    root: Path
-    data: Path
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ def settings_of(composed: Composed) -> Settings:
         compute=_compute(_section(config, "compute")),
         tracking=_tracking(_section(config, "tracking")),
         measure={"latency": measure.latency, "latency_batch_size": measure.latency_batch_size},
-        storage=_storage(_section(config, "storage")),
+        storage=storage_settings(_section(config, "storage")),
         config=config,
         reference=Reference.read(config.get("reference")),
     )
@@ -239,8 +232,10 @@ def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings
     one_of("search.kind", search.kind, KINDS)
     at_least("search.n_samples", search.n_samples, 1)
     at_least("search.seed", search.seed, 0)
-    if search.kind == "grid" and "search.n_samples" in asked:
-        raise UserError("search.n_samples has no effect with search=grid: choose search=random or search=optuna")
+    if search.kind not in ("random", "optuna") and "search.n_samples" in asked:
+        raise UserError(
+            f"search.n_samples has no effect with search={search.kind}: choose search=random or search=optuna"
+        )
     for metric, direction in search.objectives.items():
         one_of(f"search.objectives.{metric}", direction, DIRECTIONS)
     if search.kind == "optuna" and len(search.objectives) not in (1, 2):
@@ -281,18 +276,3 @@ def _tracking(section: Mapping[str, Any]) -> TrackingSettings:
     if not tracking.experiment.strip():
         raise UserError("tracking.experiment is empty: name the MLflow experiment")
     return tracking
-
-
-def _storage(section: Mapping[str, Any]) -> StorageSettings:
-    for name in section:
-        if name not in ("root", "data"):
-            raise UserError(f"storage.{name} is not a key: {closest(str(name), ('root', 'data'))}")
-    data = section.get("data")
-    return StorageSettings(
-        root=folder("storage.root", section.get("root")),
-        data=_cache_folder() if data is None else folder("storage.data", data),
-    )
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")).absolute() / "prune-sweep"
