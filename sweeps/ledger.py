@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sweeps.json_text import parse
+
 
 class Ledger:
     """Results of one sweep that one tracking server has acknowledged, a line each, appended and synced.
@@ -61,7 +63,7 @@ def _digest(entry: Any) -> str:
 
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = parse(line)
         entry = record["entry"]
         sound = record["sha256"] == _digest(entry) and (set(entry) == {"key", "run"} or set(entry) == {"started_at"})
     except (ValueError, KeyError, TypeError):

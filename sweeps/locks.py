@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prune_core.errors import UserError
+from sweeps.json_text import parse
 
 log = logging.getLogger(__name__)
 HELD = {errno.EACCES, errno.EAGAIN}
@@ -93,7 +94,7 @@ def only_driver(folder: Path) -> Iterator[None]:
 
 def _holder(path: Path) -> str:
     try:
-        word = json.loads(path.read_bytes())
+        word = parse(path.read_bytes())
         return f"process {word['pid']} on {word['host']}, since {word['since']}"
     except (OSError, ValueError, KeyError, TypeError):  # it has just come, or has just gone
         return "another process"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeps.json_text import parse
 from sweeps.plan import trial_of
 from sweeps.specs import SearchSpec, TrialSpec
 
@@ -30,7 +31,7 @@ class PointSource:
     def __init__(self, search: SearchSpec, record: Path) -> None:
         self.search = search
         self._record = record
-        self._recorded = _read_points(record, set(search.ranges))[: search.n_trials]
+        self._recorded = _read_points(record, search)[: search.n_trials]
         self._proposed = 0
         self._told: dict[int, Metrics | None] = {}
         self._optuna: Any = None
@@ -111,7 +112,7 @@ def _distribution(limits: Mapping[str, Any]) -> Any:
     return kind(limits["low"], limits["high"], log=bool(limits.get("log")))
 
 
-def _read_points(record: Path, axes: set[str]) -> list[dict[str, Any]]:
+def _read_points(record: Path, search: SearchSpec) -> list[dict[str, Any]]:
     """The points up to the first damaged line; what is behind it is forgotten, and cut off the file."""
     points: list[dict[str, Any]] = []
     try:
@@ -120,11 +121,8 @@ def _read_points(record: Path, axes: set[str]) -> list[dict[str, Any]]:
         return points
     intact = 0
     for line in content.splitlines(keepends=True):
-        try:
-            point = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            point = None
-        if not isinstance(point, dict) or set(point) != axes:
+        point = _point(line, search)
+        if point is None:
             log.warning("%s is damaged after line %d: the points behind it are proposed anew", record, len(points))
             with record.open("r+b") as file:
                 file.truncate(intact)
@@ -132,6 +130,18 @@ def _read_points(record: Path, axes: set[str]) -> list[dict[str, Any]]:
         points.append(point)
         intact += len(line)
     return points
+
+
+def _point(line: bytes, search: SearchSpec) -> dict[str, Any] | None:
+    """The point in a line of the record; None for a line that is cut short, or holds what the search cannot propose."""
+    try:
+        point = parse(line) if line.endswith(b"\n") else None
+        if not isinstance(point, dict) or set(point) != set(search.ranges):
+            return None
+        trial_of(search, point)
+    except ValueError:
+        return None
+    return point
 
 
 def _append_point(record: Path, point: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The plan as text: what would run, what is finished, and how long it may take, from what past runs took."""
 
-import json
 import math
 import os
 import statistics
@@ -8,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.json_text import parse
 from sweeps.progress import format_duration
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, Work
 from sweeps.store import RECORD, ResultStore
@@ -169,7 +169,7 @@ def _present(store: ResultStore) -> dict[str, float]:
     for key in folders:
         try:
             times[key] = (store.folder(key) / RECORD).stat().st_mtime
-        except OSError:  # not a result
+        except (OSError, ValueError):  # not a result
             continue
     return dict(sorted(times.items(), key=lambda item: -item[1]))
 
@@ -179,12 +179,12 @@ def _past_seconds(store: ResultStore, newest_first: Mapping[str, float]) -> dict
     found: dict[Kind, list[float]] = defaultdict(list)
     for key in list(newest_first)[:MOST_RECORDS]:
         try:
-            record = json.loads((store.folder(key) / RECORD).read_bytes())["result"]
+            record = parse((store.folder(key) / RECORD).read_bytes())["result"]
             params = record["params"]
             kind = (record["kind"], params.get("method", ""), params["model"], params["dataset"])
             seconds = float(record["ended_at"]) - float(record["started_at"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: the run will say so
+            if math.isfinite(seconds) and seconds >= 0:
+                found[kind].append(seconds)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):  # the run will say it
             continue
-        if math.isfinite(seconds) and seconds >= 0:
-            found[kind].append(seconds)
     return {kind: statistics.median(times) for kind, times in found.items()}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -142,6 +143,7 @@ class Result:
         started_at, ended_at: seconds since the epoch.
         files: {name relative to the result's folder: sha256}.
         config: the fully resolved work, for config.yaml.
+        spans: {step: seconds that it took}; in no comparison of results.
     """
 
     key: str
@@ -153,11 +155,35 @@ class Result:
     ended_at: float = 0.0
     files: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    spans: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Result":
+        """The result that `dataclasses.asdict` made this record of.
+
+        Raises:
+            TypeError, ValueError, AttributeError: it is the record of no result.
+        """
+        result = cls(**record)
+        texts = (result.key, result.kind, *result.tags.values(), *result.files.values())
+        numbers = (result.started_at, result.ended_at, *result.metrics.values(), *result.spans.values())
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a text of the record is none")
+        if not all(type(number) in (int, float) and abs(number) < math.inf for number in numbers):
+            raise ValueError("a number of the record is none")
+        if not isinstance(result.params, Mapping) or not isinstance(result.config, Mapping):
+            raise TypeError("a part of the record is no mapping")
+        return result
 
     @property
     def seconds(self) -> float:
         """Wall time that the work took."""
         return self.ended_at - self.started_at
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """The same and its parts by their names in MLflow: "seconds", "seconds.load", ..."""
+        return {"seconds": self.seconds, **{f"seconds.{step}": seconds for step, seconds in self.spans.items()}}
 
 
 @dataclass(frozen=True)

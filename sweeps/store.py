@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from prune_core.errors import UserError
+from sweeps.json_text import parse
 from sweeps.locks import PathLock
 from sweeps.specs import Result
 
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 RECORD = "result.json"
 """File in a result's folder that makes it a result."""
+_KEY = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 class ResultStore:
@@ -62,18 +65,22 @@ class ResultStore:
         )
 
     def folder(self, key: str) -> Path:
-        """Where the files of a finished result lie."""
+        """Where the files of a finished result lie. Raises ValueError for a key that would lead elsewhere."""
+        if not is_key(key):
+            raise ValueError(f"{key!r} is no key of a result")
         return self.results / key
 
     def load(self, key: str) -> Result | None:
         """The finished result, its files verified against their checksums; None if there is none, or a damaged one."""
         folder = self.folder(key)
         try:
-            envelope = json.loads((folder / RECORD).read_bytes())
+            envelope = parse((folder / RECORD).read_bytes())
             record = envelope["result"]
             if envelope["sha256"] != _digest_of_record(record) or record["key"] != key:
                 raise ValueError(f"{RECORD} does not match its checksum")
-            result = Result(**record)
+            result = Result.from_record(record)
+            if folder.is_symlink() or any(os.path.basename(name) != name for name in result.files):
+                raise ValueError("it reaches out of its folder")
             for name, digest in result.files.items():
                 if _digest_of_file(folder / name) != digest:
                     raise ValueError(f"{name} does not match its checksum")
@@ -98,11 +105,7 @@ class ResultStore:
 
     def commit(self, folder: Path, result: Result) -> Result:
         """Seal what was written in `folder` (every file in it belongs to the result) and move it into place."""
-        files = {
-            path.relative_to(folder).as_posix(): _digest_of_file(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
+        files = {path.name: _digest_of_file(path) for path in sorted(folder.iterdir())}
         sealed = replace(result, files=files)
         record = asdict(sealed)
         envelope = {"sha256": _digest_of_record(record), "result": record}
@@ -144,6 +147,11 @@ class ResultStore:
         os.rename(folder, graveyard / folder.name)
 
 
+def is_key(name: object) -> bool:
+    """Whether `name` can be a content key: the name of one folder, and no way out of its place."""
+    return isinstance(name, str) and _KEY.fullmatch(name) is not None
+
+
 def _key_of_temporary(name: str) -> str:
     """The key in ".<key>.lock" and ".<key>-<random>", else ""."""
     bare = name.removeprefix(".")
@@ -155,7 +163,8 @@ def _digest_of_record(record: dict) -> str:
 
 
 def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
+    """Of a file itself: a link may lead out of the store, to what is nobody's business on a tracking server."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

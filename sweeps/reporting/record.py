@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
+from sweeps.json_text import parse
 from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Result, TrialSpec, Work
-from sweeps.store import ResultStore
+from sweeps.store import ResultStore, is_key
 from sweeps.tracking_uri import redact, redact_all
 
 RECORD_FILE = "sweep.json"
@@ -104,8 +105,10 @@ def load(root: Path, sweep: str) -> SweepRecord:
 
 def _read(path: Path) -> SweepRecord:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_bytes())
         failures = tuple(FailureNote(**failure) for failure in content["failures"])
+        if not all(map(is_key, content["keys"])):
+            raise ValueError("a key in it is none")
         tuples = {"keys": tuple(content["keys"]), "cached": tuple(content["cached"]), "failures": failures}
         return SweepRecord(**{**content, **tuples})
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -119,10 +122,19 @@ def rows_of(record: SweepRecord, store: ResultStore) -> list[Row]:
 
 
 def work_of(result: Result) -> Work:
-    """The work that a result came from, rebuilt from what the result says of itself."""
-    if result.kind == "baseline":
-        return BaselineSpec(**result.config)
-    return TrialSpec(**{**result.config, "baseline": BaselineSpec(**result.config["baseline"])})
+    """The work that a result came from, rebuilt from what the result says of itself.
+
+    Raises:
+        UserError: it says nothing of the kind; another version has written it.
+    """
+    try:
+        if result.kind == "baseline":
+            return BaselineSpec(**result.config)
+        return TrialSpec(**{**result.config, "baseline": BaselineSpec(**result.config["baseline"])})
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"the result {result.key} does not say what it is of ({error}): remove its folder and run the sweep again"
+        ) from None
 
 
 def keys_of(plan: Sequence[Work], rows: Sequence[Row]) -> tuple[str, ...]:
