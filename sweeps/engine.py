@@ -16,9 +16,6 @@ from sweeps.store import ResultStore
 if TYPE_CHECKING:
     from sweeps.schema import Settings
 
-RAY_FILE = "ray.json"
-"""In a sweep's folder while it runs: processes of its Ray."""
-
 
 def run_plan(
     plan: Plan, settings: "Settings", store: ResultStore, listeners: Sequence[Listener], procedures: Any = None
@@ -41,13 +38,12 @@ def run_plan(
     announcer = Announcer(listeners)
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     records = folder / "searches"
-    orphans.end_left_behind(folder / RAY_FILE)
-    store.sweep_temporary()
-    with Signals() as signals:
+    with Signals() as signals, orphans.ray_folder(folder) as ray_folder:
+        store.sweep_temporary()
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
         if not schedule.done and not signals.caught:
-            _execute(settings, store, schedule, signals, procedures, folder / RAY_FILE)
+            _execute(settings, store, schedule, signals, procedures, ray_folder)
         return announcer.outcome(signals.caught)
 
 
@@ -57,7 +53,7 @@ def _execute(
     schedule: Schedule,
     signals: Signals,
     procedures: Any,
-    ray_file: Path,
+    ray_folder: Path,
 ) -> None:
     from sweeps import resources
 
@@ -72,11 +68,8 @@ def _execute(
         key: procedures.load(baseline.dataset, baseline.dataset_config, settings.storage.data)
         for key, baseline in _datasets(schedule.baselines()).items()
     }
-    strangers = orphans.descendants()
-    with (
-        resources.connected(settings.compute, sum(_bytes(data) for data in datasets.values())) as slots,
-        orphans.recorded(ray_file, besides=strangers),
-    ):
+    data_bytes = sum(_bytes(data) for data in datasets.values())
+    with resources.connected(settings.compute, data_bytes, ray_folder) as slots:
         signals.catch()  # Ray has put its own handlers in
         request = resources.Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}

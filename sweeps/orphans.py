@@ -1,100 +1,101 @@
-"""Processes of a Ray that outlived their driver.
+"""The local Ray's folder, and the processes of a Ray that outlived its driver.
 
 When a driver is killed, Ray's own processes notice and end by themselves, but not all at once: measured with 2.60, the
 agents stay for 70 s and a worker that is just starting for 25 s. The next start of the same sweep ends what is left.
+
+They are told by what they have open: each of Ray's processes writes its log into the folder of its session from the
+first instant on, whereas some of them change their names, overwrite their environment and lose their parents.
 """
 
-import json
+import hashlib
 import logging
 import os
-import socket
+import shutil
+import tempfile
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 log = logging.getLogger(__name__)
-PATIENCE_S = 5.0
-
-
-def descendants() -> list[psutil.Process]:
-    """Of this process, now."""
-    return psutil.Process().children(recursive=True)
+PATIENCE_S = 10.0
+_LOOK_AGAIN_S = 0.05
 
 
 @contextmanager
-def recorded(file: Path, besides: Collection[psutil.Process] = ()) -> Iterator[None]:
-    """While entered, `file` names this process's descendants; a killed driver leaves it behind.
+def ray_folder(sweep: Path) -> Iterator[Path]:
+    """While entered, Ray may be started with this as its temporary folder; before and after, nothing runs from there.
 
     Args:
-        file: made, and removed at the end.
-        besides: descendants that have nothing to do with it: those of before Ray was started.
+        sweep: the sweep's own folder; who is here holds its lock, so that an earlier driver is dead or about to be.
     """
-    ours = [process for process in descendants() if process not in besides]
-    record = {"host": socket.gethostname(), "processes": [_identity(p) for p in (psutil.Process(), *ours)]}
+    folder = folder_of(sweep)
+    ended = clear(folder)
+    if ended:
+        log.info("ended %d processes that an earlier start of this sweep left behind", ended)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(record))
-    except OSError as error:  # Ray cleans up by itself, only later
-        log.warning("%s cannot be written: %s", file, error)
-    try:
-        yield
+        yield folder
     finally:
-        with suppress(OSError):
-            file.unlink(missing_ok=True)
+        clear(folder)
 
 
-def end_left_behind(file: Path) -> int:
-    """End what an earlier driver has recorded in `file`, and its descendants; returns how many processes that were.
+def folder_of(sweep: Path) -> Path:
+    """The same for every start of the sweep by the same user. Short: paths of sockets have at most 107 characters."""
+    owner = hashlib.sha256(f"{os.getuid()} {sweep.resolve()}".encode()).hexdigest()[:6]
+    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).resolve() / f"ray-{owner}"
 
-    Nothing happens if that driver is alive, ran on another host, or if a process with a recorded id is another one.
+
+def clear(folder: Path) -> int:
+    """End what runs from Ray's folder and remove it, but for sessions of other living drivers.
+
+    Returns:
+        How many processes were ended.
     """
-    try:
-        record = json.loads(file.read_bytes())
-        here = record["host"] == socket.gethostname()
-        processes = [_alive(int(pid), float(since)) for pid, since in record["processes"]]
-    except FileNotFoundError:
+    if not folder.exists():
         return 0
-    except (OSError, ValueError, KeyError, TypeError):  # cut short, or spoilt: Ray's own clean-up has to do
-        log.debug("%s cannot be read", file)
-        return 0
-    if not here or not processes or processes[0] is not None:
-        return 0
-    left = [process for process in processes[1:] if process is not None]
-    for process in list(left):
-        left += _descendants(process)
-    for process in set(left):
-        try:
-            process.kill()
-        except psutil.Error:
-            log.debug("process %d has gone, or is not ours", process.pid)
-    psutil.wait_procs(left, timeout=PATIENCE_S)
-    file.unlink(missing_ok=True)
-    if left:
-        log.info("ended %d processes that an earlier start of this sweep left behind", len(set(left)))
-    return len(set(left))
+    sessions = [session for session in folder.glob("session_*[0-9]") if not _belongs_to_another_living_driver(session)]
+    ended: set[psutil.Process] = set()
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := _processes_in(sessions)) and time.monotonic() < deadline:
+        for process in left:
+            _kill(process)
+        ended |= left
+        time.sleep(_LOOK_AGAIN_S)
+    for session in sessions:
+        shutil.rmtree(session, ignore_errors=True)
+    if not any(folder.glob("session_*[0-9]")):
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(ended)
 
 
-def _identity(process: psutil.Process) -> tuple[int, float]:
-    """An id is given again after a while, with another time of creation."""
+def _belongs_to_another_living_driver(session: Path) -> bool:
+    """Ray names a session after the process that began it: session_<date>_<time>_<microseconds>_<process id>."""
+    number = int(session.name.rpartition("_")[2])
     try:
-        return process.pid, process.create_time()
+        return number != os.getpid() and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return process.pid, 0.0
+        return False
 
 
-def _alive(pid: int, since: float) -> psutil.Process | None:
+def _processes_in(folders: Collection[Path]) -> set[psutil.Process]:
+    """All but this one that have a file open there, and their descendants."""
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        try:
+            open_there = process.pid != os.getpid() and any(
+                Path(file.path).is_relative_to(folder) for file in process.open_files() for folder in folders
+            )
+            if open_there:
+                found |= {process, *process.children(recursive=True)}
+        except psutil.Error:  # it has gone, or belongs to somebody else
+            continue
+    return found
+
+
+def _kill(process: psutil.Process) -> None:
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - since) < 0.05 and process.uids().real == os.getuid()
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        process.kill()
     except psutil.Error:
-        return None
-
-
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.Error:
-        return []
+        log.debug("process %d has gone", process.pid)

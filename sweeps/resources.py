@@ -172,7 +172,7 @@ def worker_environment(request: Request) -> dict[str, str]:
 
 
 @contextmanager
-def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
+def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None = None) -> Iterator[int]:
     """Start Ray on this machine or join a cluster; gives the number of pieces of work that fit at once.
 
     A Ray that this process is connected to already is used and left as it is. What is started here ends here.
@@ -180,6 +180,7 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
     Args:
         compute: where to work.
         data_bytes: size of what will be put into shared memory.
+        folder: of a Ray started here; None: Ray's own choice.
 
     Raises:
         UserError: no node has what a trial asks for, or the cluster does not let us in.
@@ -191,7 +192,7 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
         ours = not ray.is_initialized()
         if ours:
             if compute.address is None:
-                _start(ray, request, local_node(compute), data_bytes)
+                _start(ray, request, local_node(compute), data_bytes, folder)
             else:
                 _join(ray, request, compute.address)
         try:
@@ -204,7 +205,7 @@ def connected(compute: "ComputeSettings", data_bytes: int) -> Iterator[int]:
                 ray.shutdown()
 
 
-def _start(ray: Any, request: Request, node: Node, data_bytes: int) -> None:
+def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path | None) -> None:
     from ray._private import ray_constants
 
     # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes
@@ -219,6 +220,7 @@ def _start(ray: Any, request: Request, node: Node, data_bytes: int) -> None:
             object_store_memory=max(_MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder) if folder else None,
             **_common(request),
         )
     finally:

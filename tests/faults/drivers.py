@@ -77,6 +77,7 @@ class Driver:
         self.overrides = (*overrides, f"storage.root={root}")
         Driver.started += 1
         self._log = root.parent / f"driver-{Driver.started}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
         with self._log.open("wb") as log:
             self._popen = subprocess.Popen(

@@ -59,10 +59,10 @@ def story(tmp_path_factory) -> Story:
         wait_for(lambda: any((root / "sweeps" / PLAN.sweep_id).glob("driver.lock")), "the first driver")
         with Driver(root) as second:
             refused = second.wait(), second.said
-        wait_for(lambda: len(finished_keys(root) & {work.key for work in PLAN}) >= 4, "four results")
+        wait_for(lambda: len(finished_keys(root) & {work.key for work in PLAN}) >= 3, "three results")
         left = first.family()
         first.signal(signal.SIGTERM)
-        ended = first.wait(60), first.said
+        ended = first.wait(), first.said
         other.finish()
     starts = [key for key, event in journal(root) if event == "start"]
     finished = [work.key for work in PLAN if ResultStore(root).load(work.key)]

@@ -1,18 +1,15 @@
-"""Locks on files between real processes, and what a killed driver's processes come to."""
+"""Locks on files between real processes."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from prune_core.errors import UserError
 from sweeps.locks import PathLock, only_driver
-from sweeps.orphans import end_left_behind, recorded
 from sweeps.store import ResultStore
 
 ROOT = Path(__file__).parents[2]
@@ -98,52 +95,3 @@ def test_remains_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path):
     other.kill()
     other.wait()
     assert left == {".living-a1", ".living.lock", ".training.npz", "result"}
-
-
-@pytest.fixture
-def sleeper():
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    yield psutil.Process(process.pid)
-    process.kill()
-    process.wait()
-
-
-def record(file: Path, *processes: tuple[int, float], host: str = socket.gethostname()) -> Path:
-    file.write_text(json.dumps({"host": host, "processes": processes}))
-    return file
-
-
-DEAD = (2**22 + 1, 1.0)
-
-
-def test_what_a_dead_driver_left_is_ended(tmp_path, sleeper):
-    file = record(tmp_path / "ray.json", DEAD, (sleeper.pid, sleeper.create_time()))
-    assert end_left_behind(file) == 1
-    assert not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE
-    assert end_left_behind(file) == 0
-
-
-def test_nobody_else_is_ended(tmp_path, sleeper):
-    it, me = (sleeper.pid, sleeper.create_time()), (os.getpid(), psutil.Process().create_time())
-    assert end_left_behind(record(tmp_path / "alive", me, it)) == 0
-    assert end_left_behind(record(tmp_path / "other id", DEAD, (it[0], it[1] - 60))) == 0
-    assert end_left_behind(record(tmp_path / "other host", DEAD, it, host="elsewhere")) == 0
-    (tmp_path / "torn").write_text(record(tmp_path / "whole", DEAD, it).read_text()[:-5])
-    assert end_left_behind(tmp_path / "torn") == 0
-    assert end_left_behind(tmp_path / "none") == 0
-    assert sleeper.is_running()
-
-
-def test_a_record_names_the_new_descendants_and_goes_with_its_driver(tmp_path, sleeper):
-    file = tmp_path / "sweep" / "ray.json"
-    new = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    try:
-        with recorded(file, besides=[sleeper]):
-            pids = [pid for pid, _ in json.loads(file.read_text())["processes"]]
-        assert pids[0] == os.getpid()
-        assert new.pid in pids
-        assert sleeper.pid not in pids
-        assert not file.exists()
-    finally:
-        new.kill()
-        new.wait()
