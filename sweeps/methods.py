@@ -1,17 +1,15 @@
-"""From the `methods` section of the configuration to the points that are tried: axes, ranges, shortcuts, draws."""
+"""From the `methods` section of the configuration to what varies in each method: axes, ranges, shortcuts."""
 
-import itertools
 import json
 import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from prune_core.scores import SCORES
 from prune_core.spec import MethodSpec
+from sweeps.layers import PER_LAYER
 
 SHORTCUTS = {"thresholds": "threshold", "sparsities": "sparsity", "n_clusters": "n_clusters", "recovery": "recovery"}
 """Top-level keys, and the axis that each sets for every chosen method that has it."""
@@ -19,8 +17,7 @@ PARAMETERS = tuple(f.name.rstrip("_") for f in fields(MethodSpec) if f.name != "
 """What a method consists of, as configuration keys; any of them may be an axis."""
 UNSAID = {"recovery": "none", "n_clusters": None}
 """Axes that every method may have, not worth a word while they stay at this value."""
-MOST_POINTS = 1_000_000
-_RANGE_KEYS = ("low", "high", "log", "integer")
+_RANGE_KEYS = ("low", "high", "log", "integer", "per_layer")
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Axes:
         method: its name.
         fixed: parameters that do not vary, `options` among them.
         grid: {axis: values}, each value once.
-        ranges: {axis: {"low", "high", "log", "integer"} or {"choices": [...]}} of the same axes, for a search.
+        ranges: {axis: {"low", "high", "log", "integer"} or {"choices": [...]}} of the same axes, for a search; with
+            "per_layer" where each layer gets a value of its own (see `sweeps.layers`).
     """
 
     method: str
@@ -50,14 +48,6 @@ class Axes:
     def rest(self, said: Iterable[str]) -> dict[str, Any]:
         """What makes a method of values for the axes `said`: fixed parameters, and the usual value of other axes."""
         return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(said)}}
-
-
-@dataclass(frozen=True)
-class Point:
-    """One setting of a method: the axes that name it, and the checked whole."""
-
-    axes: Mapping[str, Any]
-    spec: MethodSpec
 
 
 def read_methods(
@@ -79,55 +69,6 @@ def read_methods(
         if value is not None:
             methods = _take_shortcut(key, value, methods, asked)
     return methods
-
-
-def grid_points(axes: Axes) -> list[Point]:
-    """The product of all axes, in the order of the configuration. Raises UserError for an impossible point."""
-    count = math.prod(len(values) for values in axes.grid.values())
-    if count > MOST_POINTS:
-        raise UserError(f"methods.{axes.method}.grid has {count} points: give fewer values, {MOST_POINTS} are the most")
-    said = axes.said()
-    rest = axes.rest(said)
-    return [
-        point_of(axes.method, rest, dict(zip(said, values, strict=True)))
-        for values in itertools.product(*said.values())
-    ]
-
-
-def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
-    """`n_samples` different points of the ranges, or fewer where there are not so many; a pure function."""
-    generator = random.Random(f"{seed} {axes.method}")
-    ranges = axes.said_ranges()
-    rest = axes.rest(ranges)
-    found: dict[str, dict[str, Any]] = {}
-    for _ in range(20 * n_samples):
-        values = {axis: _draw(bounds, generator.random()) for axis, bounds in ranges.items()}
-        found.setdefault(_identity(values), values)
-        if len(found) == n_samples:
-            break
-    return [point_of(axes.method, rest, values) for values in found.values()]
-
-
-def check_ranges(axes: Axes) -> None:
-    """Raise UserError if an end of a range is impossible for the method."""
-    ranges = axes.said_ranges()
-    rest = axes.rest(ranges)
-    ends = {axis: bounds.get("choices") or [bounds["low"], bounds["high"]] for axis, bounds in ranges.items()}
-    first = {axis: values[0] for axis, values in ends.items()}
-    for axis, values in ends.items():
-        for value in values:
-            point_of(axes.method, rest, {**first, axis: value})
-
-
-def point_of(method: str, rest: Mapping[str, Any], values: Mapping[str, Any]) -> Point:
-    """The point of `method` with the axes at `values`. Raises UserError, naming the method, if it cannot be."""
-    try:
-        spec = MethodSpec.from_parameters({**rest, **values})
-        if spec.selection != "none":
-            SCORES.get(spec.score).check(spec.granularity, spec.options)
-    except UserError as error:
-        raise UserError(f"methods.{method}: {error}") from None
-    return Point(dict(values), spec)
 
 
 def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
@@ -179,10 +120,12 @@ def _range(where: str, axis: str, section: Any) -> dict[str, Any]:
     for key in bounds:
         if key not in _RANGE_KEYS:
             raise UserError(f"{where}.{key} is not a key of a range: {closest(str(key), (*_RANGE_KEYS, 'choices'))}")
-    log, integer = bounds.get("log", False), bounds.get("integer", False)
-    for key, value in (("log", log), ("integer", integer)):
+    log, integer, per_layer = (bounds.get(key, False) for key in ("log", "integer", "per_layer"))
+    for key, value in (("log", log), ("integer", integer), ("per_layer", per_layer)):
         if not isinstance(value, bool):
             raise UserError(f"{where}.{key}={value!r} must be true or false")
+    if per_layer and axis not in PER_LAYER:
+        raise UserError(f"{where}.per_layer has no effect: of a layer's own can be {' and '.join(PER_LAYER)}")
     for key in ("low", "high"):
         value = bounds.get(key)
         if (
@@ -196,7 +139,8 @@ def _range(where: str, axis: str, section: Any) -> dict[str, Any]:
         raise UserError(f"{where}.low={low} must be below {where}.high={high}")
     if log and low <= 0:
         raise UserError(f"{where}.low={low} must be above 0 where log is true")
-    return {"low": low, "high": high, "log": log, "integer": integer}
+    limits = {"low": low, "high": high, "log": log, "integer": integer}
+    return {**limits, "per_layer": True} if per_layer else limits
 
 
 def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: frozenset[str]) -> dict[str, Axes]:
@@ -236,11 +180,12 @@ def _values(where: str, axis: str, given: Any) -> tuple[Any, ...]:
         values = ["none" if value is None else value for value in values]
     unique: dict[str, Any] = {}
     for value in values:
-        unique.setdefault(_identity(value), value)
+        unique.setdefault(identity(value), value)
     return tuple(unique.values())
 
 
-def _identity(value: Any) -> str:
+def identity(value: Any) -> str:
+    """A text that is the same for equal values."""
     return json.dumps(canonical(value), sort_keys=True, default=str)
 
 
@@ -253,19 +198,6 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def _draw(bounds: Mapping[str, Any], u: float) -> Any:
-    """The value of a range at `u`, uniform in [0, 1); floats are rounded to four digits that a person can read."""
-    if "choices" in bounds:
-        choices = bounds["choices"]
-        return choices[int(u * len(choices))]
-    low, high = bounds["low"], bounds["high"]
-    margin = 0.5 if bounds["integer"] else 0.0
-    start, end = low - margin, high + margin
-    value = start * (end / start) ** u if bounds["log"] else start + (end - start) * u
-    value = round(value) if bounds["integer"] else float(f"{value:.4g}")
-    return min(max(value, low), high)
 
 
 def _is_said(axis: str, values: Sequence[Any]) -> bool:

@@ -14,9 +14,11 @@ from prune_core.data import DatasetInfo
 from prune_core.errors import UserError
 from prune_core.models import ModelInfo
 from prune_core.spec import RECOVERIES, SCHEDULES, MethodSpec
-from sweeps.methods import Axes, Point, canonical, check_ranges, drawn_points, grid_points, point_of
-from sweeps.schema import Settings
-from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key, format_value
+from sweeps.layers import Layers, check_lists, layers_of
+from sweeps.methods import Axes, canonical
+from sweeps.points import Point, drawn_points, end_points, grid_points, point_of, points_of_one_layer, with_layer_ranges
+from sweeps.schema import SearchSettings, Settings
+from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key
 
 METHOD_SECTIONS = (*SCHEDULES, *RECOVERIES)
 """Parts of the section `training` that say how methods train, called like the schedule or recovery that uses them."""
@@ -30,21 +32,23 @@ def make_plan(settings: Settings) -> Plan:
     Raises:
         UserError: a network that cannot take a dataset, a dataset whose file is not usable, an impossible point.
     """
-    points = _points(settings)
+    points: dict[tuple[str, ...], list[Point]] = {}
     own_training = {name: settings.training[name] for name in METHOD_SECTIONS if name in settings.training}
     baselines: dict[str, BaselineSpec] = {}
     trials: dict[str, TrialSpec] = {}
     searches: dict[str, SearchSpec] = {}
     for baseline, info in _baselines(settings):
         baselines.setdefault(baseline.key, baseline)
+        layers = layers_of(info, settings.prune_output)
         for name, axes in settings.methods.items():
             if settings.search.kind == "optuna":
-                _check_cluster_counts(baseline.model, info, axes.ranges.get("n_clusters", {}).get("choices", ()))
-                search = _search(settings, baseline, axes, own_training)
+                search = _search(settings, baseline, _searchable(axes, baseline.model, layers), own_training)
                 searches.setdefault(search.key, search)
                 continue
-            _check_cluster_counts(baseline.model, info, (point.spec.n_clusters for point in points[name]))
-            for point in points[name]:
+            case = (name, baseline.model, *info.kernel_layers)  # a network's layers may depend on the data
+            if case not in points:
+                points[case] = _points(settings.search, axes, baseline.model, layers)
+            for point in points[case]:
                 trial = _trial(baseline, name, point, own_training, settings.prune_output, settings.measure)
                 trials.setdefault(trial.key, trial)
     keys = sorted([*trials, *searches])
@@ -62,15 +66,25 @@ def trial_of(search: SearchSpec, point: Mapping[str, Any]) -> TrialSpec:
     return _trial(search.baseline, search.method, checked, search.training, search.prune_output, search.measure)
 
 
-def _points(settings: Settings) -> dict[str, list[Point]]:
-    search = settings.search
+def _points(search: SearchSettings, axes: Axes, model: str, layers: Layers) -> list[Point]:
+    """What is tried of a method on a network where that is known beforehand."""
     if search.kind == "grid":
-        return {name: grid_points(axes) for name, axes in settings.methods.items()}
-    for axes in settings.methods.values():
-        check_ranges(axes)
-    if search.kind == "optuna":
-        return {}
-    return {name: drawn_points(axes, search.n_samples, search.seed) for name, axes in settings.methods.items()}
+        points = grid_points(axes)
+    elif search.kind == "sensitivity":
+        points = points_of_one_layer(axes, layers)
+    else:
+        points = drawn_points(_searchable(axes, model, layers), search.n_samples, search.seed)
+    for point in points:
+        check_lists(model, point.spec, layers)
+    return points
+
+
+def _searchable(axes: Axes, model: str, layers: Layers) -> Axes:
+    """The axes with a range for each layer where that is asked for, and every end and choice of a range checked."""
+    some = with_layer_ranges(axes, layers)
+    for point in end_points(some):
+        check_lists(model, point.spec, layers)
+    return some
 
 
 def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
@@ -149,12 +163,3 @@ def _search(
     }
     key = content_key({"kind": "search", **canonical(content)})
     return SearchSpec(key=key, **{**content, "baseline": baseline})  # type: ignore[arg-type]
-
-
-def _check_cluster_counts(model: str, info: ModelInfo, counts: Any) -> None:
-    for count in counts:
-        if isinstance(count, (list, tuple)) and len(count) != len(info.kernel_layers):
-            raise UserError(
-                f"n_clusters={format_value(count)} has {len(count)} counts, but {model} has {len(info.kernel_layers)} "
-                f"layers ({', '.join(info.kernel_layers)}): give one a layer"
-            )

@@ -233,9 +233,7 @@ def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings
     at_least("search.n_samples", search.n_samples, 1)
     at_least("search.seed", search.seed, 0)
     if search.kind not in ("random", "optuna") and "search.n_samples" in asked:
-        raise UserError(
-            f"search.n_samples has no effect with search={search.kind}: choose search=random or search=optuna"
-        )
+        raise UserError(f"search.n_samples has no effect with search={search.kind}: choose search=random or optuna")
     for metric, direction in search.objectives.items():
         one_of(f"search.objectives.{metric}", direction, DIRECTIONS)
     if search.kind == "optuna" and len(search.objectives) not in (1, 2):

@@ -63,7 +63,7 @@ SENTENCES = {
     "thresholds=[big]": "methods.importance: threshold='big' must be a number in [0, inf)",
     "method=weight sparsities=[0.5,1]": "methods.weight: sparsity=1 must be a number in [0, 1)",
     "n_clusters=0": "methods.importance: n_clusters=0 must be a whole number >= 1, or a list of them with one a layer",
-    "n_clusters=[[9,24,110,13]]": "n_clusters=[9,24,110,13] has 4 counts, but mlp_800_800 has 3 layers "
+    "n_clusters=[[9,24,110,13]]": "n_clusters=[9,24,110,13] has 4 values, but mlp_800_800 has 3 layers "
     "(dense_1, dense_2, output): give one a layer",
     "recovery=retrain": "methods.importance: recovery='retrain' is not one of its values: known: finetune, none",
     "thresholds=[1] methods.importance.grid.threshold=[1]": "thresholds and methods.importance.grid.threshold set the "

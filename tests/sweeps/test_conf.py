@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from prune_core.errors import UserError
 from prune_core.spec import METHODS
 from sweeps.compose import MANY, ONE, choices, compose, conf_folder
 from sweeps.plan import make_plan
@@ -74,7 +75,12 @@ def test_every_experiment_plans(name: str, debug: str | None) -> None:
 @pytest.mark.parametrize("method", choices()["method"])
 @pytest.mark.parametrize("search", choices()["search"])
 def test_every_method_plans_in_every_search(method: str, search: str) -> None:
-    plan = make_plan(settings_of(compose([f"method={method}", f"search={search}"])))
+    settings = settings_of(compose([f"method={method}", f"search={search}"]))
+    if search == "sensitivity" and "sparsity" not in settings.methods[method].grid:
+        with pytest.raises(UserError, match="search=sensitivity needs methods"):
+            make_plan(settings)
+        return
+    plan = make_plan(settings)
     assert len(plan.baselines) == 1
     assert len(plan) > 1
 

@@ -136,7 +136,7 @@ def test_recovery_and_clustering_follow_a_cnn_and_a_failure_stops_nothing_else(t
         "dry_run=true",
     )
     assert done.returncode == 2
-    assert "n_clusters=[4,4,4,4] has 4 counts, but lenet_300_100 has 3 layers" in done.stderr
+    assert "n_clusters=[4,4,4,4] has 4 values, but lenet_300_100 has 3 layers" in done.stderr
     done = sweep(
         tmp_path,
         "method=[unit,importance]",

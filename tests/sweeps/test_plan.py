@@ -134,7 +134,7 @@ def test_the_path_of_a_file_is_not_in_the_key_but_its_content_is(tmp_path: Path)
 def test_one_count_a_layer_fits_the_networks_that_have_so_many() -> None:
     (trial,) = plan("method=cluster", "n_clusters=[[9,24,110,13]]", "model=cnn_16_32_256").trials
     assert trial.parameters["n_clusters"] == [9, 24, 110, 13]
-    with pytest.raises(UserError, match="has 4 counts, but lenet_300_100 has 3 layers"):
+    with pytest.raises(UserError, match="has 4 values, but lenet_300_100 has 3 layers"):
         plan("method=cluster", "n_clusters=[[9,24,110,13]]", "model=[cnn_16_32_256,lenet_300_100]")
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from prune_core.errors import UserError
 from sweeps.compose import compose
-from sweeps.methods import Axes, drawn_points, grid_points
+from sweeps.methods import Axes
+from sweeps.points import drawn_points, grid_points
 from sweeps.schema import ComputeSettings, SearchSettings, Settings, TrackingSettings, settings_of
 
 

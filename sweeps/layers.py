@@ -1,0 +1,52 @@
+"""One value a layer: how a list of them is called, where each is an axis of its own, and how long it has to be.
+
+`sparsity.dense_1` is the share of that layer; together such axes make the list that a method takes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prune_core.errors import UserError
+from prune_core.models import ModelInfo
+from prune_core.spec import MethodSpec
+from sweeps.specs import format_value
+
+PER_LAYER = {"sparsity": "layers to prune", "n_clusters": "layers"}
+"""{parameter of a method that may be a list with one value a layer: what these layers are called}."""
+
+Layers = Mapping[str, tuple[str, ...]]
+"""{parameter of PER_LAYER: names of the layers that it has values for, in their order}."""
+
+
+def layers_of(info: ModelInfo, prune_output: bool) -> Layers:
+    """The layers of a network: all of them share weights, the output's is pruned only if asked."""
+    everywhere = info.kernel_layers
+    return {"sparsity": everywhere if prune_output else everywhere[:-1], "n_clusters": everywhere}
+
+
+def axis_of(parameter: str, layer: str) -> str:
+    """The axis of one layer's value."""
+    return f"{parameter}.{layer}"
+
+
+def gathered(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of axes as parameters of a method: those of layers, which stand in the layers' order, as one list."""
+    parameters: dict[str, Any] = {}
+    for axis, value in values.items():
+        parameter, _, layer = axis.partition(".")
+        if layer and parameter in PER_LAYER:
+            parameters.setdefault(parameter, []).append(value)
+        else:
+            parameters[axis] = value
+    return parameters
+
+
+def check_lists(model: str, spec: MethodSpec, layers: Layers) -> None:
+    """Raise UserError if a list of the method has another length than `model` has layers for it."""
+    for parameter, names in layers.items():
+        value = getattr(spec, parameter)
+        if isinstance(value, tuple) and len(value) != len(names):
+            raise UserError(
+                f"{parameter}={format_value(value)} has {len(value)} values, but {model} has {len(names)} "
+                f"{PER_LAYER[parameter]} ({', '.join(names)}): give one a layer"
+            )

@@ -1,0 +1,106 @@
+"""One value a layer: as a list, as an axis for each layer, and one layer at a time."""
+
+import pytest
+
+from prune_core.errors import UserError
+from prune_core.spec import MethodSpec
+from sweeps.compose import compose
+from sweeps.layers import gathered
+from sweeps.plan import make_plan, trial_of
+from sweeps.schema import settings_of
+from sweeps.specs import Plan
+
+LENET = ("dataset=digits", "model=lenet_300_100")  # layers to prune: dense_1, dense_2
+PER_LAYER = "+methods.weight.ranges.sparsity.per_layer=true"
+
+
+def plan(*overrides: str) -> Plan:
+    return make_plan(settings_of(compose([*LENET, *overrides])))
+
+
+def test_a_list_is_one_point_of_the_axis() -> None:
+    even, uneven = plan("method=unit", "sparsities=[0.5,[0.25,0.75]]").trials
+    assert (even.axes, uneven.axes) == ({"sparsity": 0.5}, {"sparsity": [0.25, 0.75]})
+    assert uneven.label == "unit sparsity=[0.25,0.75] lenet_300_100 digits seed 0"
+    assert MethodSpec.from_parameters(uneven.parameters).sparsity == (0.25, 0.75)
+
+
+def test_the_output_has_a_share_only_if_it_is_pruned() -> None:
+    (trial,) = plan("method=weight", "sparsities=[[0.5,0.5,0.1]]", "prune_output=true").trials
+    assert trial.parameters["sparsity"] == [0.5, 0.5, 0.1]
+    with pytest.raises(UserError, match=r"has 3 values, but lenet_300_100 has 2 layers to prune \(dense_1, dense_2\)"):
+        plan("method=weight", "sparsities=[[0.5,0.5,0.1]]")
+
+
+@pytest.mark.parametrize("search", ["optuna", "random"])
+def test_a_list_that_does_not_fit_is_refused_in_every_search(search: str) -> None:
+    with pytest.raises(UserError, match="has 4 values, but lenet_300_100 has 2 layers to prune"):
+        plan("method=weight", f"search={search}", "methods.weight.grid.sparsity=[0.5,[0.1,0.2,0.3,0.4]]")
+
+
+def test_sensitivity_prunes_one_layer_at_a_time() -> None:
+    got = plan("method=weight", "search=sensitivity", "sparsities=[0,0.5,0.9]", "recovery=[none,finetune]").trials
+    assert [dict(trial.axes) for trial in got[:4]] == [
+        {"sparsity.dense_1": 0.5, "recovery": "none"},
+        {"sparsity.dense_1": 0.5, "recovery": "finetune"},
+        {"sparsity.dense_1": 0.9, "recovery": "none"},
+        {"sparsity.dense_1": 0.9, "recovery": "finetune"},
+    ]
+    assert [trial.parameters["sparsity"] for trial in got[::2]] == [[0.5, 0], [0.9, 0], [0, 0.5], [0, 0.9]]
+    assert got[-1].label == "weight sparsity.dense_2=0.9 recovery=finetune lenet_300_100 digits seed 0"
+
+
+def test_networks_with_other_layers_have_points_of_their_own() -> None:
+    overrides = ["dataset=mnist_5k", "model=[lenet_300_100,cnn_16_32_128]", "method=unit", "search=sensitivity"]
+    trials = make_plan(settings_of(compose(overrides))).trials
+    layers = {(trial.baseline.model, axis) for trial in trials for axis in trial.axes}
+    assert layers == {
+        *(("lenet_300_100", f"sparsity.{layer}") for layer in ("dense_1", "dense_2")),
+        *(("cnn_16_32_128", f"sparsity.{layer}") for layer in ("conv_1", "conv_2", "dense_1")),
+    }
+
+
+def test_a_search_draws_each_layer_for_itself() -> None:
+    (search,) = plan("method=weight", "search=optuna", PER_LAYER).searches
+    limits = {"low": 0.0, "high": 0.99, "log": False, "integer": False}
+    assert search.ranges == {"sparsity.dense_1": limits, "sparsity.dense_2": limits}
+    trial = trial_of(search, {"sparsity.dense_2": 0.9, "sparsity.dense_1": 0.25})
+    assert trial.axes == {"sparsity.dense_1": 0.25, "sparsity.dense_2": 0.9}
+    assert trial.parameters["sparsity"] == [0.25, 0.9]
+    drawn = plan("method=weight", "search=random", "search.n_samples=5", PER_LAYER).trials
+    assert len({tuple(trial.parameters["sparsity"]) for trial in drawn}) == 5
+
+
+def test_a_search_draws_codebooks_layer_by_layer() -> None:
+    overrides = ["method=cluster", "search=random", "search.n_samples=4"]
+    for trial in plan(*overrides, "+methods.cluster.ranges.n_clusters.per_layer=true").trials:
+        assert list(trial.axes) == [f"n_clusters.{layer}" for layer in ("dense_1", "dense_2", "output")]
+        assert trial.parameters["n_clusters"] == list(trial.axes.values())
+
+
+def test_values_asked_for_replace_the_ranges_of_all_layers() -> None:
+    (search,) = plan("method=weight", "search=optuna", PER_LAYER, "sparsities=[0.5,0.6]").searches
+    assert search.ranges == {"sparsity": {"choices": [0.5, 0.6]}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["method=importance", "search=sensitivity"], "search=sensitivity needs methods.importance.grid.sparsity"),
+        (["method=weight", "search=sensitivity", "sparsities=[0]"], "must be numbers above 0"),
+        (["method=weight", "search=sensitivity", "sparsities=[[0.5,0.5]]"], "must be numbers above 0"),
+        (["method=weight", "search=sensitivity", "search.n_samples=3"], "search.n_samples"),
+        (["method=weight", "search=optuna", "+methods.weight.ranges.sparsity.per_layer=yes please"], "true or false"),
+        (["search=optuna", "+methods.importance.ranges.threshold.per_layer=true"], "sparsity and n_clusters"),
+    ],
+)
+def test_mistakes_are_one_sentence(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=r"\w") as caught:
+        plan(*overrides)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_names_of_layers_are_gathered() -> None:
+    assert gathered({"sparsity.a/b.c": 1, "lambda": 2, "sparsity.d": 3}) == {"sparsity": [1, 3], "lambda": 2}
+    assert gathered({"my.option": 1}) == {"my.option": 1}
