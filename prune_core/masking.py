@@ -11,6 +11,7 @@ from prune_core.graph import channel_classes, unit_masks
 from prune_core.scores import SCORES, ScoringContext, along_units
 from prune_core.selection import select
 from prune_core.spec import MethodSpec
+from prune_core.stopwatch import Stopwatch
 from prune_core.weights import PrunableLayer, prunable_layers
 
 Masks = dict[str, np.ndarray]
@@ -27,19 +28,23 @@ def whole(layers: list[PrunableLayer]) -> Masks:
     return {layer.path: np.ones(tuple(layer.kernel.shape), bool) for layer in layers}
 
 
-def score_and_select(spec: MethodSpec, context: ScoringContext) -> tuple[Masks, dict[str, str]]:
+def score_and_select(spec: MethodSpec, context: ScoringContext, watch: Stopwatch) -> tuple[Masks, dict[str, str]]:
     """Masks of a one-shot method on the network of `context`, and {layer: reason} for what had to stay whole.
+
+    `watch` counts its two steps, score and select.
 
     Raises:
         UserError: an unknown score, one that does not fit the granularity, scores that are not numbers, or another
             number of sparsities than of layers.
     """
     chosen = _Selector.of(spec, context.layers)
-    scores = SCORES.get(spec.score)(context)
-    if spec.granularity == "unit":
-        return _unit_masks(chosen, context, scores)
-    owner = {path: layer.name for layer in context.layers for path in (layer.path, layer.bias_path) if path}
-    return {path: chosen.keep(score, path, [owner[path]]) for path, score in scores.items()}, {}
+    with watch.step("score"):
+        scores = SCORES.get(spec.score)(context)
+    with watch.step("select"):
+        if spec.granularity == "unit":
+            return _unit_masks(chosen, context, scores)
+        owner = {path: layer.name for layer in context.layers for path in (layer.path, layer.bias_path) if path}
+        return {path: chosen.keep(score, path, [owner[path]]) for path, score in scores.items()}, {}
 
 
 @dataclass(frozen=True)

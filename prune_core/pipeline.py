@@ -13,13 +13,14 @@ from prune_core.errors import UserError
 from prune_core.given_data import as_splits, check_samples, check_training_data
 from prune_core.graph import shrink
 from prune_core.graph.classes import functional_graph
-from prune_core.graph.rebuild import duplicate_layer
+from prune_core.graph.rebuild import blank_duplicates
 from prune_core.macs import count_macs
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
 from prune_core.rvsm import Rvsm
 from prune_core.scores import SCORES, ScoringContext
 from prune_core.spec import MethodSpec, method_spec
+from prune_core.stopwatch import Stopwatch
 from prune_core.training import drain, finetune
 from prune_core.weights import PrunableLayer, layers_without_kernel, prunable_layers, weight_variables
 
@@ -38,6 +39,7 @@ class PruneResult:
             them units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w, ...
         warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why.
         by_products: arrays that the score had to compute anyway, e.g. "input_relevance".
+        seconds: wall time by step: copy, score, select, train (the method's own), finetune, shrink, cluster, count.
     """
 
     model: keras.Model
@@ -46,6 +48,7 @@ class PruneResult:
     figures: dict[str, float]
     warnings: tuple[str, ...] = ()
     by_products: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +66,7 @@ class _Job:
     warnings: list[str] = field(default_factory=list)
     by_products: dict[str, np.ndarray] = field(default_factory=dict)
     kept_whole: set[str] = field(default_factory=set)
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
 
 def prune(
@@ -98,11 +102,15 @@ def prune(
     """
     spec = method_spec(method, **parameters)
     _check_switches(seed, prune_output)
-    masked = copy_of(model)
-    _check_weights(masked)
+    watch = Stopwatch()
+    with watch.step("copy"):
+        masked = copy_of(model)
+        _check_weights(masked)
     layers = scope(masked, prune_output)
     _check_scope(spec, masked, layers)
-    job = _Job(spec, masked, layers, as_splits(data), training or {"epochs": 1}, int(seed), bool(prune_output))
+    job = _Job(
+        spec, masked, layers, as_splits(data), training or {"epochs": 1}, int(seed), bool(prune_output), watch=watch
+    )
     job.warnings += [
         f"{name} was kept whole: the weights of {kind} are of no kind that can be pruned"
         for name, kind in layers_without_kernel(masked).items()
@@ -112,8 +120,9 @@ def prune(
     RECOVERIES[spec.recovery](job, masks)
     _describe_masks(job, masks)
     delivered = _deliver(job)
-    job.figures |= _weight_and_work(model, delivered)
-    return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products)
+    with watch.step("count"):
+        job.figures |= _weight_and_work(model, delivered)
+    return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products, watch.seconds)
 
 
 def _weight_and_work(dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
@@ -133,7 +142,8 @@ def copy_of(model: keras.Model) -> keras.Model:
         UserError: no Keras model, one that is not built, a subclassed one, or a layer that cannot be copied.
     """
     functional_graph(model)
-    twin = keras.models.clone_model(model, clone_function=duplicate_layer, recursive=True)
+    with blank_duplicates() as duplicate:
+        twin = keras.models.clone_model(model, clone_function=duplicate, recursive=True)
     twin.set_weights(model.get_weights())
     return twin
 
@@ -179,7 +189,7 @@ def _one_shot(job: _Job) -> Masks:
         options=job.spec.options,
         by_products=job.by_products,
     )
-    masks, kept_whole = score_and_select(job.spec, context)
+    masks, kept_whole = score_and_select(job.spec, context, job.watch)
     job.warnings += [f"{layer} was kept whole: {why}" for layer, why in kept_whole.items()]
     job.kept_whole |= kept_whole.keys()
     if np.any(job.spec.threshold if job.spec.sparsity is None else job.spec.sparsity):
@@ -197,8 +207,9 @@ def _rvsm(job: _Job) -> Masks:
     assert job.spec.lambda_ is not None
     assert job.spec.beta is not None
     rvsm = Rvsm(job.masked, job.spec.lambda_, job.spec.beta, include_output=job.prune_output)
-    drain(rvsm.epochs(data, job.training, job.seed))
-    result = rvsm.result(data.x_test, data.y_test)
+    with job.watch.step("train"):
+        drain(rvsm.epochs(data, job.training, job.seed))
+        result = rvsm.result(data.x_test, data.y_test)
     job.figures["accuracy_w"] = result.accuracy_w
     job.figures["accuracy_u"] = result.accuracy_u
     job.figures["accuracy_reversed"] = result.accuracy_reversed
@@ -215,7 +226,9 @@ def _no_recovery(job: _Job, masks: Masks) -> None:
 
 
 def _finetune(job: _Job, masks: Masks) -> None:
-    finetune(job.masked, masks, _labelled(job, "recovery=finetune"), job.training, job.seed)
+    data = _labelled(job, "recovery=finetune")
+    with job.watch.step("finetune"):
+        finetune(job.masked, masks, data, job.training, job.seed)
 
 
 SCHEDULES = {"one_shot": _one_shot, "rvsm": _rvsm}
@@ -241,15 +254,17 @@ def _describe_masks(job: _Job, masks: Masks) -> None:
 def _deliver(job: _Job) -> keras.Model:
     delivered = job.masked
     if job.spec.granularity == "unit":
-        shrunk = shrink(job.masked)
+        with job.watch.step("shrink"):
+            shrunk = shrink(job.masked)
         delivered = shrunk.model
         job.figures["shrink_difference"] = shrunk.max_difference
         job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}
         inner = {layer.name for layer in job.layers if not layer.is_output} - job.kept_whole
         job.warnings += [f"{name} has silent units: {why}" for name, why in shrunk.pinned.items() if name in inner]
     if job.spec.n_clusters is not None:
-        delivered = copy_of(delivered) if delivered is job.masked else delivered
-        shared = cluster_weights(delivered, job.spec.n_clusters, include_biases=job.spec.include_biases)
+        with job.watch.step("cluster"):
+            delivered = copy_of(delivered) if delivered is job.masked else delivered
+            shared = cluster_weights(delivered, job.spec.n_clusters, include_biases=job.spec.include_biases)
         job.figures["unique_values"] = shared.unique_values
         job.figures |= {f"n_clusters.{name}": n for name, n in shared.n_clusters.items()}
     return delivered

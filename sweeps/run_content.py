@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
+from sweeps.mlflow_models import Network
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, format_value
 from sweeps.tracking_uri import redact, redact_all
+from sweeps.trial import MODEL_FILE
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -49,6 +51,7 @@ class RunContent:
         files: {path in the run's artifacts: file on disk}.
         texts: {path in the run's artifacts: content}.
         dataset: what it was trained and measured on.
+        network: to log as a model that MLflow loads; of dense networks only.
     """
 
     key: str
@@ -62,6 +65,7 @@ class RunContent:
     files: Mapping[str, Path] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     dataset: DatasetRecord | None = None
+    network: Network | None = None
 
 
 class SweepContent:
@@ -102,13 +106,14 @@ class SweepContent:
             status="FINISHED",
             # The same work may be a point of other axes in the sweep that computed it: both are worth comparing by.
             params=_params({**result.params, **params_of(work)}),
-            metrics=_metrics({**result.metrics, "seconds": result.seconds}),
+            metrics=_metrics({**result.metrics, **result.timings}),
             tags=_tags(tags),
             started_at=result.started_at,
             ended_at=result.ended_at,
             files={name: folder / name for name in result.files},
             texts=texts,
             dataset=dataset_record(baseline_of(work)),
+            network=_network(work, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
         )
 
     def of_failure(self, failure: Failure, at: float) -> RunContent:
@@ -198,6 +203,17 @@ def dataset_record(baseline: BaselineSpec) -> DatasetRecord:
     """The dataset of a baseline. The digest stands for all its values, MLflow's own only for the first few samples."""
     config = json.dumps(redact_all(baseline.dataset_config), sort_keys=True, default=str)
     return _dataset_record(baseline.dataset, config)
+
+
+def _network(work: Work, file: Path) -> Network:
+    from prune_core import data
+
+    baseline = baseline_of(work)
+    try:
+        info = data.describe(baseline.dataset, baseline.dataset_config)
+    except UserError:  # as above
+        return Network(file)
+    return Network(file, tuple(info.input_shape), info.classes)
 
 
 @lru_cache(maxsize=64)

@@ -8,8 +8,9 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
+from prune_core.stopwatch import Stopwatch
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
 from sweeps.store import ResultStore
 
@@ -28,15 +29,35 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     """
     import keras
 
+    watch = _Idle.end()
     # A warm worker names layers as a fresh process would. Collecting garbage here would cost 0.1 s and more a trial.
     keras.utils.clear_session(free_memory=False)
-    if isinstance(work, BaselineSpec):
-        yield from _run_baseline(work, data, store)
-    else:
-        yield from _run_trial(work, data, store)
+    try:
+        if isinstance(work, BaselineSpec):
+            yield from _run_baseline(work, data, store, watch)
+        else:
+            yield from _run_trial(work, data, store, watch)
+    finally:
+        _Idle.begin()
 
 
-def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator[Progress]:
+class _Idle:
+    """The time in which this process could have worked and had nothing to do."""
+
+    _since: ClassVar[float] = time.perf_counter()
+
+    @classmethod
+    def begin(cls) -> None:
+        cls._since = time.perf_counter()
+
+    @classmethod
+    def end(cls) -> Stopwatch:
+        watch = Stopwatch()
+        watch.add({"wait": time.perf_counter() - cls._since})
+        return watch
+
+
+def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core import models, training
     from prune_core.codec import size_bytes
     from prune_core.epoch_checkpoint import EpochCheckpoint
@@ -44,37 +65,37 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore) -> Iterator
     from prune_core.masks import count_parameters
     from sweeps.reporting import pictures
 
-    started = time.time()
     info = data.info
-    trained = models.check(work.model, work.model_config, info.input_shape, info.classes).trained
-    model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
+    with watch.step("load"):
+        trained = models.check(work.model, work.model_config, info.input_shape, info.classes).trained
+        model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
     history: list[Mapping[str, float]] = []
     epochs = 0 if trained else work.training["epochs"]
     checkpoint = EpochCheckpoint(store.checkpoint(work.key))
     if epochs:
         trained_epochs = training.epochs(model, data, work.training, work.seed, checkpoint=checkpoint)
-        for epoch, figures in enumerate(trained_epochs, start=1):
+        for epoch, figures in enumerate(watch.each("train", trained_epochs), start=1):
             history.append(figures)
             yield epoch / epochs, f"epoch {epoch}/{epochs} val_accuracy {figures['val_accuracy']:.4f}"
-    total, nonzero = count_parameters(model)
-    metrics = {
-        **_accuracy(model, data),
-        "params_total": total,
-        "params_nonzero": nonzero,
-        "macs": count_macs(model),
-        "size_bytes": size_bytes(model),
-        "epochs": epochs,
-    }
+    with watch.step("evaluate"):
+        metrics = _accuracy(model, data)
+    with watch.step("count"):
+        total, nonzero = count_parameters(model)
+        metrics |= {"params_total": total, "params_nonzero": nonzero, "macs": count_macs(model), "epochs": epochs}
+    with watch.step("encode"):
+        metrics["size_bytes"] = size_bytes(model)
     with store.writing(work.key) as folder:
-        model.save(folder / MODEL_FILE)
+        with watch.step("save"):
+            model.save(folder / MODEL_FILE)
         if history:
-            pictures.training_curve(history, folder / "training_curve.png", work.label)
-        store.commit(folder, _result(work, metrics, {}, started, _params(work)))
+            with watch.step("pictures"):
+                pictures.training_curve(history, folder / "training_curve.png", work.label)
+        store.commit(folder, _result(work, _params(work), metrics, {}, watch))
     checkpoint.remove()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f}"
 
 
-def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progress]:
+def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     import prune_core
     from prune_core.codec import encode
     from prune_core.latency import compare_latency
@@ -82,8 +103,8 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     from prune_core.spec import MethodSpec
     from sweeps.reporting import look, pictures
 
-    started = time.time()
-    baseline = _Baseline.of(work.baseline.key, store)
+    with watch.step("load"):
+        baseline = _Baseline.of(work.baseline.key, store)
     pruned = prune_core.prune(
         baseline.model,
         MethodSpec.from_parameters(work.parameters),
@@ -92,10 +113,13 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
         seed=work.baseline.seed,
         prune_output=work.prune_output,
     )
+    watch.add(pruned.seconds)
     yield 0.5, "pruned"
-    encoded = encode(pruned.model)
+    with watch.step("encode"):
+        encoded = encode(pruned.model)
     dense = baseline.metrics
-    accuracy = _accuracy(pruned.model, data)
+    with watch.step("evaluate"):
+        accuracy = _accuracy(pruned.model, data)
     metrics = {
         **pruned.figures,
         **accuracy,
@@ -107,7 +131,8 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
     }
     if work.measure["latency"]:
         batch_size = work.measure["latency_batch_size"]
-        latency = compare_latency(baseline.forward(batch_size), pruned.model, batch_size)
+        with watch.step("latency"):
+            latency = compare_latency(baseline.forward(batch_size), pruned.model, batch_size)
         metrics |= {
             "latency_ms": latency.pruned_ms,
             "latency_ms_baseline": latency.dense_ms,
@@ -115,11 +140,13 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore) -> Iterator[Progr
         }
     tags = {"warning": "; ".join(pruned.warnings)} if pruned.warnings else {}
     with store.writing(work.key) as folder:
-        save_masks(folder / "masks.npz", pruned.masks)
-        (folder / NETWORK_FILE).write_bytes(encoded)
-        look.save(folder / look.LOOK_FILE, _kernels(baseline.model), _kernels(pruned.model), pruned.by_products)
-        pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
-        store.commit(folder, _result(work, metrics, tags, started, _params(work.baseline, work)))
+        with watch.step("save"):
+            save_masks(folder / "masks.npz", pruned.masks)
+            (folder / NETWORK_FILE).write_bytes(encoded)
+        with watch.step("pictures"):
+            look.save(folder / look.LOOK_FILE, _kernels(baseline.model), _kernels(pruned.model), pruned.by_products)
+            pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
+        store.commit(folder, _result(work, _params(work.baseline, work), metrics, tags, watch))
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"
 
 
@@ -180,7 +207,7 @@ def _params(baseline: BaselineSpec, trial: TrialSpec | None = None) -> dict[str,
 
 
 def _result(
-    work: Work, metrics: Mapping[str, float], tags: Mapping[str, str], started: float, params: Mapping[str, Any]
+    work: Work, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str], watch: Stopwatch
 ) -> Result:
     numbers = {name: float(value) for name, value in metrics.items()}
     odd = sorted(name for name, value in numbers.items() if not math.isfinite(value))
@@ -192,7 +219,8 @@ def _result(
         params=dict(params),
         metrics={name: value for name, value in numbers.items() if name not in odd},
         tags=dict(tags),
-        started_at=started,
+        started_at=watch.started_at,
         ended_at=time.time(),
         config=asdict(work),
+        spans=watch.seconds,
     )

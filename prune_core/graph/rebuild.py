@@ -1,7 +1,8 @@
 """Build a network again with some of its channels left out."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -27,22 +28,49 @@ def rebuild(
     Raises:
         UserError: a layer cannot be copied because it has no `get_config`.
     """
-    builder = _Builder(classes, kept, biases)
-    result = builder.build(model.name, functional_graph(model))
+    with blank_duplicates() as duplicate:
+        builder = _Builder(classes, kept, biases, duplicate)
+        result = builder.build(model.name, functional_graph(model))
     _copy_trainable(model, result, builder.copies)
     return result
 
 
-def duplicate_layer(original: Any, changes: Mapping[str, Any] | None = None) -> Any:
-    """A fresh layer (or bare operation) of the same configuration but for `changes`; its weights are not copied.
+Duplicate = Callable[..., Any]
+"""`duplicate(layer, changes=None)`: a fresh layer (or bare operation) of its configuration but for `changes`.
 
-    Raises:
-        UserError: it has no `get_config` that its constructor understands.
+Raises UserError for a layer that has no `get_config` that its constructor understands.
+"""
+
+
+@contextmanager
+def blank_duplicates() -> Iterator[Duplicate]:
+    """Gives a `Duplicate` for layers that get their weights from elsewhere as soon as they are built.
+
+    Those built inside the `with` have weights of zero: drawing millions of random numbers takes longer than all else.
+    Afterwards the layers have initialisers as the originals have.
     """
+    lent: list[tuple[Any, str, Any]] = []
+
+    def duplicate(original: Any, changes: Mapping[str, Any] | None = None) -> Any:
+        layer = _duplicate(original, changes or {})
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, keras.initializers.Initializer):
+                lent.append((layer, name, value))
+                setattr(layer, name, keras.initializers.Zeros())
+        return layer
+
+    try:
+        yield duplicate
+    finally:
+        for layer, name, initializer in lent:
+            setattr(layer, name, initializer)
+
+
+def _duplicate(original: Any, changes: Mapping[str, Any]) -> Any:
     if isinstance(original, keras.layers.Lambda):  # its config would have to be unmarshalled
         return _duplicate_lambda(original)
     try:
-        config = {**original.get_config(), **(changes or {})}
+        config = {**original.get_config(), **changes}
         if "activation" in config and isinstance(original.activation, FunctionType):
             config["activation"] = original.activation  # a function of a user's does not survive its config
         return type(original).from_config(config)
@@ -54,11 +82,14 @@ def duplicate_layer(original: Any, changes: Mapping[str, Any] | None = None) -> 
 
 
 class _Builder:
-    def __init__(self, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray]) -> None:
+    def __init__(
+        self, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray], duplicate: Duplicate
+    ) -> None:
         self.copies: dict[int, tuple[Any, Any]] = {}  # id of an original: (original, copy)
         self._classes = classes
         self._kept = kept
         self._biases = biases
+        self._duplicate_layer = duplicate
 
     def build(self, name: str, graph: Any) -> keras.Model:
         inputs = [self._input(tensor) for tensor in graph.inputs]
@@ -99,7 +130,7 @@ class _Builder:
             duplicate = copy.copy(original)
             duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
             return duplicate
-        return duplicate_layer(original, changes)
+        return self._duplicate_layer(original, changes)
 
     def _changes(self, original: Any) -> dict[str, Any]:
         trace = self._classes.traces.get(id(original))

@@ -53,7 +53,7 @@ def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dic
         {
             **_cells(params_of(row.work)),
             **row.result.metrics,
-            "seconds": row.result.seconds,
+            **row.result.timings,
             **{name: redact(text) for name, text in row.result.tags.items()},
             "cached": str(row.cached).lower(),
             "trial.key": row.work.key,

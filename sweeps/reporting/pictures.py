@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 _BLUE, _ORANGE = "#0072B2", "#E69F00"  # Okabe and Ito's colours stay apart for colour-blind readers
+_GREY = "#dde1e6"
+_DPI = 80
+_ROW = 28
+_LONGEST_NAME = 30
 
 
 def training_curve(history: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
@@ -31,31 +35,43 @@ def masks(
     path: Path,
     title: str,
 ) -> None:
-    """What is left: by layer, and seen from the input (relevance of every pixel, or its remaining connections)."""
+    """What is left: by layer, and seen from the input (relevance of every pixel, or its remaining connections).
+
+    Drawn in pixels, without axes: these would take most of the time, and every trial draws such a picture.
+    """
     kernels = {name: mask for name, mask in masks.items() if mask.ndim > 1}
     seen = _input_map(kernels, by_products, input_shape)
-    height = 1.4 + 0.35 * max(4, len(kernels))
-    figure = Figure(figsize=(9 if seen else 5.5, height))  # places are given: layout engines draw everything twice
-    figure.suptitle(title, fontsize=10)
-    bottom, top = 0.55 / height, 1 - 0.65 / height
-    _kept_by_layer(figure.add_axes((0.15, bottom, 0.42 if seen else 0.8, top - bottom)), kernels)
+    names = [name.rpartition("/")[0][-_LONGEST_NAME:] for name in kernels]
+    left = 20 + 7 * max(map(len, names), default=0)
+    width, height = left + (620 if seen else 340), 60 + _ROW * max(5, len(kernels))
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    figure.text(12, height - 16, title, fontsize=10, verticalalignment="center", transform=None)
+    for row, (name, mask) in enumerate(zip(names, kernels.values(), strict=True), start=2):
+        _kept(figure, name, mask, left, height - _ROW * row)
     if seen:
-        caption, values = seen
-        axes = figure.add_axes((0.63, bottom, 0.26, top - bottom))
-        image = axes.imshow(values, cmap="viridis")
-        axes.set_title(caption, fontsize=9)
-        axes.set_axis_off()
-        figure.colorbar(image, cax=figure.add_axes((0.91, bottom, 0.015, top - bottom)))
-    figure.savefig(path, dpi=80)
+        _map(figure, *seen, left=left + 370, top=height - 40)
+    figure.savefig(path)
 
 
-def _kept_by_layer(axes: Axes, kernels: Mapping[str, np.ndarray]) -> None:
-    names = [name.rpartition("/")[0] for name in kernels]
-    shares = [100 * mask.mean() for mask in kernels.values()]
-    bars = axes.barh(names, shares, color=_BLUE)
-    axes.bar_label(bars, [f"{mask.sum():,} of {mask.size:,}" for mask in kernels.values()], padding=3, fontsize=8)
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 160), xticks=range(0, 101, 25), xlabel="weights kept (%)")
+def _kept(figure: Figure, name: str, mask: np.ndarray, left: float, middle: float) -> None:
+    """A bar, filled as far as weights are kept, with the layer's name before and the numbers behind it."""
+    width = 180
+    kept = np.count_nonzero(mask)
+    texts = {"verticalalignment": "center", "transform": None, "fontsize": 9}
+    figure.text(left - 8, middle, name, horizontalalignment="right", **texts)
+    for share, colour in ((1.0, _GREY), (kept / mask.size, _BLUE)):
+        figure.add_artist(Rectangle((left, middle - 10), width * share, 20, color=colour, linewidth=0, transform=None))
+    figure.text(left + width + 6, middle, f"{kept:,} of {mask.size:,}", **texts)
+
+
+def _map(figure: Figure, caption: str, values: np.ndarray, left: float, top: float) -> None:
+    """An image as large as fits below `top`, from dark (least) to yellow (most)."""
+    side = max(1, int((top - 30) // max(values.shape)))
+    image = np.kron(values, np.ones((side, side)))
+    figure.text(left, top, caption, fontsize=9, verticalalignment="center", transform=None)
+    figure.figimage(image, left, top - 14 - len(image), cmap="viridis")
+    bounds = f"{values.min():.3g} (dark) to {values.max():.3g}"
+    figure.text(left, top - 26 - len(image), bounds, fontsize=8, verticalalignment="center", transform=None)
 
 
 def _input_map(

@@ -7,8 +7,11 @@ from keras import layers as L
 
 import prune_core
 from prune_core import UserError, prune
+from prune_core.graph.rebuild import blank_duplicates
+from prune_core.pipeline import copy_of
 from prune_core.weights import prunable_layers, weight_variables
 
+RVSM = {"lambda": 1e-4, "beta": 0.1}
 EVERY_METHOD = [
     ("importance", {"threshold": 0.5}),
     ("weight", {"sparsity": 0.5}),
@@ -19,7 +22,7 @@ EVERY_METHOD = [
     ("cluster", {"n_clusters": 4}),
     ("random", {"sparsity": 0.5}),
     ("random", {"sparsity": 0.5, "granularity": "unit"}),
-    ("rvsm", {"lambda": 1e-4, "beta": 0.1}),
+    ("rvsm", RVSM),
 ]
 TRAINING = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "optimizer": "adam"}
 
@@ -107,6 +110,29 @@ def test_one_shot_pruning_only_multiplies_by_the_mask():
     result = prune(model, "weight", sparsity=0.7)
     for path, value in weights_of(result.masked).items():
         np.testing.assert_array_equal(value, before[path] * result.masks.get(path, True))
+
+
+def test_a_copy_has_equal_weights_and_the_same_configuration_initialisers_included():
+    for model in (mlp(), cnn()):
+        copy = copy_of(model)
+        assert copy.to_json() == model.to_json()
+        for mine, theirs in zip(copy.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_layers_that_get_their_weights_from_elsewhere_draw_none():
+    with blank_duplicates() as duplicate:
+        layer = duplicate(mlp().get_layer("dense_1"))
+        layer.build((None, 64))
+    assert not layer.kernel.numpy().any()
+    assert not layer.bias.numpy().any()
+    assert isinstance(layer.bias_initializer, keras.initializers.RandomNormal)
+
+
+def test_the_steps_that_were_taken_are_timed(data):
+    pruned = prune(mlp(), "unit", sparsity=0.5, recovery="finetune", data=data, training=TRAINING, n_clusters=4)
+    assert set(pruned.seconds) == {"copy", "score", "select", "finetune", "shrink", "cluster", "count"}
+    assert set(prune(mlp(), "rvsm", data=data, training=TRAINING, **RVSM).seconds) == {"copy", "train", "count"}
 
 
 def test_units_go_physically_and_exactly():

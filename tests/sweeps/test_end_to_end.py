@@ -20,6 +20,7 @@ CONTRACT = {
     *("accuracy", "accuracy_baseline", "accuracy_drop", "loss", "val_accuracy"),
     *("sparsity", "sparsity.dense_1", "params_total", "params_nonzero", "macs", "macs_baseline"),
     *("size_bytes", "size_bytes_baseline", "compression_ratio", "latency_ms", "latency_ms_baseline", "speedup"),
+    *(f"seconds{step}" for step in ("", ".wait", ".load", ".evaluate", ".encode", ".latency", ".pictures", ".save")),
 }
 SMALL = ("model=lenet_300_100", "debug=quick", "training.epochs=8")
 TIMEOUT_S = 300
