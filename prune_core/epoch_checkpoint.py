@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 SAVE_EVERY_S = 20.0
 """An epoch is saved if this much time has gone since the last one that was: short trainings write nothing."""
 _HISTORY = "history"
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Variable(Protocol):
@@ -36,54 +37,70 @@ class EpochCheckpoint:
     """
 
     def __init__(self, file: Path, every_s: float = SAVE_EVERY_S) -> None:
-        self._file = file
+        self.file = file
         self._every_s = every_s
         self._saved_at = time.monotonic()
 
     def restore(self, variables: Sequence[Variable]) -> list[dict[str, float]]:
         """Put the variables into the state saved; returns the figures of the epochs done, [] if there is none."""
         try:
-            with np.load(self._file, allow_pickle=False) as saved:
-                history = json.loads(str(saved[_HISTORY]))
+            with np.load(self.file, allow_pickle=False) as saved:
+                history = _figures(saved)
                 values = [saved[str(number)] for number in range(len(variables))]
                 if len(saved.files) != len(values) + 1:
                     raise ValueError("of another network")
-            if not _are_figures(history) or any(
-                value.shape != tuple(variable.shape) for value, variable in zip(values, variables, strict=True)
-            ):
+            if any(value.shape != tuple(variable.shape) for value, variable in zip(values, variables, strict=True)):
                 raise ValueError("of another network")
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            log.warning("%s is not used, the training begins again: %s", self._file, error)
+        except _UNREADABLE as error:
+            log.warning("%s is not used, the training begins again: %s", self.file, error)
             return []
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return history
 
-    def save(self, variables: Sequence[Variable], history: Sequence[Mapping[str, float]]) -> None:
-        """Write the state after the epochs of `history`, if enough time has gone. A full disk stops no training."""
+    def save(self, variables: Sequence[Variable], history: Sequence[Mapping[str, float]]) -> bool:
+        """Write the state after the epochs of `history`, if enough time has gone; whether that was done.
+
+        A full disk stops no training.
+        """
         if time.monotonic() - self._saved_at < self._every_s:
-            return
+            return False
         arrays = {str(number): variable.numpy() for number, variable in enumerate(variables)}
-        partial = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             with partial.open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays, **{_HISTORY: np.array(json.dumps(list(history)))})
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(self._file)
+            partial.replace(self.file)
         except OSError as error:
-            log.warning("%s cannot be written, the training goes on: %s", self._file, error)
+            log.warning("%s cannot be written, the training goes on: %s", self.file, error)
             partial.unlink(missing_ok=True)
-        self._saved_at = time.monotonic()
+            return False
+        finally:
+            self._saved_at = time.monotonic()
+        return True
 
     def remove(self) -> None:
         """The training is finished."""
-        self._file.unlink(missing_ok=True)
+        self.file.unlink(missing_ok=True)
 
 
-def _are_figures(history: Any) -> bool:
-    return isinstance(history, list) and all(
+def epochs_done(file: Path) -> int:
+    """How many epochs the state in a file of `EpochCheckpoint` has behind it; 0 if it cannot be read."""
+    try:
+        with np.load(file, allow_pickle=False) as saved:
+            return len(_figures(saved))
+    except _UNREADABLE:
+        return 0
+
+
+def _figures(saved: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    history = json.loads(str(saved[_HISTORY]))
+    if not isinstance(history, list) or not all(
         isinstance(figures, dict) and all(isinstance(value, float) for value in figures.values()) for figures in history
-    )
+    ):
+        raise ValueError("no figures of epochs in it")
+    return history

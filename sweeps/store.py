@@ -19,15 +19,19 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
 from sweeps.json_text import parse
 from sweeps.locks import PathLock
 from sweeps.specs import Result
+
+if TYPE_CHECKING:
+    from prune_core.epoch_checkpoint import EpochCheckpoint
 
 log = logging.getLogger(__name__)
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -42,6 +46,11 @@ class ResultStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.results = root / "results"
+
+    @property
+    def place(self) -> str:
+        """Where results go, for a person."""
+        return str(self.root)
 
     def prepare(self) -> None:
         """Make the folders. Raises UserError if nothing can be written there."""
@@ -94,6 +103,17 @@ class ResultStore:
             return None
         return result
 
+    def fetch(self, key: str) -> Result | None:
+        """As `load`, from wherever nodes put results; one that is found is there for all of them afterwards."""
+        return self.load(key)
+
+    def elsewhere(self) -> frozenset[str]:
+        """Keys of the results that are where all nodes reach them and may be missing here."""
+        return frozenset()
+
+    def sync(self, keys: Iterable[str], stopped: Callable[[], bool]) -> None:
+        """Make those of the results that are finished available here and for all nodes; ends early if `stopped`."""
+
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
         """A temporary folder for the files of a result; `commit` it inside the `with`, else it is thrown away."""
@@ -110,12 +130,7 @@ class ResultStore:
         record = asdict(sealed)
         envelope = {"sha256": _digest_of_record(record), "result": record}
         _write_durably(folder / RECORD, json.dumps(envelope, indent=1, allow_nan=False).encode())
-        try:
-            os.rename(folder, self.folder(result.key))
-        except OSError:  # somebody else finished the same key first: their result stands
-            if self.load(result.key) is None:
-                raise
-        _sync(self.results)
+        self._move_into_place(folder, result.key)
         return sealed
 
     def lock(self, key: str) -> PathLock:
@@ -125,6 +140,29 @@ class ResultStore:
     def checkpoint(self, key: str) -> Path:
         """Where unfinished work on `key` may keep its state: whoever takes it up again, on any node, goes on there."""
         return self.results / f".{key}.npz"
+
+    def training_state(self, key: str) -> "EpochCheckpoint":
+        """The checkpoint of a training, which `key` stands for, between two epochs."""
+        from prune_core.epoch_checkpoint import EpochCheckpoint
+
+        return EpochCheckpoint(self.checkpoint(key))
+
+    def on_node(self, copies: Path | None) -> "ResultStore":
+        """The same store for a worker; on another node than the driver's, `copies` is that node's folder for copies."""
+        return self
+
+    @contextmanager
+    def probe(self) -> Iterator[str]:
+        """The name of something that is in the store while entered: nodes that see it share the store."""
+        with tempfile.NamedTemporaryFile(dir=self.root, prefix="probe-") as file:
+            yield Path(file.name).name
+
+    def sees(self, probe: str) -> bool:
+        """Whether this node shares the store. Raises UserError if it does, but cannot write there."""
+        if not (self.root / probe).exists():
+            return False
+        self.prepare()
+        return True
 
     def sweep_temporary(self) -> None:
         """Remove the temporary folders and locks that killed workers left behind; those of living ones stay."""
@@ -140,6 +178,14 @@ class ResultStore:
                 return
             finally:
                 lock.release()
+
+    def _move_into_place(self, folder: Path, key: str) -> None:
+        try:
+            os.rename(folder, self.folder(key))
+        except OSError:  # somebody else finished the same key first: their result stands
+            if self.load(key) is None:
+                raise
+        _sync(self.results)
 
     def _set_aside(self, folder: Path, reason: str) -> None:
         log.warning("the result in %s is damaged (%s): it is set aside and will be made again", folder, reason)
