@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -53,20 +54,20 @@ def masks(
     figure.savefig(path)
 
 
-def _kept(figure: Figure, name: str, mask: np.ndarray, left: float, middle: float) -> None:
+def _kept(figure: Figure, name: str, mask: np.ndarray, left: int, middle: int) -> None:
     """A bar, filled as far as weights are kept, with the layer's name before and the numbers behind it."""
     width = 180
     kept = np.count_nonzero(mask)
-    texts = {"verticalalignment": "center", "transform": None, "fontsize": 9}
+    texts: dict[str, Any] = {"verticalalignment": "center", "transform": None, "fontsize": 9}
     figure.text(left - 8, middle, name, horizontalalignment="right", **texts)
     for share, colour in ((1.0, _GREY), (kept / mask.size, _BLUE)):
         figure.add_artist(Rectangle((left, middle - 10), width * share, 20, color=colour, linewidth=0, transform=None))
     figure.text(left + width + 6, middle, f"{kept:,} of {mask.size:,}", **texts)
 
 
-def _map(figure: Figure, caption: str, values: np.ndarray, left: float, top: float) -> None:
+def _map(figure: Figure, caption: str, values: np.ndarray, left: int, top: int) -> None:
     """An image as large as fits below `top`, from dark (least) to yellow (most)."""
-    side = max(1, int((top - 30) // max(values.shape)))
+    side = max(1, (top - 30) // max(values.shape))
     image = np.kron(values, np.ones((side, side)))
     figure.text(left, top, caption, fontsize=9, verticalalignment="center", transform=None)
     figure.figimage(image, left, top - 14 - len(image), cmap="viridis")
