@@ -33,13 +33,15 @@ def run_plan(
         procedures: `sweeps.worker.Procedures`; None: the real thing.
 
     Raises:
-        UserError: no node has what a trial asks for, the cluster does not answer, a dataset cannot be loaded.
+        UserError: no node has what a trial asks for, the cluster does not answer, a node does not reach the store, a
+            dataset cannot be loaded.
     """
     announcer = Announcer(listeners)
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     records = folder / "searches"
     with Signals() as signals, orphans.ray_folder(folder) as ray_folder:
         store.sweep_temporary()
+        store.sync([work.key for work in plan], stopped=lambda: bool(signals.caught))
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
         if not schedule.done and not signals.caught:
@@ -60,6 +62,7 @@ def _execute(
     resources.check_compute(settings.compute)
     import ray
 
+    from sweeps.nodes import Home, check_storage
     from sweeps.tune_run import Run, execute
     from sweeps.worker import Bench, Job, Procedures
 
@@ -74,7 +77,9 @@ def _execute(
         request = resources.Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
-        bench = ray.put(Bench(procedures, store, request, settings.compute.gpu_memory_mb, references))
+        home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())
+        check_storage(store, home, request.bundle())
+        bench = ray.put(Bench(procedures, store, home, request, settings.compute.gpu_memory_mb, references))
         execute(
             Run(
                 schedule=schedule,

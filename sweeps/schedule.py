@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sweeps.events import Announcer
+from sweeps.remote import StorageAway
 from sweeps.searches import PointSource
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 from sweeps.store import ResultStore
@@ -127,7 +128,12 @@ class Schedule:
         work = self._running.get(key)
         if work is None:
             return
-        result = self._store.load(key)
+        try:
+            # Mostly it has been made on this machine: then nobody else is asked.
+            result = self._store.load(key) or self._store.fetch(key)
+        except StorageAway as error:
+            self.lost(key, str(error))
+            return
         if result is None:
             self.failed(key, "the worker finished, but there is no intact result in the store: is storage.root shared?")
             return

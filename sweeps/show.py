@@ -55,7 +55,8 @@ class Outlook:
 def outlook(plan: Plan, store: ResultStore) -> Outlook:
     """Look into the store; a folder without a result file counts as absent."""
     present = _present(store)
-    cached = frozenset(work.key for work in plan if work.key in present)
+    elsewhere = store.elsewhere()
+    cached = frozenset(work.key for work in plan if work.key in present or work.key in elsewhere)
     to_run = tuple(trial for trial in plan.trials if trial.key not in cached)
     needed = {trial.baseline.key for trial in to_run} | {search.baseline.key for search in plan.searches}
     to_train = tuple(b for b in plan.baselines if b.key in needed and b.key not in cached)

@@ -60,7 +60,6 @@ class _Idle:
 def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core import models, training
     from prune_core.codec import size_bytes
-    from prune_core.epoch_checkpoint import EpochCheckpoint
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
     from sweeps.reporting import pictures
@@ -71,7 +70,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
     history: list[Mapping[str, float]] = []
     epochs = 0 if trained else work.training["epochs"]
-    checkpoint = EpochCheckpoint(store.checkpoint(work.key))
+    checkpoint = store.training_state(work.key)
     if epochs:
         trained_epochs = training.epochs(model, data, work.training, work.seed, checkpoint=checkpoint)
         for epoch, figures in enumerate(watch.each("train", trained_epochs), start=1):
@@ -158,7 +157,7 @@ class _Baseline:
     def __init__(self, key: str, store: ResultStore) -> None:
         import keras
 
-        result = store.load(key)
+        result = store.fetch(key)
         if result is None:
             raise FileNotFoundError(f"the baseline {key} is not in {store.root} any more: run the sweep again")
         self.identity = (key, store.root)

@@ -213,8 +213,8 @@ class _TakeIn(Callback):
             schedule.progressed(key, result["fraction"], result["note"])
         else:
             self._forget(key)
-            if result.get("out_of_memory"):
-                schedule.lost(key, result["failure"], out_of_memory=True)
+            if result.get("lost"):
+                schedule.lost(key, result["failure"], result["out_of_memory"])
             elif result.get("failure"):
                 schedule.failed(key, result["failure"], result["traceback"])
             else:

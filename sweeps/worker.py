@@ -13,6 +13,8 @@ from ray.tune import Trainable
 
 from prune_core.errors import UserError
 from sweeps.resources import Request
+from sweeps.nodes import Home
+from sweeps.remote import StorageAway
 from sweeps.specs import Work
 from sweeps.store import ResultStore
 
@@ -63,7 +65,8 @@ class Bench:
 
     Attributes:
         procedures: what is done.
-        store: where results go.
+        store: where results go; a worker takes it as it is `on_node`.
+        home: the driver's node.
         request: what one piece of work may use.
         gpu_memory_mb: limit of GPU memory, or None.
         datasets: {dataset key: reference to the dataset in shared memory}.
@@ -71,6 +74,7 @@ class Bench:
 
     procedures: Procedures
     store: ResultStore
+    home: Home
     request: Request
     gpu_memory_mb: int | None
     datasets: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
@@ -122,13 +126,14 @@ class Worker(Trainable):
 
     def _take(self, job: Job) -> None:
         self._bench = _fetch(job.bench)
+        self._store = self._bench.store.on_node(self._bench.home.copies())
         self._work, self._dataset = job.work, job.dataset
         self._steps: Iterator[tuple[float, str]] | None = None
 
     def _advance(self, work: Work) -> dict[str, Any]:
         if self._steps is None:
             data = _fetch(self._bench.datasets[self._dataset])
-            self._steps = _once(work, data, self._bench.store, self._bench.procedures)
+            self._steps = _once(self._bench.home.placed(work), data, self._store, self._bench.procedures)
         until = time.monotonic() + _REPORT_EVERY_S
         for fraction, note in self._steps:
             if time.monotonic() >= until:
@@ -143,7 +148,7 @@ def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> 
         while not lock.acquire():
             yield 0.0, "another sweep is at it"
             time.sleep(_LOOK_AGAIN_S)
-        if store.load(work.key) is None:
+        if store.fetch(work.key) is None:
             yield from procedures.run(work, data, store)
     except OSError as error:
         full = store.full(error)
@@ -165,5 +170,10 @@ def _describe(error: BaseException) -> dict[str, Any]:
     lines = str(error).strip().splitlines()
     message = lines[0] if lines else ""
     reason = message if isinstance(error, UserError) else f"{name}: {message}".rstrip(": ")
-    text = "".join(traceback.format_exception(error))
-    return {"failure": reason, "traceback": text, "out_of_memory": name in ("MemoryError", "ResourceExhaustedError")}
+    out_of_memory = name in ("MemoryError", "ResourceExhaustedError")
+    return {
+        "failure": str(error) if isinstance(error, StorageAway) else reason,
+        "traceback": "".join(traceback.format_exception(error)),
+        "lost": out_of_memory or isinstance(error, StorageAway),  # through no fault of its own: worth another try
+        "out_of_memory": out_of_memory,
+    }
