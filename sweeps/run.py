@@ -93,12 +93,12 @@ def _main(arguments: Sequence[str]) -> int:
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
     from sweeps.show import headline, outlook, plan_lines
-    from sweeps.store import ResultStore
+    from sweeps.shared_store import open_store
     from sweeps.tracking_uri import resolve
 
-    root = settings.storage.root
-    ahead = outlook(plan, ResultStore(root))
-    lines = [*headline(plan, root, resolve(settings.tracking, root).shown), *plan_lines(plan, ahead, _slots(settings))]
+    store = open_store(settings.storage)
+    ahead = outlook(plan, store)
+    lines = [*headline(plan, store.place, resolve(settings.tracking, store.root).shown), *plan_lines(plan, ahead, _slots(settings))]
     print("\n".join(lines))
     return 0
 
@@ -116,13 +116,12 @@ def _slots(settings: "Settings") -> int | None:
 
 def _sweep(settings: "Settings", plan: "Plan") -> int:
     from sweeps.locks import only_driver
-    from sweeps.store import ResultStore
+    from sweeps.shared_store import open_store
 
-    root = settings.storage.root
-    store = ResultStore(root)
+    store = open_store(settings.storage)
     store.prepare()
     try:
-        with only_driver(root / "sweeps" / plan.sweep_id):
+        with only_driver(store.root / "sweeps" / plan.sweep_id):
             return _run(settings, plan, store)
     except OSError as error:
         full = store.full(error)
@@ -148,7 +147,7 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
         slots = _slots(settings) or settings.compute.max_concurrent or slots
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
     tracker.check()
-    print("\n".join(headline(plan, root, tracker.place.target.shown)), flush=True)
+    print("\n".join(headline(plan, store.place, tracker.place.target.shown)), flush=True)
     started = time.monotonic()
     tracker.start()
     collector = Collector()

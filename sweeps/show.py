@@ -66,9 +66,9 @@ def outlook(plan: Plan, store: ResultStore) -> Outlook:
     return Outlook(cached, to_train, to_run, estimates, sum(search.n_trials for search in plan.searches))
 
 
-def headline(plan: Plan, root: object, tracking: str) -> Iterator[str]:
+def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
     """The first lines of any output: where everything goes, and what it is."""
-    yield f"results go to {root}, MLflow runs to {tracking}"
+    yield f"results go to {results}, MLflow runs to {tracking}"
     yield (
         f"sweep {plan.sweep_id}: {_count(_n_trials(plan), 'trial')} of {', '.join(_methods(plan))} "
         f"on {_count(len(plan.baselines), 'dense network')}"
