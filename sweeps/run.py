@@ -92,8 +92,8 @@ def _main(arguments: Sequence[str]) -> int:
 
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
-    from sweeps.show import headline, outlook, plan_lines
     from sweeps.shared_store import open_store
+    from sweeps.show import headline, outlook, plan_lines
     from sweeps.tracking_uri import resolve
 
     store = open_store(settings.storage)
