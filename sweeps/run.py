@@ -98,7 +98,8 @@ def show(settings: "Settings", plan: "Plan") -> int:
 
     store = open_store(settings.storage)
     ahead = outlook(plan, store)
-    lines = [*headline(plan, store.place, resolve(settings.tracking, store.root).shown), *plan_lines(plan, ahead, _slots(settings))]
+    tracking = resolve(settings.tracking, store.root)
+    lines = [*headline(plan, store.place, tracking.shown), *plan_lines(plan, ahead, _slots(settings))]
     print("\n".join(lines))
     return 0
 
@@ -139,7 +140,6 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
     from sweeps.show import headline, outlook
     from sweeps.tracking import Tracker
 
-    root = settings.storage.root
     slots = 1
     is_work_left = outlook(plan, store).is_work_left
     if is_work_left:
