@@ -1,8 +1,10 @@
 """What runs on a worker: a Tune trainable that does one piece of work after the other in the same warm process."""
 
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +14,7 @@ import ray
 from ray.tune import Trainable
 
 from prune_core.errors import UserError
-from sweeps.resources import Request
+from sweeps.capacity import Request
 from sweeps.nodes import Home
 from sweeps.remote import StorageAway
 from sweeps.specs import Work
@@ -32,9 +34,22 @@ def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
 
 def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
     """Import TensorFlow and give it its share of the machine."""
-    from prune_core import device
-
+    with _hidden("sklearn", "matplotlib.pyplot"):  # Keras wraps them if they are there: a quarter of its import
+        from prune_core import device
     device.configure(request.gpus, request.threads, gpu_memory_mb)
+    from sweeps import trial  # noqa: F401  (from now on it counts how long this process waits for work)
+
+
+@contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """Let an import inside believe that some modules, not imported so far, are not installed."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: what Python itself puts there
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def run_work(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]]:
