@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from sweeps.mlflow_models import log_network
 from sweeps.run_content import RunContent
 from sweeps.tracking_uri import Target
 
@@ -116,6 +117,7 @@ class SweepRuns:
         self._log_dataset(run_id, content)
         self._log_files(run_id, content)
         self._gap("files logged")
+        self._log_network(run_id, content)
         self.client.set_terminated(run_id, content.status, round(content.ended_at * 1000))
         self._gap("run finished")
         self._unfinished.pop(key, None)
@@ -226,6 +228,11 @@ class SweepRuns:
         if record := content.dataset:
             dataset = Dataset(record.name, record.digest, "prune_core", record.source, profile=record.profile)
             self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train and test")])])
+
+    def _log_network(self, run_id: str, content: RunContent) -> None:
+        if content.network:
+            log_network(self.client, run_id, content.network, content)
+            self._gap("network logged")
 
     def _log_files(self, run_id: str, content: RunContent) -> None:
         if content.files or content.texts:

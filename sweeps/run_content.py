@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
-from sweeps.mlflow_models import Network
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, format_value
 from sweeps.tracking_uri import redact, redact_all
 from sweeps.trial import MODEL_FILE
@@ -36,6 +35,21 @@ class DatasetRecord:
     digest: str
     source: str
     profile: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was saved by Keras.
+
+    Attributes:
+        file: *.keras.
+        input_shape: of one sample; () if unknown.
+        classes: length of the output; 0 if unknown.
+    """
+
+    file: Path
+    input_shape: tuple[int, ...] = ()
+    classes: int = 0
 
 
 @dataclass(frozen=True)
