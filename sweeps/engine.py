@@ -59,7 +59,7 @@ def _execute(
 ) -> None:
     from sweeps import resources
 
-    resources.check_compute(settings.compute)
+    resources.room(settings.compute)  # refused at once, not when data are loaded
     import ray
 
     from sweeps.nodes import Home, check_storage

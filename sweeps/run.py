@@ -92,27 +92,18 @@ def _main(arguments: Sequence[str]) -> int:
 
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
+    from sweeps.resources import room
     from sweeps.shared_store import open_store
     from sweeps.show import headline, outlook, plan_lines
     from sweeps.tracking_uri import resolve
 
     store = open_store(settings.storage)
     ahead = outlook(plan, store)
+    there = None if settings.compute.target else room(settings.compute)
     tracking = resolve(settings.tracking, store.root)
-    lines = [*headline(plan, store.place, tracking.shown), *plan_lines(plan, ahead, _slots(settings))]
+    lines = [*headline(plan, store.place, tracking.shown), *plan_lines(plan, ahead, there)]
     print("\n".join(lines))
     return 0
-
-
-def _slots(settings: "Settings") -> int | None:
-    """Pieces of work at once; None on a cluster, which is only asked when it is joined. Raises UserError for none."""
-    from sweeps.resources import Request, check_request, local_node
-
-    compute = settings.compute
-    if compute.address is not None:
-        return None
-    slots = check_request(Request.of(compute), [local_node(compute)], "this machine")
-    return min(slots, compute.max_concurrent or slots)
 
 
 def _sweep(settings: "Settings", plan: "Plan") -> int:
@@ -136,15 +127,18 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
     from sweeps.engine import run_plan
     from sweeps.progress import Progress
     from sweeps.reporting.results import Collector
-    from sweeps.resources import check_compute
+    from sweeps.resources import room
     from sweeps.show import headline, outlook
     from sweeps.tracking import Tracker
 
     slots = 1
     is_work_left = outlook(plan, store).is_work_left
     if is_work_left:
-        check_compute(settings.compute)
-        slots = _slots(settings) or settings.compute.max_concurrent or slots
+        slots = room(settings.compute).slots
+        if settings.compute.address is not None:
+            from sweeps.cluster.travel import check_joined
+
+            check_joined(settings)
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
     tracker.check()
     print("\n".join(headline(plan, store.place, tracker.place.target.shown)), flush=True)

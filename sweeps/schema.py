@@ -55,6 +55,7 @@ class ComputeSettings:
     gpus_per_trial: float = 0
     gpu_memory_mb: int | None = None
     memory_mb_per_trial: int | None = None
+    accelerator_type: str | None = None
     max_concurrent: int | None = None
     max_retries: int = 2
     trial_timeout_s: float | None = None
@@ -261,6 +262,8 @@ def _compute(section: Mapping[str, Any]) -> ComputeSettings:
         )
     if compute.gpu_memory_mb is not None and not compute.gpus_per_trial:
         raise UserError("compute.gpu_memory_mb has no effect without GPUs: set compute.gpus_per_trial as well")
+    if compute.accelerator_type is not None and not compute.gpus_per_trial:
+        raise UserError("compute.accelerator_type has no effect without GPUs: set compute.gpus_per_trial as well")
     return compute
 
 

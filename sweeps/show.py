@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.capacity import Room
 from sweeps.json_text import parse
 from sweeps.progress import format_duration
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, Work
@@ -69,19 +70,22 @@ def outlook(plan: Plan, store: ResultStore) -> Outlook:
 def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
     """The first lines of any output: where everything goes, and what it is."""
     yield f"results go to {results}, MLflow runs to {tracking}"
-    yield (
-        f"sweep {plan.sweep_id}: {_count(_n_trials(plan), 'trial')} of {', '.join(_methods(plan))} "
-        f"on {_count(len(plan.baselines), 'dense network')}"
-    )
+    yield f"sweep {plan.sweep_id}: {summary(plan)}"
 
 
-def plan_lines(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
+def summary(plan: Plan) -> str:
+    """What it is, in a line."""
+    networks = _count(len(plan.baselines), "dense network")
+    return f"{_count(_n_trials(plan), 'trial')} of {', '.join(_methods(plan))} on {networks}"
+
+
+def plan_lines(plan: Plan, ahead: Outlook, room: Room | None) -> Iterator[str]:
     """The whole plan for a person.
 
     Args:
         plan: what was asked for.
         ahead: its outlook.
-        slots: pieces of work at once; None: unknown before a cluster is joined.
+        room: for pieces of work at once; None: unknown, for the cluster is to be made.
     """
     training = {baseline.key for baseline in ahead.to_train}
     yield ""
@@ -96,12 +100,13 @@ def plan_lines(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
         yield "searches"
         yield from _listed([(f"{search.n_trials} trials", _search_label(search)) for search in plan.searches])
     yield ""
-    yield from _summary(plan, ahead, slots)
+    yield from _summary(plan, ahead, room)
 
 
-def _summary(plan: Plan, ahead: Outlook, slots: int | None) -> Iterator[str]:
+def _summary(plan: Plan, ahead: Outlook, room: Room | None) -> Iterator[str]:
     n_cached = sum(trial.key in ahead.cached for trial in plan.trials)
-    at_once = "as many at once as the cluster has room for" if slots is None else f"up to {slots} at once"
+    at_once = "as many at once as the cluster has room for" if room is None else str(room)
+    slots = room.slots if room else None
     to_train, to_run = len(ahead.to_train), len(ahead.to_run) + ahead.to_search
     yield (
         f"to do: {_count(to_train, 'baseline')} to train, {_count(to_run, 'trial')} to run, {at_once}; "

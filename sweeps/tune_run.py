@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from sweeps.resources import Request
+from sweeps.capacity import Request
 from sweeps.schedule import Schedule
 from sweeps.specs import Work
 from sweeps.worker import Job, Worker

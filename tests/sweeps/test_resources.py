@@ -12,17 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import UserError
-from sweeps.resources import (
-    MIB,
-    Node,
-    Request,
-    check_compute,
-    check_request,
-    local_node,
-    memory_limit,
-    physical_gpus,
-    worker_environment,
-)
+from sweeps.capacity import MIB, Node, Request, local_node, memory_limit, physical_gpus, room_for
+from sweeps.resources import room, worker_environment
 from sweeps.schema import ComputeSettings
 
 LOCAL = ComputeSettings(num_cpus=4, num_gpus=2)
@@ -68,14 +59,14 @@ def test_what_fits_never_asks_for_more_than_there_is(cpus, per_trial, gpus, gpus
 )
 def test_impossible_requests_are_refused_in_one_sentence(changes, sentence):
     with pytest.raises(UserError) as refusal:
-        check_compute(replace(LOCAL, **changes))
+        room(replace(LOCAL, **changes))
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_logical_gpus_and_what_fits_are_let_through():
-    check_compute(replace(LOCAL, num_gpus=4, gpus_per_trial=0.25))
-    check_compute(LOCAL)
+    room(replace(LOCAL, num_gpus=4, gpus_per_trial=0.25))
+    room(LOCAL)
 
 
 def test_an_address_that_nobody_listens_on_is_refused_quickly():
@@ -84,15 +75,39 @@ def test_an_address_that_nobody_listens_on_is_refused_quickly():
         port = free.getsockname()[1]
     before = time.monotonic()
     with pytest.raises(UserError, match=f"compute.address=127.0.0.1:{port} does not answer"):
-        check_compute(replace(LOCAL, address=f"127.0.0.1:{port}"))
+        room(replace(LOCAL, address=f"127.0.0.1:{port}"))
     assert time.monotonic() - before < 10
 
 
 def test_no_single_node_of_a_cluster_has_enough():
     cluster = [Node(8, 0, 0), Node(2, 4, 0)]
-    assert check_request(Request(2, 0, None), cluster, "the cluster") == 5
-    with pytest.raises(UserError, match="no node of the cluster has 4 CPUs, 1 GPUs together"):
-        check_request(Request(4, 1, None), cluster, "the cluster")
+    assert room_for(Request(2, 0, None), cluster, "the cluster").slots == 5
+    with pytest.raises(UserError, match="no machine of the cluster has 4 CPUs, 1 GPUs together"):
+        room_for(Request(4, 1, None), cluster, "the cluster")
+
+
+@pytest.mark.parametrize(
+    ("request_", "most", "said"),
+    [
+        (Request(1, 0.25, None), None, "up to 10 at once on 2 machines (8 of 18 CPUs idle)"),
+        (Request(4, 0.25, None), None, "up to 2 at once (2.5 of 3 GPUs, 10 of 18 CPUs idle)"),
+        (Request(1, 1, None, "T4"), None, "up to 1 at once (2 of 3 GPUs, 17 of 18 CPUs idle)"),
+        (Request(1, 0, None), None, "up to 18 at once on 3 machines (3 of 3 GPUs idle)"),
+        (Request(1, 0, None), 2, "up to 2 at once on 2 machines (3 of 3 GPUs, 16 of 18 CPUs idle)"),
+    ],
+)
+def test_what_idles_is_said(request_, most, said):
+    mixed = [Node(8, 0, 0), Node(8, 2, 0, frozenset({"A100"})), Node(2, 1, 0, frozenset({"T4"}))]
+    assert str(room_for(request_, mixed, "the cluster", most)) == said
+
+
+def test_a_type_of_gpu_that_no_machine_has_is_refused():
+    mixed = [Node(8, 0, 0), Node.of({"CPU": 8, "GPU": 2, "accelerator_type:A100": 1})]
+    assert room_for(Request(1, 1, None, "A100"), mixed, "the cluster").slots == 2
+    with pytest.raises(UserError, match=r"compute\.accelerator_type=H100 is in no machine of the cluster: it has A100"):
+        room_for(Request(1, 1, None, "H100"), mixed, "the cluster")
+    with pytest.raises(UserError, match="none of them tells Ray what GPUs it has"):
+        room_for(Request(1, 1, None, "H100"), mixed[:1], "the cluster")
 
 
 def test_local_node_is_what_the_settings_say_or_what_is_there(monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.capacity import Room
 from sweeps.compose import compose
 from sweeps.plan import make_plan
 from sweeps.schema import settings_of
@@ -33,8 +34,11 @@ def finish(store: ResultStore, work: Work, seconds: float) -> None:
         store.commit(folder, Result(work.key, work.kind, params, {}, started_at=100.0, ended_at=100.0 + seconds))
 
 
-def text(got: Plan, store: ResultStore, slots: int | None = 2) -> str:
-    return "\n".join(plan_lines(got, outlook(got, store), slots))
+TWO_AT_ONCE = Room(slots=2, machines=1, idle_cpus=0, cpus=2, idle_gpus=0, gpus=0)
+
+
+def text(got: Plan, store: ResultStore, room: Room | None = TWO_AT_ONCE) -> str:
+    return "\n".join(plan_lines(got, outlook(got, store), room))
 
 
 def test_an_empty_store_knows_no_times(store: ResultStore) -> None:
@@ -106,7 +110,7 @@ def test_a_large_plan_is_cut_short(store: ResultStore) -> None:
 
 
 def test_searches_and_clusters_are_told(store: ResultStore) -> None:
-    printed = text(plan("search=optuna", "search.n_samples=9"), store, slots=None)
+    printed = text(plan("search=optuna", "search.n_samples=9"), store, room=None)
     assert "  9 trials    importance over threshold for val_accuracy max, sparsity max" in printed
     assert "9 trials to run, as many at once as the cluster has room for" in printed
 

@@ -1,0 +1,102 @@
+"""A Ray cluster's jobs API over HTTP: let in or told why not, before anything is uploaded."""
+
+import os
+import platform
+import re
+from typing import Any
+
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobSubmissionClient
+from ray.util.state import list_nodes
+from ray.util.state.common import NodeState
+
+from prune_core.errors import UserError
+from sweeps.cluster.token import REFUSED
+
+TIMEOUT_S = 15.0
+"""How long a head that has gone away is waited for, at each step of a request."""
+_MOST_NODES = 10_000
+_URL = re.compile(r"https?://[^/\s@]+/?")
+
+
+class Unreachable(UserError):
+    """The cluster does not answer now; may pass by itself."""
+
+
+class Client(JobSubmissionClient):
+    """Ray's own client with a limit to its patience (Ray 2.60 waits for an answer for ever) and in clear sentences.
+
+    Every request raises Unreachable if nobody answers, and UserError if the token is missing or wrong.
+    """
+
+    def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
+        try:
+            return super()._do_request(method, endpoint, **{"timeout": TIMEOUT_S, **options})
+        except AuthenticationError as error:
+            why = "no token was sent" if "Authentication required" in str(error) else "it is another token"
+            raise UserError(f"compute.address={self.url} does not let us in ({why}): {REFUSED}") from None
+        except requests.RequestException as error:
+            why = "no answer in time" if isinstance(error, requests.Timeout) else "nobody listens there"
+            raise Unreachable(
+                f"compute.address={self.url} does not answer ({why}): correct it, or start the cluster"
+            ) from None
+
+    @property
+    def url(self) -> str:
+        """Of the cluster's head."""
+        return str(self.get_address())
+
+    def versions(self) -> dict[str, str]:
+        """`rayVersion` and `pythonVersion` of the cluster."""
+        answer = self._do_request("GET", "/api/v0/cluster_metadata")
+        answer.raise_for_status()
+        return dict(answer.json()["data"])
+
+
+def connect(address: str | None) -> Client:
+    """A client of the cluster at `address`, the HTTP address of its head.
+
+    Raises:
+        UserError: the address is none, nobody answers, the token is missing or wrong.
+    """
+    if address is None or not _URL.fullmatch(address):
+        raise UserError(
+            f"compute.address={address} must be the HTTP address of the cluster's head, as in http://10.0.0.1:8265"
+        )
+    for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
+        os.environ.pop(name, None)  # Ray would prefer them to what was asked for
+    try:
+        return Client(address.rstrip("/"))
+    except UserError:
+        raise
+    except (RuntimeError, requests.RequestException, ValueError, KeyError):
+        raise UserError(
+            f"what answers at compute.address={address} is not the head of a Ray cluster: correct it"
+        ) from None
+
+
+def check_versions(client: Client) -> None:
+    """Raise UserError unless Ray, and Python up to its minor version, are the same there and here."""
+    import ray
+
+    there = client.versions()
+    for name, ours, theirs in (
+        ("Ray", ray.__version__, there["rayVersion"]),
+        ("Python", _minor(platform.python_version()), _minor(there["pythonVersion"])),
+    ):
+        if ours != theirs:
+            raise UserError(
+                f"the cluster has {name} {theirs} and this machine {ours}: submit from one with the cluster's version, "
+                "or bring the cluster's image up to date"
+            )
+
+
+def machines(client: Client) -> list[NodeState]:
+    """The living machines of the cluster."""
+    found = list_nodes(address=client.url, detail=True, limit=_MOST_NODES, timeout=int(TIMEOUT_S))
+    return [machine for machine in found if machine.state == "ALIVE"]
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])

@@ -1,0 +1,38 @@
+"""The token of a Ray cluster: one shared secret, which every machine and client reads from a file.
+
+Ray reads RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN and ~/.ray/auth_token by itself; here is only what it does
+badly with them: 2.60 sends no token unless the mode is set as well, and ends the process with a C++ trace if the file
+is not there.
+"""
+
+import os
+from pathlib import Path
+
+from prune_core.errors import UserError
+
+REFUSED = "name the file that holds the cluster's token with RAY_AUTH_TOKEN_PATH=..., or correct the token in it"
+"""The fix for every way in which a cluster refuses a token, as part of a sentence."""
+
+
+def ready_token() -> None:
+    """Make Ray use the token that is there, if one is; call this before Ray is imported. Sets RAY_AUTH_MODE.
+
+    Raises:
+        UserError: token mode is on and there is no token, or none that can be read.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        return
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    file = Path(named or "~/.ray/auth_token").expanduser()
+    if named or file.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        return
+    try:
+        empty = not file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise UserError(f"the cluster's token cannot be read from {file} ({reason}): set RAY_AUTH_TOKEN_PATH") from None
+    if empty:
+        raise UserError(f"{file} holds no token: write the cluster's token into it, or set RAY_AUTH_TOKEN_PATH")
