@@ -16,7 +16,16 @@ from prune_core.models import ModelInfo
 from prune_core.spec import RECOVERIES, SCHEDULES, MethodSpec
 from sweeps.layers import Layers, check_lists, layers_of
 from sweeps.methods import Axes, canonical
-from sweeps.points import Point, drawn_points, end_points, grid_points, point_of, points_of_one_layer, with_layer_ranges
+from sweeps.points import (
+    Point,
+    drawn_points,
+    end_points,
+    grid_points,
+    point_of,
+    points_of_equal_layers,
+    points_of_one_layer,
+    with_layer_ranges,
+)
 from sweeps.schema import SearchSettings, Settings
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key
 
@@ -42,7 +51,7 @@ def make_plan(settings: Settings) -> Plan:
         layers = layers_of(info, settings.prune_output)
         for name, axes in settings.methods.items():
             if settings.search.kind == "optuna":
-                search = _search(settings, baseline, _searchable(axes, baseline.model, layers), own_training)
+                search = _search(settings, baseline, axes, layers, own_training)
                 searches.setdefault(search.key, search)
                 continue
             case = (name, baseline.model, *info.kernel_layers)  # a network's layers may depend on the data
@@ -146,13 +155,18 @@ def _training_of(spec: MethodSpec, own_training: Mapping[str, Mapping[str, Any]]
 
 
 def _search(
-    settings: Settings, baseline: BaselineSpec, axes: Axes, own_training: Mapping[str, Mapping[str, Any]]
+    settings: Settings,
+    baseline: BaselineSpec,
+    axes: Axes,
+    layers: Layers,
+    own_training: Mapping[str, Mapping[str, Any]],
 ) -> SearchSpec:
-    search, ranges = settings.search, axes.said_ranges()
-    content = {
+    search, drawn = settings.search, _searchable(axes, baseline.model, layers)
+    ranges = drawn.said_ranges()
+    content: dict[str, Any] = {
         "baseline": baseline.key,
         "method": axes.method,
-        "fixed": axes.rest(ranges),
+        "fixed": drawn.rest(ranges),
         "ranges": ranges,
         "n_trials": search.n_samples,
         "objectives": search.objectives,
@@ -161,5 +175,7 @@ def _search(
         "measure": settings.measure,
         "training": own_training,
     }
+    if start := points_of_equal_layers(axes, layers):
+        content["start"] = tuple(start)
     key = content_key({"kind": "search", **canonical(content)})
-    return SearchSpec(key=key, **{**content, "baseline": baseline})  # type: ignore[arg-type]
+    return SearchSpec(key=key, **{**content, "baseline": baseline})

@@ -3,7 +3,7 @@
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +69,7 @@ def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
 
 
 def with_layer_ranges(axes: Axes, layers: Layers) -> Axes:
-    """The same with each range that is marked `per_layer` made into one for every layer."""
+    """The same with each range that is marked `per_layer` made into one for every layer; its axis leaves the grid."""
     ranges: dict[str, Mapping[str, Any]] = {}
     grid = dict(axes.grid)
     for axis, bounds in axes.ranges.items():
@@ -80,6 +80,20 @@ def with_layer_ranges(axes: Axes, layers: Layers) -> Axes:
         else:
             ranges[axis] = bounds
     return replace(axes, grid=grid, ranges=ranges)
+
+
+def points_of_equal_layers(axes: Axes, layers: Layers) -> list[dict[str, Any]]:
+    """Where a search layer by layer starts: the points of the grid, one value for all layers, as far as in range.
+
+    Returns:
+        {axis: value} with an axis for every layer; nothing for a method without a range that is marked `per_layer`.
+    """
+    own = {axis: bounds for axis, bounds in axes.ranges.items() if bounds.get("per_layer")}
+    if not own:
+        return []
+    within = {axis: _within(axes.grid[axis], bounds) for axis, bounds in own.items()}
+    points = grid_points(replace(axes, grid={**axes.grid, **within}))
+    return [_for_all_layers(point.axes, own, layers) for point in points]
 
 
 def end_points(axes: Axes) -> list[Point]:
@@ -100,6 +114,16 @@ def point_of(method: str, rest: Mapping[str, Any], values: Mapping[str, Any]) ->
     except UserError as error:
         raise UserError(f"methods.{method}: {error}") from None
     return Point(dict(values), spec)
+
+
+def _within(values: Sequence[Any], bounds: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(v for v in values if isinstance(v, (int, float)) and bounds["low"] <= v <= bounds["high"])
+
+
+def _for_all_layers(values: Mapping[str, Any], own: Collection[str], layers: Layers) -> dict[str, Any]:
+    """Values of axes with those in `own` given to every layer."""
+    names = {axis: [axis_of(axis, layer) for layer in layers[axis]] if axis in own else [axis] for axis in values}
+    return {name: value for axis, value in values.items() for name in names[axis]}
 
 
 def _alone(point: Point, layer: str, layers: Sequence[str]) -> Point:

@@ -1,16 +1,19 @@
-"""The points of one `SearchSpec`: those proposed by earlier runs first, then new ones from Optuna."""
+"""The points of one `SearchSpec`: those proposed by earlier runs first, then those to start with, then Optuna's."""
 
 import json
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeps.json_text import parse
 from sweeps.plan import trial_of
 from sweeps.specs import SearchSpec, TrialSpec
+
+if TYPE_CHECKING:
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class PointSource:
         self._recorded = _read_points(record, search)[: search.n_trials]
         self._proposed = 0
         self._told: dict[int, Metrics | None] = {}
-        self._optuna: Any = None
+        self._study: _Study | None = None
 
     @property
     def remaining(self) -> int:
@@ -57,7 +60,7 @@ class PointSource:
         if self.knows_next:
             point = self._recorded[number]
         else:
-            point = self._searcher().suggest(str(number))
+            point = self._optuna().propose(number)
             _append_point(self._record, point)
         self._proposed += 1
         return number, trial_of(self.search, point)
@@ -65,42 +68,51 @@ class PointSource:
     def tell(self, number: int, metrics: Metrics | None) -> None:
         """What came of a point; None if it failed, which counts as a point all the same."""
         self._told[number] = metrics
-        if self._optuna is not None:
-            self._pass_on(number)
+        if self._study is not None:
+            self._study.tell(number, metrics)
 
-    def _searcher(self) -> Any:
-        if self._optuna is None:
-            self._optuna = _optuna_search(self.search, self._recorded)
+    def _optuna(self) -> "_Study":
+        if self._study is None:
+            self._study = _Study(self.search, self._recorded)
             for number in range(len(self._recorded)):
-                self._optuna.suggest(str(number))
+                self._study.propose(number)
                 if number in self._told:
-                    self._pass_on(number)
-        return self._optuna
-
-    def _pass_on(self, number: int) -> None:
-        objectives = self.search.objectives
-        metrics = self._told[number] or {}
-        usable = all(math.isfinite(metrics.get(name, math.nan)) for name in objectives)
-        values = {name: metrics[name] for name in objectives} if usable else None
-        self._optuna.on_trial_complete(str(number), result=values, error=not usable)
+                    self._study.tell(number, self._told[number])
+        return self._study
 
 
-def _optuna_search(search: SearchSpec, known: list[dict[str, Any]]) -> Any:
-    import optuna
-    from ray.tune.search.optuna import OptunaSearch
+class _Study:
+    """Optuna, asked for points and told what came of them by the number of the point."""
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    names, modes = list(search.objectives), list(search.objectives.values())
-    # The seed moves with the record: else the points after a resume would repeat the first random ones.
-    sampler = optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32)
-    return OptunaSearch(
-        {axis: _distribution(limits) for axis, limits in search.ranges.items()},
-        metric=names[0] if len(names) == 1 else names,
-        mode=modes[0] if len(modes) == 1 else modes,
-        points_to_evaluate=known,
-        sampler=sampler,
-        study_name=search.key,
-    )
+    def __init__(self, search: SearchSpec, known: Sequence[Mapping[str, Any]]) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # The seed moves with the record: else the points after a resume would repeat the first random ones. Together
+        # and not axis by axis: what one layer can lose depends on what the others have lost.
+        sampler = optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32, multivariate=True)
+        direction = {"max": optuna.study.StudyDirection.MAXIMIZE, "min": optuna.study.StudyDirection.MINIMIZE}
+        ways = [direction[way] for way in search.objectives.values()]
+        self._study = optuna.create_study(directions=ways, sampler=sampler)
+        self._objectives = tuple(search.objectives)
+        self._distributions = {axis: _distribution(limits) for axis, limits in search.ranges.items()}
+        self._asked: dict[int, optuna.Trial] = {}
+        for point in (*known, *search.start[len(known) :]):
+            self._study.enqueue_trial(dict(point))
+
+    def propose(self, number: int) -> dict[str, Any]:
+        self._asked[number] = self._study.ask(self._distributions)
+        return dict(self._asked[number].params)
+
+    def tell(self, number: int, metrics: Metrics | None) -> None:
+        """Metrics without a finite value of every objective count as those of a failure."""
+        from optuna.trial import TrialState
+
+        values = [(metrics or {}).get(name, math.nan) for name in self._objectives]
+        if all(math.isfinite(value) for value in values):
+            self._study.tell(self._asked[number], values)
+        else:
+            self._study.tell(self._asked[number], state=TrialState.FAIL)
 
 
 def _distribution(limits: Mapping[str, Any]) -> Any:

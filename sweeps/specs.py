@@ -72,9 +72,10 @@ class TrialSpec:
     @property
     def label(self) -> str:
         """What a person calls it: "importance threshold=0.5 mlp_800_800 mnist_5k seed 1"."""
-        axes = " ".join(f"{name}={format_value(value)}" for name, value in self.axes.items())
         baseline = self.baseline
-        return " ".join(f"{self.method} {axes} {baseline.model} {baseline.dataset} seed {baseline.seed}".split())
+        return " ".join(
+            f"{self.method} {describe_axes(self.axes)} {baseline.model} {baseline.dataset} seed {baseline.seed}".split()
+        )
 
 
 Work = BaselineSpec | TrialSpec
@@ -92,6 +93,7 @@ class SearchSpec:
         n_trials: how many points are evaluated.
         objectives: {metric: "max" or "min"}; one or two.
         seed: of the searcher.
+        start: points that are tried first, {axis: value} of every axis in `ranges`.
     """
 
     key: str
@@ -105,6 +107,7 @@ class SearchSpec:
     prune_output: bool
     measure: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
+    start: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,11 @@ class Failure:
     reason: str
     traceback: str = ""
     attempts: int = 1
+
+
+def describe_axes(axes: Mapping[str, Any]) -> str:
+    """A grid point as a person writes it: "sparsity=0.5 recovery=finetune"; what is none goes without saying."""
+    return " ".join(f"{name}={format_value(value)}" for name, value in axes.items() if value not in (None, "none"))
 
 
 def format_value(value: Any) -> str:

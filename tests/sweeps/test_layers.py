@@ -1,5 +1,7 @@
 """One value a layer: as a list, as an axis for each layer, and one layer at a time."""
 
+from pathlib import Path
+
 import pytest
 
 from prune_core.errors import UserError
@@ -8,7 +10,8 @@ from sweeps.compose import compose
 from sweeps.layers import gathered
 from sweeps.plan import make_plan, trial_of
 from sweeps.schema import settings_of
-from sweeps.specs import Plan
+from sweeps.searches import PointSource
+from sweeps.specs import Plan, TrialSpec
 
 LENET = ("dataset=digits", "model=lenet_300_100")  # layers to prune: dense_1, dense_2
 PER_LAYER = "+methods.weight.ranges.sparsity.per_layer=true"
@@ -104,3 +107,35 @@ def test_mistakes_are_one_sentence(overrides: list[str], sentence: str) -> None:
 def test_only_names_of_layers_are_gathered() -> None:
     assert gathered({"sparsity.a/b.c": 1, "lambda": 2, "sparsity.d": 3}) == {"sparsity": [1, 3], "lambda": 2}
     assert gathered({"my.option": 1}) == {"my.option": 1}
+
+
+def test_a_search_layer_by_layer_starts_with_the_same_value_for_all_layers() -> None:
+    overrides = ["method=weight", "search=optuna", PER_LAYER, "methods.weight.ranges.sparsity.low=0.9"]
+    (search,) = plan(*overrides).searches
+    values = [0.9, 0.95, 0.97, 0.99]  # those of the grid that are in range
+    assert search.start == tuple({"sparsity.dense_1": value, "sparsity.dense_2": value} for value in values)
+    (plain,) = plan("method=weight", "search=optuna").searches
+    assert plain.start == ()
+
+
+def test_points_to_start_with_are_proposed_first_and_learned_from(tmp_path: Path) -> None:
+    overrides = ["method=weight", "search=optuna", PER_LAYER, "search.n_samples=40"]
+    overrides += ["search.objectives={val_accuracy:max,sparsity:null}", "methods.weight.ranges.sparsity.low=0.9"]
+    (search,) = plan(*overrides).searches
+
+    def tell_all(points: PointSource, count: int) -> list[TrialSpec]:
+        trials = []
+        for _ in range(count):
+            number, trial = points.propose()
+            first, second = trial.parameters["sparsity"]
+            points.tell(number, {"val_accuracy": 1 - abs(first - 0.97) - abs(second - 0.91)})
+            trials.append(trial)
+        return trials
+
+    first = tell_all(PointSource(search, tmp_path / "points"), 3)
+    assert [trial.parameters["sparsity"] for trial in first] == [[0.9, 0.9], [0.95, 0.95], [0.97, 0.97]]
+    again = tell_all(PointSource(search, tmp_path / "points"), 40)  # a resumed sweep
+    assert again[:3] == first
+    assert again[3].parameters["sparsity"] == [0.99, 0.99]
+    best = max(0.94 - abs(a - 0.97) - abs(b - 0.91) for a, b in (trial.parameters["sparsity"] for trial in again))
+    assert best > 0.9  # no equal shares come nearer than 0.88

@@ -1,5 +1,6 @@
 """Every preset really runs, shrunk: real training, pruning and report; without Ray, which adds nothing here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from sweeps import trial
 from sweeps.compose import choices, compose
 from sweeps.plan import make_plan
 from sweeps.reporting import redraw
-from sweeps.reporting.results import rows_of_store
+from sweeps.reporting.results import Row
 from sweeps.schema import settings_of
+from sweeps.searches import PointSource
+from sweeps.specs import Plan, Work
 from sweeps.store import ResultStore
 
 TINY = ["debug=quick", "dataset=mnist_5k", "datasets.mnist_5k.train_limit=400", "training.epochs=1"]
@@ -30,6 +33,17 @@ def cases() -> list:
     ]
 
 
+def works(plan: Plan, store: ResultStore, folder: Path) -> Iterator[Work]:
+    """All work of a plan; searches are told of each result before they are asked for the next point."""
+    yield from plan
+    for search in plan.searches:
+        points = PointSource(search, folder / search.key)
+        while not points.exhausted:
+            number, proposed = points.propose()
+            yield proposed
+            points.tell(number, store.load(proposed.key).metrics)
+
+
 @pytest.mark.parametrize("name", cases())
 def test_a_preset_runs(name: str, tmp_path: Path) -> None:
     overrides = [f"experiment={name}", *TINY, *FEWER.get(name, []), f"storage.root={tmp_path}"]
@@ -39,10 +53,11 @@ def test_a_preset_runs(name: str, tmp_path: Path) -> None:
     store.prepare()
     (dataset,) = settings.datasets
     digits = data.load(dataset, settings.datasets[dataset], tmp_path)
-    for work in plan:
+    rows = []
+    for work in works(plan, store, tmp_path):
         steps = list(trial.run(work, digits, store))
         assert steps[-1][0] == 1.0
-    rows = rows_of_store(plan, store)
+        rows.append(Row(work, store.load(work.key)))
     assert len(rows) == len(plan)
     for row in rows:
         assert 0.05 <= row.result.metrics["accuracy"] <= 1
