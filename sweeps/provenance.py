@@ -1,6 +1,7 @@
 """Who ran what from where: the tags that let a run be made again."""
 
 import getpass
+import json
 import platform
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+ORIGIN = "origin.json"
+"""File beside the package, in the folder of a job, that tells who submitted it from which commit."""
 VERSIONS_OF = ("tensorflow", "keras", "numpy", "ray", "mlflow", "prune-sweep")
+_OF_ORIGIN = ("mlflow.user", "mlflow.source.git.commit", "mlflow.source.git.dirty")
 _DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
 
 
@@ -18,14 +22,29 @@ def provenance() -> dict[str, str]:
 
     Costs two calls of git the first time, and no heavy import.
     """
+    package = Path(__file__).resolve().parent
     return {
         "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": Path(sys.argv[0] or "python").name,
-        **_git(Path(__file__).resolve().parent),
+        **_git(package),
+        **_origin(package.parent / ORIGIN),
         "version.python": platform.python_version(),
         **{f"version.{name}": version for name in VERSIONS_OF if (version := _version(name))},
     }
+
+
+def origin() -> str:
+    """What the file `ORIGIN` of a job submitted from here says."""
+    return json.dumps({name: value for name, value in provenance().items() if name in _OF_ORIGIN})
+
+
+def _origin(file: Path) -> dict[str, str]:
+    try:
+        tags = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {name: str(tags[name]) for name in _OF_ORIGIN if name in tags}
 
 
 def _user() -> str:

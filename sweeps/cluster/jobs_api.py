@@ -1,5 +1,6 @@
 """A Ray cluster's jobs API over HTTP: let in or told why not, before anything is uploaded."""
 
+import logging
 import os
 import platform
 import re
@@ -18,6 +19,10 @@ TIMEOUT_S = 15.0
 """How long a head that has gone away is waited for, at each step of a request."""
 _MOST_NODES = 10_000
 _URL = re.compile(r"https?://[^/\s@]+/?")
+
+
+for _name in ("dashboard_sdk", "job.sdk"):
+    logging.getLogger(f"ray.dashboard.modules.{_name}").setLevel(logging.WARNING)  # they tell of every connection
 
 
 class Unreachable(UserError):

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from prune_core.errors import UserError
 from sweeps.cluster.base import Submission
 from sweeps.compose import conf_folder
+from sweeps.provenance import ORIGIN, origin
 
 MIB = 1024**2
 LIMIT = 100 * MIB
@@ -24,16 +25,17 @@ class Upload:
     """Files under the names that they have in the job's folder.
 
     Attributes:
-        files: {path there: file here}.
+        files: {path there: file here, or what is in it}.
     """
 
-    files: Mapping[str, Path]
+    files: Mapping[str, Path | bytes]
 
     def write(self, archive: Path) -> None:
         """Pack it, equal files into equal bytes. Raises UserError if it is more than a cluster takes."""
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
             for name, file in sorted(self.files.items()):
-                package.writestr(zipfile.ZipInfo(name, _EPOCH), file.read_bytes(), zipfile.ZIP_DEFLATED)
+                content = file if isinstance(file, bytes) else file.read_bytes()
+                package.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
         size = archive.stat().st_size
         if size >= LIMIT:
             raise UserError(
@@ -42,8 +44,9 @@ class Upload:
             )
 
     def _biggest(self) -> str:
-        sizes = sorted(((file.stat().st_size, file) for file in self.files.values()), reverse=True)
-        return ", ".join(f"{file} {size / MIB:.0f}" for size, file in sizes[:3] if size > MIB)
+        paths = [file for file in self.files.values() if isinstance(file, Path)]
+        sizes = sorted(((path.stat().st_size, path) for path in paths), reverse=True)
+        return ", ".join(f"{path} {size / MIB:.0f}" for size, path in sizes[:3] if size > MIB)
 
 
 def pack(submission: Submission, with_inputs: bool, with_requirements: bool) -> tuple[Submission, Upload]:
@@ -57,7 +60,7 @@ def pack(submission: Submission, with_inputs: bool, with_requirements: bool) -> 
     Raises:
         UserError: a file is not there.
     """
-    files = dict(_code())
+    files: dict[str, Path | bytes] = {ORIGIN: origin().encode(), **dict(_code())}
     if with_requirements:
         files |= {name: _existing(_CODE / name, "compute.ray_jobs.runtime=lock") for name in REQUIREMENTS}
     overrides = []
