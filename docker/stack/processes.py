@@ -1,0 +1,100 @@
+"""Starting services one after the other, each when it is needed and healthy, and ending them in the other direction."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import postgres
+from services import Service, StackError
+
+START_TIMEOUT_S = 180.0
+POLL_S = 0.3
+
+
+class Processes:
+    """What is running of a stack.
+
+    Args:
+        logs: a folder; one file a service.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._running: list[tuple[Service, subprocess.Popen]] = []
+        # Each process has a /tmp of its own, as in a container. Ray's sockets lie there: the path is 107 bytes at most.
+        self._temporary = Path(tempfile.mkdtemp(prefix="stack-", dir="/tmp"))
+        logs.mkdir(exist_ok=True)
+
+    def start(self, service: Service) -> None:
+        """Start `service` and wait until it is healthy, or has ended well if it is one that ends. Raises StackError."""
+        is_postgres = service.name == "postgres"
+        command = postgres.prepare(service) if is_postgres else service.command()
+        user = postgres.owner() if is_postgres else None
+        log = self._logs / f"{service.label}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command, env=self.environment(service), cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True, user=user, group=user, extra_groups=[] if user else None,
+            )  # fmt: skip
+        self._running.append((service, process))
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _is_ready(service, process):
+            if process.poll() is not None:
+                raise StackError(f"{service.label} ended with exit code {process.returncode}: see {log}")
+            if time.monotonic() > deadline:
+                raise StackError(f"{service.label} is not healthy after {START_TIMEOUT_S:.0f} s: see {log}")
+            time.sleep(POLL_S)
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """The variables of a process of `service`."""
+        temporary = self._temporary / service.label
+        temporary.mkdir(exist_ok=True)
+        places = {name: str(temporary / name.lower()) for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME")}
+        return {**service.environment, **places, "RAY_TMPDIR": str(temporary)}
+
+    def failed(self) -> str | None:
+        """A service that has ended and should have gone on."""
+        return next((s.label for s, process in self._running if process.poll() not in (None, 0)), None)
+
+    def stop(self) -> None:
+        """End everything, the last one first."""
+        while self._running:
+            service, process = self._running.pop()
+            _end(process, service.grace_s)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _is_ready(service: Service, process: subprocess.Popen) -> bool:
+    if service.health_url:
+        return _answers(service.health_url)
+    if service.health_test:
+        return not subprocess.run(service.health_test, env=service.environment, capture_output=True).returncode
+    return process.poll() == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen, grace_s: float) -> None:
+    """SIGTERM, time to end in, and SIGKILL to whatever of its group is left."""
+    try:
+        process.terminate()
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        process.wait()
