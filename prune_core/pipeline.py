@@ -227,6 +227,9 @@ def _no_recovery(job: _Job, masks: Masks) -> None:
 
 def _finetune(job: _Job, masks: Masks) -> None:
     data = _labelled(job, "recovery=finetune")
+    if not job.masked.trainable_variables:
+        job.warnings.append("nothing was fine-tuned: no layer of the network is trainable")
+        return
     with job.watch.step("finetune"):
         finetune(job.masked, masks, data, job.training, job.seed)
 

@@ -37,6 +37,9 @@ _OPTIMIZERS: dict[str, Callable[[float], keras.optimizers.Optimizer]] = {
 }
 
 
+_PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
+
+
 class TrainingData(Protocol):
     """The splits that training needs: x float32 (N, ...), y int64 classes (N,), as in `prune_core.data.Dataset`."""
 
@@ -72,7 +75,7 @@ def train(
     """Train a network in place.
 
     Args:
-        model: classifier with logits or softmax output.
+        model: classifier with logits, softmax or sigmoid output.
         data: training and validation split.
         config: see `TrainingConfig`.
         seed: of the order of samples and of dropout.
@@ -130,8 +133,10 @@ def epochs(
     """The epochs of `train` (or, with `masks`, of training under masks), one a step; yields its figures.
 
     With a `checkpoint` that an interrupted training has left, the figures of the epochs in it come at once, and the
-    rest is computed as if nothing had happened, bit for bit.
+    rest is computed as if nothing had happened, bit for bit. Raises UserError if no weight is trainable.
     """
+    if not model.trainable_variables:
+        raise UserError(f"no layer of the network {model.name!r} is trainable: unfreeze some, or do not train it")
     hold = _mask_holder(model, masks or {})
     hold()
     settings = TrainingConfig.from_mapping(config)
@@ -231,12 +236,11 @@ def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int =
     """
     outputs = predict(model, x, batch_size).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        if not ends_in_softmax(model):
-            outputs -= outputs.max(axis=1, keepdims=True)
-            logs = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
-        else:
-            # As Keras: probabilities are kept away from 0, so that the loss stays finite.
-            logs = np.log(np.clip(outputs, keras.config.epsilon(), 1.0))
+        # As Keras: probabilities are kept away from 0, so that the loss stays finite, and made to sum to 1.
+        is_probability = gives_probabilities(model)
+        logits = np.log(np.clip(outputs, keras.config.epsilon(), 1.0)) if is_probability else outputs
+        logits = logits - logits.max(axis=1, keepdims=True)
+        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     loss = -logs[np.arange(len(y)), y].mean()
     return Evaluation(float(loss), float((outputs.argmax(axis=1) == y).mean()))
 
@@ -247,22 +251,22 @@ def predict(model: keras.Model, x: np.ndarray, batch_size: int = 1000) -> np.nda
     return np.concatenate([model(tf.constant(batch), training=False).numpy() for batch in batches])
 
 
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether a network gives probabilities instead of logits."""
+def gives_probabilities(model: keras.Model) -> bool:
+    """Whether a network ends in a softmax, or in sigmoids that tell how likely each class is, instead of in logits."""
     if isinstance(model, keras.Sequential):
         last = model.layers[-1]
     else:
         last = keras.tree.flatten(model.outputs)[0]._keras_history.operation
     if isinstance(last, keras.Model):
-        return ends_in_softmax(last)
+        return gives_probabilities(last)
     if isinstance(last, keras.layers.Dropout):
         raise UserError(f"layer {last.name!r} is a dropout behind the output: remove it")
-    softmax = isinstance(last, keras.layers.Softmax) or type(last).__name__ == "Softmax"
-    return softmax or getattr(last, "activation", None) is keras.activations.softmax
+    activation = getattr(last, "activation", None)
+    return type(last).__name__ in ("Softmax", "Sigmoid") or activation in _PROBABILITIES
 
 
 def _cross_entropy(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    from_logits = not ends_in_softmax(model)
+    from_logits = not gives_probabilities(model)
 
     def loss(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=from_logits)

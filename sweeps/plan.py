@@ -102,13 +102,15 @@ def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
         about = data.describe(dataset, dataset_config)
         for model, model_config in settings.models.items():
             info = models.check(model, model_config, about.input_shape, about.classes)
+            fingerprints = {"dataset": about.fingerprint, "model": info.fingerprint}
             if len(info.kernel_layers) < (1 if settings.prune_output else 2):
                 raise UserError(
                     f"models.{model} has no layer to prune but its output: choose another, or prune_output=true"
                 )
             for seed in settings.seeds:
                 key = content_key(_baseline_content(about, model, model_config, info, training, seed))
-                yield BaselineSpec(key, dataset, model, seed, dataset_config, model_config, training), info
+                config = (dataset_config, model_config, training)
+                yield BaselineSpec(key, dataset, model, seed, *config, fingerprints), info
 
 
 def _baseline_content(

@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with terminable():
             return _main(sys.argv[1:] if argv is None else argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from sweeps.tracking_uri import redact
+
+        print(f"error: {redact(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"interrupted: {GO_ON}", file=sys.stderr)

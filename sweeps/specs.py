@@ -26,6 +26,7 @@ class BaselineSpec:
         dataset, model: names, as in the configuration.
         seed: of initialisation and shuffling.
         dataset_config, model_config, training: the resolved configuration sections.
+        fingerprints: of "dataset" and "model" when the plan was made; None for a network that comes from no file.
     """
 
     key: str
@@ -35,6 +36,7 @@ class BaselineSpec:
     dataset_config: Mapping[str, Any]
     model_config: Mapping[str, Any]
     training: Mapping[str, Any]
+    fingerprints: Mapping[str, str | None] = field(default_factory=dict)
     kind: Literal["baseline"] = "baseline"
 
     @property

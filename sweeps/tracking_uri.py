@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prune_core.errors import UserError
+from prune_core.registry import closest
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 3.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SCHEMES = ("http", "https", "sqlite", "databricks", *_DATABASE_PORTS)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 _SECRET_QUERY = re.compile(r"((?:password|passwd|token|secret)=)[^&\s]+", re.IGNORECASE)
 _LIFECYCLE = "select lifecycle_stage from experiments where name = ?"
@@ -112,6 +114,10 @@ def resolve(tracking: TrackingSettings, root: Path) -> Target:
         raise UserError(
             f"tracking.uri={target.shown} is a folder, which MLflow no longer takes: write sqlite:///folder/mlflow.db, "
             "http://host:port, or leave it out for a database in storage.root"
+        )
+    if target.scheme not in _SCHEMES:
+        raise UserError(
+            f"tracking.uri={target.shown} is of no kind that MLflow takes: {closest(target.scheme, _SCHEMES)}"
         )
     if target.scheme == "sqlite":
         if target.sqlite_file is None:

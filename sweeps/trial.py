@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+from prune_core.errors import UserError
 from prune_core.stopwatch import Stopwatch
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
 from sweeps.store import ResultStore
+from sweeps.tracking_uri import redact_all
 
 Progress = tuple[float, str]
 
@@ -25,6 +27,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
 
     Raises:
         FileNotFoundError: a trial whose baseline is not in the store.
+        UserError: the file of the dataset or the network is not the one that was planned with.
         Exception: whatever the work itself raises; nothing is committed then.
     """
     import keras
@@ -32,13 +35,24 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     watch = _Idle.end()
     # A warm worker names layers as a fresh process would. Collecting garbage here would cost 0.1 s and more a trial.
     keras.utils.clear_session(free_memory=False)
+    baseline = work if isinstance(work, BaselineSpec) else work.baseline
     try:
+        _refuse_change(baseline, "dataset", data.info.fingerprint)
         if isinstance(work, BaselineSpec):
             yield from _run_baseline(work, data, store, watch)
         else:
             yield from _run_trial(work, data, store, watch)
     finally:
         _Idle.begin()
+
+
+def _refuse_change(baseline: BaselineSpec, what: str, fingerprint: str | None) -> None:
+    """What is computed from another file would stand under the planned one's key for ever."""
+    if baseline.fingerprints.get(what, fingerprint) != fingerprint:
+        raise UserError(
+            f"the file of {what} {getattr(baseline, what)} has changed since the sweep was planned: run the same "
+            "command again to plan with the new one"
+        )
 
 
 class _Idle:
@@ -66,10 +80,11 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
 
     info = data.info
     with watch.step("load"):
-        trained = models.check(work.model, work.model_config, info.input_shape, info.classes).trained
+        about = models.check(work.model, work.model_config, info.input_shape, info.classes)
+        _refuse_change(work, "model", about.fingerprint)
         model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
     history: list[Mapping[str, float]] = []
-    epochs = 0 if trained else work.training["epochs"]
+    epochs = 0 if about.trained else work.training["epochs"]
     checkpoint = store.training_state(work.key)
     if epochs:
         trained_epochs = training.epochs(model, data, work.training, work.seed, checkpoint=checkpoint)
@@ -155,14 +170,14 @@ class _Baseline:
     _kept: "_Baseline | None" = None
 
     def __init__(self, key: str, store: ResultStore) -> None:
-        import keras
+        from prune_core.models.keras_file import load_network
 
         result = store.fetch(key)
         if result is None:
             raise FileNotFoundError(f"the baseline {key} is not in {store.root} any more: run the sweep again")
         self.identity = (key, store.root)
         self.metrics = result.metrics
-        self.model = keras.saving.load_model(store.folder(key) / MODEL_FILE, compile=False, safe_mode=True)
+        self.model = load_network(store.folder(key) / MODEL_FILE)
         self._forward: Any = None
 
     @classmethod
@@ -220,6 +235,6 @@ def _result(
         tags=dict(tags),
         started_at=watch.started_at,
         ended_at=time.time(),
-        config=asdict(work),
+        config=redact_all(asdict(work)),
         spans=watch.seconds,
     )

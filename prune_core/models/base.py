@@ -31,7 +31,8 @@ class Builder(Protocol):
 
     Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
     `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
-    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax.
+    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax or a
+    sigmoid.
     """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:

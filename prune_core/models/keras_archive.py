@@ -61,12 +61,14 @@ def read_archive(path: Path) -> KerasArchive:
 def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f'{path} is a folder: save the model as one file with model.save("{path.name}.keras")')
+    if path.exists() and not path.is_file():  # a device or a pipe has no end
+        raise UserError(f"{path} is no file: give the path of a .keras file")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: give the path of a .keras file") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): give the path of a .keras file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise UserError(f"{path} cannot be read ({error}): give the path of a .keras file") from None
     if content.startswith(b"\x89HDF") or path.suffix in (".h5", ".hdf5"):
         raise UserError(
             f"{path} is in the legacy HDF5 format: load it with Keras and save it again, "

@@ -43,17 +43,12 @@ class KerasFile:
         self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int
     ) -> "keras.Model":
         """See `Builder.build`; the weights are the file's, so `seed` changes nothing."""
-        import keras
-
         self.check(name, config, input_shape, classes)
         path = config["path"]
         try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"models.{name}.path={path} cannot be loaded by Keras {keras.__version__}: {reason}"
-            ) from error
+            model = load_network(Path(path))
+        except UserError as error:
+            raise UserError(f"models.{name}.path={error}") from error
         if model.output_shape != (None, classes):
             raise UserError(
                 f"models.{name}.path={path} gives {model.output_shape} for a dataset of {classes} classes: "
@@ -62,20 +57,50 @@ class KerasFile:
         return model
 
 
-def _open(name: str, config: Mapping[str, Any]) -> tuple[Settings, KerasArchive]:
-    settings = Settings(f"models.{name}", config, ("path", "sha256", "train"))
-    path, expected = config.get("path"), config.get("sha256")
-    if not isinstance(path, str) or not path:
-        raise settings.error("path", "must be the path of a .keras file")
-    archive = read_archive(Path(path))
-    if expected is not None and expected != archive.sha256:
-        raise settings.error("sha256", f"is not the digest of {path}, which is {archive.sha256}: the file has changed")
+def load_network(path: Path) -> "keras.Model":
+    """The network in a `.keras` file, uncompiled. Nothing but Keras's own layers is ever made of it.
+
+    Raises:
+        UserError: the file is refused by `inspect`, or Keras cannot load it.
+    """
+    import keras
+
+    inspect(path)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path} cannot be loaded by Keras {keras.__version__}: {reason}") from error
+
+
+def inspect(path: Path) -> KerasArchive:
+    """What a `.keras` file holds, read without Keras.
+
+    Raises:
+        UserError: no whole `.keras` file, a subclassed model, or one with code or layers of its own. The sentence
+            begins with the path.
+    """
+    archive = read_archive(path)
     if archive.config.get("class_name") not in ("Functional", "Sequential"):
         raise UserError(
             f"{path} is a subclassed model ({archive.config.get('class_name')}): "
             "save a Sequential or functional model instead"
         )
     refuse_foreign_objects(path, archive.config)
+    return archive
+
+
+def _open(name: str, config: Mapping[str, Any]) -> tuple[Settings, KerasArchive]:
+    settings = Settings(f"models.{name}", config, ("path", "sha256", "train"))
+    path, expected = config.get("path"), config.get("sha256")
+    if not isinstance(path, str) or not path:
+        raise settings.error("path", "must be the path of a .keras file")
+    try:
+        archive = inspect(Path(path))
+    except UserError as error:
+        raise UserError(f"{settings.where}.path={error}") from error
+    if expected is not None and expected != archive.sha256:
+        raise settings.error("sha256", f"is not the digest of {path}, which is {archive.sha256}: the file has changed")
     return settings, archive
 
 

@@ -1,11 +1,15 @@
 """What a trial keeps so that a report can draw it without TensorFlow: histograms, codebooks, relevance. NumPy only."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from prune_core.data.npz_archive import MalformedNpz, NpzArchive
+
+log = logging.getLogger(__name__)
 LOOK_FILE = "look.npz"
 """The file among those of a trial's result."""
 BINS = 81
@@ -76,11 +80,16 @@ def save(
 
 
 def load(path: Path) -> Look:
-    """Read it back; an empty one where the file is not there (results of earlier versions)."""
-    if not path.is_file():
+    """Read it back; an empty one where there is none, or none that can be read (results of other versions)."""
+    try:
+        archive = NpzArchive(path)
+        return _look({name: archive.read(name) for name in archive.headers})
+    except (MalformedNpz, KeyError, TypeError, ValueError) as error:
+        log.debug("%s is not drawn: %s", path, error)
         return Look()
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+
+
+def _look(arrays: Mapping[str, np.ndarray]) -> Look:
     layers = [name.partition(" ")[2] for name in arrays if name.startswith("edges ")]
     return Look(
         histograms={

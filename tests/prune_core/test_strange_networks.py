@@ -6,7 +6,8 @@ import pytest
 from keras import layers as L
 
 import prune_core
-from prune_core import UserError, prune
+from prune_core import UserError, prune, training
+from prune_core.given_data import as_splits
 from prune_core.weights import prunable_layers, weight_variables
 
 RNG = np.random.default_rng(0)
@@ -176,6 +177,9 @@ def test_frozen_layers_are_kept_by_rvsm_and_named():
     model.trainable = False
     warnings = prune(model, "rvsm", data=(X, Y), training=TRAINING, **RVSM).warnings
     assert "dense_1 was kept whole: it is not trainable" in warnings
+    tuned = prune(model, sparsity=0.5, recovery="finetune", data=(X, Y), training=TRAINING)
+    assert "nothing was fine-tuned: no layer of the network is trainable" in tuned.warnings
+    assert "is trainable: unfreeze some" in said(training.train, model, as_splits((X, Y)), TRAINING, 0)
     assert "nothing was pruned" in warnings
 
 

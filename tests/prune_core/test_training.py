@@ -183,17 +183,20 @@ def with_ending(*ending):
         ([layers.Dense(2), layers.Activation("softmax")], True),
         ([keras.Sequential([layers.Dense(2, activation="softmax")])], True),
         ([layers.Dense(2, activation="softmax"), layers.Dense(2)], False),
+        ([layers.Dense(2, activation="sigmoid")], True),
+        ([layers.Dense(2, activation="tanh")], False),
     ],
 )
-def test_softmax_outputs_are_noticed(ending, softmax):
+def test_probabilities_are_noticed(ending, softmax):
     model = with_ending(*ending)
-    assert training.ends_in_softmax(model) == softmax
-    assert training.ends_in_softmax(keras.Model(model.inputs, model.outputs)) == softmax
+    assert training.gives_probabilities(model) == softmax
+    assert training.gives_probabilities(keras.Model(model.inputs, model.outputs)) == softmax
 
 
-def test_a_bare_softmax_is_noticed():
+@pytest.mark.parametrize("operation", [keras.ops.softmax, keras.ops.sigmoid])
+def test_a_bare_operation_is_noticed(operation):
     inputs = keras.Input((2,))
-    assert training.ends_in_softmax(keras.Model(inputs, keras.ops.softmax(layers.Dense(2)(inputs))))
+    assert training.gives_probabilities(keras.Model(inputs, operation(layers.Dense(2)(inputs))))
 
 
 def test_evaluation_of_literal_numbers():
@@ -208,6 +211,12 @@ def test_evaluation_of_literal_numbers():
         assert found.loss == pytest.approx(expected.loss, rel=1e-6)
     probabilities = with_ending(*model.layers, layers.Softmax())
     assert training.evaluate(probabilities, x, y).loss == pytest.approx(expected.loss, rel=1e-6)
+    # Sigmoids of 0.2 and 0.6 say the same once they sum to 1.
+    sigmoids = with_ending(*model.layers, layers.Activation("sigmoid"))
+    chances = np.array([[0.2, 0.6]] * 4)
+    found = training.evaluate(sigmoids, np.log(chances / (1 - chances)).astype(np.float32), y)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-6)
+    assert found.accuracy == expected.accuracy
 
 
 def test_a_softmax_network_trains(digits):
