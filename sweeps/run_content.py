@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
-from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, format_value
+from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
 from sweeps.tracking_uri import redact, redact_all
 from sweeps.trial import MODEL_FILE
 
@@ -104,9 +104,9 @@ class SweepContent:
         baseline = baseline_of(work)
         if isinstance(work, BaselineSpec):
             return f"dense {baseline.model} {baseline.dataset} seed {baseline.seed}"
-        parts = [work.method, *(f"{SHORT_AXES.get(n, n)}={format_value(value)}" for n, value in work.axes.items())]
+        parts = [work.method, describe_axes({SHORT_AXES.get(name, name): value for name, value in work.axes.items()})]
         parts += [baseline.model] * self._several_models + [baseline.dataset] * self._several_datasets
-        return " ".join([*parts, f"seed {baseline.seed}"])
+        return " ".join(filter(None, [*parts, f"seed {baseline.seed}"]))
 
     def of_result(self, work: Work, result: Result, folder: Path, cached: bool) -> RunContent:
         """The run of finished work whose files lie in `folder`."""

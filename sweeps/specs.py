@@ -74,10 +74,8 @@ class TrialSpec:
     @property
     def label(self) -> str:
         """What a person calls it: "importance threshold=0.5 mlp_800_800 mnist_5k seed 1"."""
-        baseline = self.baseline
-        return " ".join(
-            f"{self.method} {describe_axes(self.axes)} {baseline.model} {baseline.dataset} seed {baseline.seed}".split()
-        )
+        where = f"{self.baseline.model} {self.baseline.dataset} seed {self.baseline.seed}"
+        return " ".join(filter(None, (self.method, describe_axes(self.axes), where)))
 
 
 Work = BaselineSpec | TrialSpec

@@ -8,12 +8,13 @@ from statistics import fmean
 from prune_core.errors import UserError
 from prune_core.mask_files import load_masks
 from sweeps.reporting import look
-from sweeps.reporting.figures.curves import Scene, accuracy_figure, scenes
+from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.trial import masks_figure, weights_figure
 from sweeps.reporting.markup import details, page, picture, table, text
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Group, Row, choices
+from sweeps.reporting.scenes import Scene, scenes
 from sweeps.reporting.tables import (
     choice_table,
     delivered,

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sweeps.run_content import params_of
-from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, format_value
+from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, describe_axes
 from sweeps.store import ResultStore
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
@@ -79,7 +79,7 @@ class Group:
     @property
     def label(self) -> str:
         """The method and its point: "importance threshold=0.5"."""
-        return " ".join([self.method, *(f"{name}={format_value(value)}" for name, value in self.axes.items())])
+        return f"{self.method} {describe_axes(self.axes)}".strip()
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from sweeps.reporting.figures.curves import Scene
 from sweeps.reporting.figures.scene import front_of
 from sweeps.reporting.markup import Cell, number, table
 from sweeps.reporting.record import FailureNote
 from sweeps.reporting.reference import ReferencePoint
 from sweeps.reporting.results import TOLERANCES, Group, Row, choices
-from sweeps.specs import TrialSpec, format_value
+from sweeps.reporting.scenes import Scene
+from sweeps.specs import TrialSpec, describe_axes, format_value
 
 MOST_MATCHES = 3
 _FIGURES = ("test acc. %", "drop, points", "zeros %", "kB", "times smaller", "mult., % of dense", "times faster")
@@ -225,7 +225,7 @@ def _beside(name: str, there: float, here: float | None, spread: float | None = 
 
 
 def _described(point: ReferencePoint) -> str:
-    return " ".join([point.method, *(f"{name}={format_value(value)}" for name, value in point.axes.items())])
+    return f"{point.method} {describe_axes(point.axes)}".strip()
 
 
 def _without_seed(work: TrialSpec) -> str:

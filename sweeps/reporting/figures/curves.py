@@ -1,55 +1,26 @@
 """The main picture of a sweep: what accuracy is left at which sparsity, size, multiplications and measured time."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from sweeps.reporting.figures.lines import Line, lines_of, pareto
+from sweeps.reporting.figures.lines import Line, best_lines, by_what_follows, lines_of, pareto
+from sweeps.reporting.figures.style import COLOURS, methods_of, plain_ticks, span, style, tidy
 from sweeps.reporting.reference import Reference, ReferencePoint
-from sweeps.reporting.results import Group, Row, groups
-from sweeps.specs import BaselineSpec
+from sweeps.reporting.results import Group, Row
+from sweeps.reporting.scenes import Scene, scenes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours without yellow, which vanishes on white; markers tell curves apart without any colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vP*X"
-STROKES = ("-", "--", ":", "-.")
 ZOOM = 0.05
 """How far below the dense network the close-ups reach, as accuracy."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything on one network and one dataset.
-
-    Attributes:
-        model, dataset: names.
-        points: groups over seeds.
-        dense: metrics of the dense network, means over seeds; {} if none is finished.
-        reference: published points that may stand beside them, and what to call them.
-    """
-
-    model: str
-    dataset: str
-    points: tuple[Group, ...]
-    dense: Mapping[str, float]
-    reference: Reference | None
-
-    @property
-    def title(self) -> str:
-        """ "lenet_300_100 on mnist_5k"."""
-        return f"{self.model} on {self.dataset}"
-
-    @property
-    def published(self) -> tuple[ReferencePoint, ...]:
-        """The source's points on this network and dataset."""
-        return self.reference.points_on(self.model, self.dataset) if self.reference else ()
+MOST_IN_PANEL = 9
+"""More lines than this cannot be told apart."""
+MOST_PANELS = 6
 
 
 @dataclass(frozen=True)
@@ -94,24 +65,6 @@ LATENCY = Measure(
 )
 
 
-def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scene]:
-    """One scene for every network and dataset that has trials, in order of appearance."""
-    points = groups(rows)
-    found = []
-    for model, dataset in dict.fromkeys((group.model, group.dataset) for group in points):
-        baselines = [
-            row.result.metrics
-            for row in rows
-            if isinstance(row.work, BaselineSpec) and (row.work.model, row.work.dataset) == (model, dataset)
-        ]
-        names = baselines[0] if baselines else {}
-        dense = {name: fmean(b[name] for b in baselines if name in b) for name in names}
-        here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
-        is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
-        found.append(Scene(model, dataset, here, dense, reference if is_about else None))
-    return found
-
-
 def accuracy_curves(rows: Sequence[Row], folder: Path, reference: Reference | None = None) -> list[Path]:
     """`accuracy_figure` as one PNG for every network and dataset of `rows` that has trials; returns the files."""
     found = scenes(rows, reference)
@@ -127,74 +80,54 @@ def accuracy_figure(scene: Scene) -> "Figure":
     """Test accuracy, all of it against sparsity, and near dense against sparsity, size, multiplications and time.
 
     One line a method (and axis that parts it), mean over seeds with the standard deviation as bars; the dense network
-    as a dashed line; published points as hollow stars.
+    as a dashed line; published points as hollow stars. Where lines are too many for one panel, the whole range gets a
+    panel for each thing that follows on pruning, and the close-ups show each method's best points.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 11), layout="constrained")
+    whole, near = _panels(scene)
+    columns = min(2, len(whole))
+    upper = -(-len(whole) // columns)
+    figure = Figure(figsize=(11, 3.4 * upper + 7.4), layout="constrained")
     seeds = len({seed for group in scene.points for seed in group.seeds})
     over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
-    figure.suptitle(f"{scene.title} ({over})", fontsize=12)
-    grid = figure.add_gridspec(3, 2)
-    whole = figure.add_subplot(grid[0, :])
-    _panel(whole, scene, SPARSITY)
-    whole.set_title("the whole range", loc="left", fontsize=10)
-    for place, measure in zip(((1, 0), (1, 1), (2, 0), (2, 1)), (SPARSITY, SIZE, MACS, LATENCY), strict=True):
-        axes = figure.add_subplot(grid[place])
-        _panel(axes, scene, measure)
+    grid = figure.add_gridspec(upper + 2, 2)
+    for number, (title, lines) in enumerate(whole.items()):
+        row, column = divmod(number, columns)
+        axes = figure.add_subplot(grid[row, column] if columns > 1 else grid[row, :])
+        _panel(axes, scene, SPARSITY, lines)
+        axes.set_title(title, loc="left", fontsize=10)
+    named = [entry for axes in figure.axes for entry in zip(*axes.get_legend_handles_labels(), strict=True)]
+    legend = {name: handle for handle, name in named}
+    for number, measure in enumerate((SPARSITY, SIZE, MACS, LATENCY)):
+        row, column = divmod(number, 2)
+        axes = figure.add_subplot(grid[upper + row, column])
+        _panel(axes, scene, measure, near)
         _zoom(axes, scene, measure)
-    figure.axes[1].set_title("near the dense network", loc="left", fontsize=10)
-    handles, labels = whole.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=9)
+        if measure is SPARSITY:
+            best = any(line.is_cloud for line in near)
+            axes.set_title("near the dense network" + ": each method's best points" * best, loc="left", fontsize=10)
+    how: dict[str, Any] = {"ncols": 5 if max(map(len, legend)) < 28 else 3, "frameon": False, "fontsize": 9}
+    how |= {"title": f"{scene.title} ({over})", "title_fontsize": 12}
+    figure.legend(legend.values(), legend.keys(), loc="outside upper center", **how)
     return figure
 
 
-def style(line: Line, methods: Sequence[str]) -> dict[str, Any]:
-    """How a line is drawn: colour and marker tell the method, the stroke which of its lines."""
-    index = methods.index(line.method)
-    colour = COLOURS[index % len(COLOURS)]
-    filled = line.number % 2 == 0
-    return {
-        "color": colour,
-        "marker": MARKERS[index % len(MARKERS)],
-        "markerfacecolor": colour if filled else "white",
-        "linestyle": STROKES[line.number % len(STROKES)],
-        "markersize": 5,
-        "linewidth": 1.4,
-    }
+def _panels(scene: Scene) -> tuple[dict[str, list[Line]], list[Line]]:
+    """({title: lines} of the whole range, lines of the close-ups)."""
+    lines = lines_of(scene.points)
+    if len(lines) <= MOST_IN_PANEL:
+        return {"the whole range": lines}, lines
+    best = best_lines(scene.points)
+    apart = by_what_follows(lines_of(scene.points, most=MOST_IN_PANEL))
+    if len(apart) <= MOST_PANELS and max(map(len, apart.values())) <= MOST_IN_PANEL:
+        return apart, best
+    return {"the whole range: each method's best points": best}, best
 
 
-def tidy(axes: "Axes") -> None:
-    """A light grid behind the data, no frame to the right and above."""
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def span(values: Sequence[float], low: float) -> tuple[float, float]:
-    """(top, bottom) of a close-up of percentages: all of `values` with some air, at least a point, from `low` on."""
-    room = max(1.0, max(values) - min(values))
-    return max(values) + 0.12 * room, max(low, max(values) - 1.15 * room)
-
-
-def plain_ticks(axes: "Axes") -> None:
-    """A logarithmic axis with numbers as people write them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def methods_of(scene: Scene) -> list[str]:
-    """In order of appearance, which is the order of colours."""
-    return list(dict.fromkeys(group.method for group in scene.points))
-
-
-def _panel(axes: "Axes", scene: Scene, measure: Measure) -> None:
+def _panel(axes: "Axes", scene: Scene, measure: Measure, lines: Sequence[Line]) -> None:
     methods = methods_of(scene)
-    for line in lines_of(scene.points):
+    for line in lines:
         how = style(line, methods)
         members = line.groups
         if line.is_cloud:
@@ -277,7 +210,12 @@ def _placed(members: Sequence[Group], measure: Measure) -> list[tuple[float, flo
 def _envelope(members: Sequence[Group], measure: Measure) -> list[Group]:
     """The best of a cloud: more to the right is better for sparsity and size, to the left for multiplications, time."""
     sign = 1 if measure in (MACS, LATENCY) else -1
-    return pareto(members, lambda group: _times(sign, measure.of(group)), lambda group: group.mean("accuracy"))
+    best: list[Group] = []
+    for group in pareto(members, lambda group: _times(sign, measure.of(group)), lambda group: group.mean("accuracy")):
+        if best and abs((measure.of(group) or 0) - (last := measure.of(best[-1]) or 0)) <= 0.02 * abs(last):
+            best.pop()  # as good as equal on this axis, and less accurate
+        best.append(group)
+    return best
 
 
 def _times(factor: float, value: float | None) -> float | None:

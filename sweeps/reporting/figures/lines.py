@@ -1,15 +1,17 @@
 """From the groups of a sweep to what is drawn as one line: a method along one of its axes, all else equal."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.reporting.results import Group
-from sweeps.specs import format_value
+from sweeps.specs import describe_axes
 
 MOST_LINES = 4
 """A method with more lines than this is drawn as points with the line of its best ones."""
+AFTERWARDS = ("recovery", "n_clusters")
+"""Axes of what follows on pruning."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,28 @@ class Line:
         """ "importance recovery=finetune"; of points with several axes "threshold, best of 90"."""
         if self.is_cloud:
             return f"{self.method}, best of {len(self.groups)}"
-        return " ".join([self.method, *(f"{name}={format_value(value)}" for name, value in self.rest.items())])
+        return f"{self.method} {describe_axes(self.rest)}".strip()
 
 
-def lines_of(points: Sequence[Group]) -> list[Line]:
-    """The lines of all methods, in order of appearance."""
-    methods = dict.fromkeys(group.method for group in points)
-    return [line for method in methods for line in _lines([g for g in points if g.method == method])]
+def lines_of(points: Sequence[Group], most: int = MOST_LINES) -> list[Line]:
+    """The lines of all methods, in order of appearance; a method with more than `most` of them is a cloud."""
+    return [line for members in _by_method(points) for line in _lines(members, most)]
+
+
+def best_lines(points: Sequence[Group]) -> list[Line]:
+    """One line a method; where it has several, a cloud of all its points."""
+    return lines_of(points, most=1)
+
+
+def by_what_follows(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    """Lines put apart by what follows on pruning, which then needs no mention: {"recovery=finetune": [...]}."""
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        after = {name: value for name, value in line.rest.items() if name in AFTERWARDS}
+        panel = found.setdefault(describe_axes(after) or "pruned, nothing else", [])
+        rest = {name: value for name, value in line.rest.items() if name not in AFTERWARDS}
+        panel.append(replace(line, rest=rest, number=sum(line.method == other.method for other in panel)))
+    return found
 
 
 def pareto(
@@ -61,7 +78,12 @@ def pareto(
     return front
 
 
-def _lines(points: list[Group]) -> list[Line]:
+def _by_method(points: Sequence[Group]) -> list[list[Group]]:
+    methods = dict.fromkeys(group.method for group in points)
+    return [[group for group in points if group.method == method] for method in methods]
+
+
+def _lines(points: list[Group], most: int) -> list[Line]:
     names = dict.fromkeys(name for group in points for name in group.axes)
     varying = [name for name in names if len({_text(group.axes.get(name)) for group in points}) > 1]
     axis = next((name for name in varying if _is_axis(name, points)), None)
@@ -69,7 +91,7 @@ def _lines(points: list[Group]) -> list[Line]:
     parts: dict[str, list[Group]] = {}
     for group in points:
         parts.setdefault(_text([group.axes.get(name) for name in others]), []).append(group)
-    if len(parts) > MOST_LINES or (len(parts) > 1 and len(points) < 2 * len(parts) and axis is not None):
+    if len(parts) > most or (len(parts) > 1 and len(points) < 2 * len(parts) and axis is not None):
         return [Line(points[0].method, {}, None, tuple(points), True, 0)]
     return [
         Line(

@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeps.reporting.figures.curves import COLOURS, MARKERS, Scene, methods_of, plain_ticks, span, style, tidy
-from sweeps.reporting.figures.lines import Line, lines_of, pareto
+from sweeps.reporting.figures.lines import Line, best_lines, lines_of, pareto
+from sweeps.reporting.figures.style import COLOURS, MARKERS, methods_of, plain_ticks, span, style, tidy
 from sweeps.reporting.results import Group, choices
+from sweeps.reporting.scenes import Scene
 from sweeps.specs import format_value
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 FOCUS = 0.06
 """How far below the dense network the Pareto picture reaches, as accuracy."""
+MANY = 30
+"""Points that are drawn pale, since they cover one another."""
 _UNITS = re.compile(r"units\.(.+)")
 _SPARSITY = re.compile(r"sparsity\.(.+)")
 
@@ -31,9 +34,9 @@ def pareto_figure(scene: Scene) -> "Figure":
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.add_subplot()
     methods = methods_of(scene)
-    for line in lines_of(scene.points):
-        how = {**style(line, methods), "linestyle": "", "alpha": 0.45 if line.is_cloud else 0.9}
-        axes.plot(*_by_size(line.groups), label=line.label.partition(",")[0], **how)
+    for line in best_lines(scene.points):
+        how = {**style(line, methods), "linestyle": "", "alpha": 0.9 if len(line.groups) < MANY else 0.45}
+        axes.plot(*_by_size(line.groups), label=line.method, **how)
     front = front_of(scene)
     sizes, accuracies = _by_size(front)
     axes.step(sizes, accuracies, where="post", color="#222222", linewidth=1.2, zorder=1, label="Pareto front")

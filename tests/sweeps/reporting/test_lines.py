@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.reporting.figures.lines import lines_of, pareto
+from sweeps.reporting.figures.lines import best_lines, by_what_follows, lines_of, pareto
 from sweeps.reporting.results import Group
 
 
@@ -20,7 +20,7 @@ def test_a_line_runs_along_its_axis_in_order():
 def test_what_is_no_number_parts_lines():
     points = [group(sparsity=s, recovery=r) for r in ("none", "finetune") for s in (0.5, 0.9)]
     first, second = lines_of(points)
-    assert [first.label, second.label] == ["weight recovery=none", "weight recovery=finetune"]
+    assert [first.label, second.label] == ["weight", "weight recovery=finetune"]
     assert (first.number, second.number) == (0, 1)
 
 
@@ -41,6 +41,27 @@ def test_many_lines_are_a_cloud():
     assert line.is_cloud
     assert line.label == "threshold, best of 10"
     assert len(line.groups) == 10
+
+
+def test_what_follows_on_pruning_parts_panels_and_needs_no_mention_in_them():
+    points = [
+        group(method, sparsity=s, recovery=r, **({"granularity": g} if g else {}))
+        for method, g in (("weight", ""), ("random", "unit"), ("random", "weight"))
+        for s in (0.5, 0.9)
+        for r in ("none", "finetune")
+    ]
+    panels = by_what_follows(lines_of(points))
+    assert list(panels) == ["pruned, nothing else", "recovery=finetune"]
+    labels = ["weight", "random granularity=unit", "random granularity=weight"]
+    assert [[line.label for line in lines] for lines in panels.values()] == [labels, labels]
+    assert [line.number for line in panels["recovery=finetune"]] == [0, 0, 1]
+
+
+def test_the_best_points_of_a_method_with_several_lines_are_one_cloud():
+    points = [group(sparsity=s, recovery=r) for r in ("none", "finetune") for s in (0.5, 0.9)]
+    cloud, line = best_lines([*points, group("unit", sparsity=0.5), group("unit", sparsity=0.9)])
+    assert (cloud.is_cloud, len(cloud.groups)) == (True, 4)
+    assert (line.is_cloud, line.axis) == (False, "sparsity")
 
 
 def test_points_of_a_search_are_a_cloud():

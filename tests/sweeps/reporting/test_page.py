@@ -13,12 +13,12 @@ import pytest
 from prune_core import save_masks
 from prune_core.errors import UserError
 from sweeps.reporting import look, redraw
-from sweeps.reporting.figures.curves import scenes
 from sweeps.reporting.figures.scene import knee_of
 from sweeps.reporting.page import write_page
 from sweeps.reporting.record import FailureNote, SweepRecord, load, rows_of, save, work_of
 from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row, groups
+from sweeps.reporting.scenes import scenes
 from sweeps.reporting.tables import choice_table, published_table, representatives
 from sweeps.specs import Result, Work
 from sweeps.store import ResultStore
