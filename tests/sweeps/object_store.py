@@ -51,6 +51,7 @@ class ObjectStore:
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": "64",
             "s3": "true",
+            "volume.max": "100",
             "s3.config": self._folder / "users.json",
             "s3.localSocket": self._folder / "s3.sock",
             "s3.port.iceberg": "0",

@@ -19,6 +19,7 @@ from sweeps.events import Announcer
 from sweeps.schedule import Schedule
 from sweeps.schema import ComputeSettings
 from sweeps.specs import Failure, Plan, Result, SearchSpec, Work
+from sweeps.storage import StorageSettings
 from sweeps.store import ResultStore
 from sweeps.worker import Procedures
 from tests.sweeps import trivial_work as trivial
@@ -71,9 +72,8 @@ def store(tmp_path: Path) -> ResultStore:
 
 def execute(plan: Plan, store: ResultStore, **compute):
     recorder = Recorder()
-    settings = SimpleNamespace(
-        compute=replace(COMPUTE, **compute), storage=SimpleNamespace(root=store.root, data=store.root / "data")
-    )
+    storage = StorageSettings(store.root, store.root / "data")
+    settings = SimpleNamespace(compute=replace(COMPUTE, **compute), storage=storage)
     outcome = run_plan(plan, settings, store, [recorder], Procedures(trivial.load, trivial.prepare, trivial.run))
     return outcome, recorder
 
@@ -308,6 +308,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from sweeps.engine import run_plan
 from sweeps.schema import ComputeSettings
+from sweeps.storage import StorageSettings
 from sweeps.store import ResultStore
 from sweeps.worker import Procedures
 from tests.sweeps import trivial_work as trivial
@@ -318,7 +319,7 @@ store.prepare()
 b = trivial.baseline("b")
 plan = trivial.plan(*(trivial.trial(f"t{i}", b, sleep=600 if i else 0) for i in range(4)))
 compute = ComputeSettings(num_cpus=2, num_gpus=0)
-settings = SimpleNamespace(compute=compute, storage=SimpleNamespace(root=root, data=root))
+settings = SimpleNamespace(compute=compute, storage=StorageSettings(root, root))
 print("ready", flush=True)
 outcome = run_plan(plan, settings, store, [], Procedures(trivial.load, trivial.prepare, trivial.run))
 print(outcome.interrupted, outcome.finished, len(outcome.failures), flush=True)
