@@ -132,8 +132,15 @@ def _alone(point: Point, layer: str, layers: Sequence[str]) -> Point:
     return Point(named, replace(point.spec, sparsity=tuple(share if name == layer else 0 for name in layers)))
 
 
+def in_range(value: Any, bounds: Mapping[str, Any]) -> Any:
+    """A drawn value; a float rounded to four digits that a person can read, between the ends of its range."""
+    if "choices" in bounds or isinstance(value, int):
+        return value
+    return min(max(float(f"{value:.4g}"), bounds["low"]), bounds["high"])
+
+
 def _draw(bounds: Mapping[str, Any], u: float) -> Any:
-    """The value of a range at `u`, uniform in [0, 1); floats are rounded to four digits that a person can read."""
+    """The value of a range at `u`, uniform in [0, 1)."""
     if "choices" in bounds:
         choices = bounds["choices"]
         return choices[int(u * len(choices))]
@@ -141,5 +148,4 @@ def _draw(bounds: Mapping[str, Any], u: float) -> Any:
     margin = 0.5 if bounds["integer"] else 0.0
     start, end = low - margin, high + margin
     value = start * (end / start) ** u if bounds["log"] else start + (end - start) * u
-    value = round(value) if bounds["integer"] else float(f"{value:.4g}")
-    return min(max(value, low), high)
+    return min(max(round(value), low), high) if bounds["integer"] else in_range(value, bounds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.json_text import parse
 from sweeps.plan import trial_of
+from sweeps.points import in_range
 from sweeps.specs import SearchSpec, TrialSpec
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class _Study:
         ways = [direction[way] for way in search.objectives.values()]
         self._study = optuna.create_study(directions=ways, sampler=sampler)
         self._objectives = tuple(search.objectives)
+        self._ranges = search.ranges
         self._distributions = {axis: _distribution(limits) for axis, limits in search.ranges.items()}
         self._asked: dict[int, optuna.Trial] = {}
         for point in (*known, *search.start[len(known) :]):
@@ -102,7 +104,10 @@ class _Study:
 
     def propose(self, number: int) -> dict[str, Any]:
         self._asked[number] = self._study.ask(self._distributions)
-        return dict(self._asked[number].params)
+        drawn = self._asked[number].params
+        return {
+            axis: in_range(drawn[axis], span) if "low" in span else drawn[axis] for axis, span in self._ranges.items()
+        }
 
     def tell(self, number: int, metrics: Metrics | None) -> None:
         """Metrics without a finite value of every objective count as those of a failure."""

@@ -8,9 +8,11 @@ from statistics import fmean
 from prune_core.errors import UserError
 from prune_core.mask_files import load_masks
 from sweeps.reporting import look
+from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.trial import masks_figure, weights_figure
+from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.markup import details, page, picture, table, text
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Group, Row, choices
@@ -100,6 +102,7 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
     parts = [
         f'<h2 id="scene-{number}">{text(scene.title)}</h2>',
         choice_table(scene),
+        *_by_layer(scene),
         "<h3>Accuracy against what is saved</h3>",
         picture(
             accuracy_figure(scene),
@@ -124,6 +127,14 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
         parts += ["<h3>Weights and masks</h3>", *_trials(scene, rows, store)]
     parts.append(details(f"all {len(scene.points)} grid points as a table", trials_table(scene)))
     return "\n".join(filter(None, parts))
+
+
+def _by_layer(scene: Scene) -> Iterator[str]:
+    """What a sweep says that gives single layers shares of their own; nothing of other sweeps."""
+    alone = picture(sensitivity_figure(scene), "Test accuracy against what is removed of one layer, for every layer")
+    yield _titled("What each layer tolerates alone", alone + sensitivity_table(scene))
+    shares = picture(allocation_figure(scene), "Test accuracy against weights left, with equal and with unequal shares")
+    yield _titled("How much each layer should lose", shares + allocation_table(scene))
 
 
 def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[str]:
