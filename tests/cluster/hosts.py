@@ -1,7 +1,7 @@
 """Several machines on one: each a set of Linux namespaces (network, processes, mounts, names) on a bridge of their own.
 
-A host has its own IP address, its own process ids, its own /dev/shm and /tmp/ray, and the files of this machine besides,
-as a cluster with a shared folder and one image has. It can be powered off, unplugged and booted again.
+A host has its own IP address, process ids, /dev/shm and /tmp/ray; files it has those of this machine, as if all of them
+had one image and one shared folder. It can be powered off, unplugged and booted again.
 """
 
 import os

@@ -3,17 +3,23 @@
 import json
 import os
 import secrets
+import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+
+import psutil
 
 from tests.cluster.hosts import Host
-from tests.faults.drivers import wait_for
+from tests.faults.drivers import ROOT, wait_for
+from tests.faults.servers import free_port
 
 RAY = str(Path(sys.executable).with_name("ray"))
 START_S = 240.0
-_STORE = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
+_EVERYWHERE = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
 
 
 def make_token(file: Path) -> Path:
@@ -23,58 +29,23 @@ def make_token(file: Path) -> Path:
     return file
 
 
-def token_environment(file: Path | None) -> dict[str, str]:
-    """What makes Ray use the token in `file`; None: no token, whatever this machine has."""
-    if file is None:
-        return {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": ""}
+def token_environment(file: Path) -> dict[str, str]:
+    """What makes Ray use the token in `file`."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)}
 
 
-class Cluster:
-    """Head and workers on hosts; the head runs no trials and keeps its state in `folder`, as on a volume.
+def node_environment(token: Path) -> dict[str, str]:
+    """What every machine of a cluster has: the token, our Python first."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**token_environment(token), "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
 
-    Args:
-        folder: of logs, token and the head's state.
-        head: its host.
-    """
 
-    def __init__(self, folder: Path, head: Host) -> None:
-        self.token = make_token(folder / "token")
-        self._folder = folder
-        self._head = head
+class Ray:
+    """A head that answers with its token, wherever it is."""
 
-    @property
-    def api(self) -> str:
-        """The address of its jobs API."""
-        return f"http://{self._head.ip}:8265"
-
-    @property
-    def gcs(self) -> str:
-        """The address for drivers that join."""
-        return f"{self._head.ip}:6379"
-
-    def start_head(self) -> None:
-        """Start it, or start it again with the state that it had."""
-        ip = self._head.ip
-        places = (f"--node-ip-address={ip}", "--port=6379", f"--dashboard-host={ip}", "--num-cpus=0")
-        state = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(self._folder / "gcs")}
-        self._start(self._head, "--head", *places, **state)
-        wait_for(self._answers, "an answer of the head", START_S)
-
-    def start_worker(self, host: Host, cpus: int = 1, gpus: int = 0, *others: str) -> None:
-        """Start a worker machine; it joins within some seconds, see `wait_for_machines`."""
-        where = (f"--address={self.gcs}", f"--node-ip-address={host.ip}", f"--num-cpus={cpus}", f"--num-gpus={gpus}")
-        self._start(host, *where, *others)
-
-    def wait_for_machines(self, count: int) -> None:
-        """Wait until so many machines, the head among them, are alive."""
-        wait_for(lambda: self.machines() == count, f"{count} machines", START_S)
-
-    def machines(self) -> int:
-        """How many are alive."""
-        answer = self.get("/api/v0/nodes?detail=1")
-        nodes = answer["data"]["result"]["result"] if answer else []
-        return sum(node["state"] == "ALIVE" for node in nodes)
+    api: str
+    """The address of its jobs API."""
+    token: Path
 
     def get(self, path: str) -> dict | None:
         """What the head answers to a request with its token; None if it does not."""
@@ -85,17 +56,99 @@ class Cluster:
         except (OSError, ValueError):
             return None
 
-    def _answers(self) -> bool:
+    def jobs(self) -> dict[str, dict]:
+        """{submission id: details} of its jobs."""
+        return {job["submission_id"]: job for job in self.get("/api/jobs/") or []}
+
+    def machines(self) -> int:
+        """How many are alive."""
+        answer = self.get("/api/v0/nodes?detail=1")
+        nodes = answer["data"]["result"]["result"] if answer else []
+        return sum(node["state"] == "ALIVE" for node in nodes)
+
+    def answers(self) -> bool:
         return self.get("/api/version") is not None
 
-    def _start(self, host: Host, *arguments: str, **environment: str) -> None:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        everywhere = {**token_environment(self.token), "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        host.start(
-            RAY,
-            "start",
-            *arguments,
-            *_STORE,
-            log=self._folder / f"{host.name}.log",
-            environment={**everywhere, **environment},
+
+class Loopback(Ray):
+    """One machine that is head and worker, on this one; its API listens on loopback."""
+
+    def __init__(self, folder: Path, cpus: int = 2, gpus: int = 0) -> None:
+        self.token = make_token(folder / "token")
+        port, dashboard, agent, client = (free_port() for _ in range(4))
+        self.api = f"http://127.0.0.1:{dashboard}"
+        ports = (f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}")
+        more = (
+            f"--ray-client-server-port={client}",
+            f"--temp-dir={folder}",
+            f"--num-cpus={cpus}",
+            f"--num-gpus={gpus}",
         )
+        with (folder / "head.log").open("wb") as log:
+            self._start = subprocess.Popen(
+                [RAY, "start", "--head", "--dashboard-host=127.0.0.1", *ports, *more, *_EVERYWHERE],
+                env={**os.environ, **node_environment(self.token)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self.gcs = f"127.0.0.1:{port}"
+
+    def __enter__(self) -> "Loopback":
+        wait_for(lambda: self.machines() == 1, "an answer of the head", START_S)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        start = psutil.Process(self._start.pid)
+        family = [*start.children(recursive=True), start]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family)
+
+
+class Cluster(Ray):
+    """Head and workers on hosts; the head runs no trials and keeps its state in `folder`, as on a volume.
+
+    Args:
+        folder: of logs, token and the head's state.
+        head: its host.
+    """
+
+    def __init__(self, folder: Path, head: Host) -> None:
+        self.token = make_token(folder / "token")
+        self.api = f"http://{head.ip}:8265"
+        self.gcs = f"{head.ip}:6379"
+        self._folder = folder
+        self._head = head
+
+    def start_head(self) -> None:
+        """Start it, or start it again with the state that it had."""
+        ip = self._head.ip
+        places = (f"--node-ip-address={ip}", "--port=6379", f"--dashboard-host={ip}", "--num-cpus=0")
+        state = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(self._folder / "gcs")}
+        self._start(self._head, "--head", *places, **state)
+        wait_for(self.answers, "an answer of the head", START_S)
+
+    def start_worker(self, host: Host, cpus: int = 1, gpus: int = 0, *others: str) -> None:
+        """Start a worker machine; it joins within some seconds, see `wait_for_machines`."""
+        where = (f"--address={self.gcs}", f"--node-ip-address={host.ip}", f"--num-cpus={cpus}", f"--num-gpus={gpus}")
+        self._start(host, *where, *others)
+
+    def wait_for_machines(self, count: int) -> None:
+        """Wait until so many machines, the head among them, are alive."""
+        wait_for(lambda: self.machines() == count, f"{count} machines", START_S)
+
+    def _start(self, host: Host, *arguments: str, **environment: str) -> None:
+        log = self._folder / f"{host.name}.log"
+        everywhere = {**node_environment(self.token), **environment}
+        host.start(RAY, "start", *arguments, *_EVERYWHERE, log=log, environment=everywhere)
+
+
+def submit(ray: Ray, *words: str, token: Path | None = None) -> subprocess.Popen:
+    """`prune-sweep submit ...` in a process of its own, output and errors in one pipe of text."""
+    where = ("compute=ray_jobs", f"compute.address={ray.api}")
+    environment = {**os.environ, **token_environment(token or ray.token), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeps.submit", *words, *where],
+        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
