@@ -13,7 +13,7 @@ import tensorflow as tf
 from prune_core.errors import UserError
 
 # Enough rounds for a median, yet slow networks must not hold up a sweep, nor fast ones take thousands of samples.
-_BUDGET_S = 0.25
+_BUDGET_S = 0.1
 _BEST_OF = 3
 _LEAST_ROUNDS = 3
 _MOST_ROUNDS = 100
@@ -91,7 +91,7 @@ def compare_latency(
         pruned: the network to compare, as a physically smaller model where units were removed: zeros left in place
             save no time on dense hardware.
         batch_size: samples a pass.
-        rounds: number of turns of each; None: as many as fit into a quarter of a second, 3 to 100.
+        rounds: number of turns of each; None: as many as fit into a tenth of a second, 3 to 100.
         seed: of the input noise.
 
     Raises:

@@ -75,7 +75,8 @@ def in_proportion(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
 def through_weights(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Layers that multiply with a kernel: share out under the absolute weights, biases left out."""
     layer = step.operation
-    kernels = [tf.abs(tf.cast(getattr(layer, name), tf.float32)) for name in kernel_attributes(layer)]
+    with tf.init_scope():  # while the pass is compiled, so once for all batches
+        kernels = [tf.abs(tf.cast(getattr(layer, name), tf.float32)) for name in kernel_attributes(layer)]
     linear_map = _LINEAR_MAPS[type(layer)]
     return _share_out(lambda tensors: linear_map(layer, tensors[0], *kernels), step.inputs, relevance)
 

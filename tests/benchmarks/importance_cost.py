@@ -22,13 +22,16 @@ TRAINING = {"epochs": 4, "batch_size": 128, "learning_rate": 0.001, "optimizer":
 def measure(samples: int = 60_000) -> dict[str, Any]:
     """Scoring time over epoch time, medians of interleaved runs, on noise of MNIST's shape and number.
 
-    Scoring is timed as a trial does it, its compilation included; training with its compilation left out.
+    Scoring is timed as a trial does it, its compilation included; training with its compilation left out. Both have
+    one thread, as a trial has unless it is told otherwise.
     """
+    from prune_core.device import configure
     from prune_core.models import build
     from prune_core.scores import SCORES, ScoringContext
     from prune_core.training import epochs
     from prune_core.weights import prunable_layers
 
+    configure(gpus=0, cpus=1)
     generator = np.random.default_rng(0)
     x = generator.random((samples, 28, 28, 1), np.float32)
     y = generator.integers(0, 10, samples)
