@@ -8,12 +8,14 @@ from statistics import fmean
 from prune_core.errors import UserError
 from prune_core.mask_files import load_masks
 from sweeps.reporting import look
+from sweeps.reporting.answers import ratio, size_and_speed
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.trial import masks_figure, weights_figure
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.markup import details, page, picture, table, text
+from sweeps.reporting.masked_size import masked_bytes
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Group, Row, choices
 from sweeps.reporting.scenes import Scene, scenes
@@ -32,6 +34,7 @@ from sweeps.reporting.tables import (
 from sweeps.run_content import as_yaml, dataset_record
 from sweeps.specs import BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
+from sweeps.trial import MODEL_FILE
 
 PAGE_FILE = "report.html"
 MOST_SCENES_WITH_TRIALS = 6
@@ -87,7 +90,8 @@ def _best(scene: Scene) -> str:
     if group is None:
         return f"<p><b>{text(scene.title)}</b>: no pruned network stays within 1 point of dense on validation.</p>"
     faster = group.mean("speedup")
-    speed = f", {faster:.1f} times faster" if faster and faster >= 1.05 else ""
+    # Of unchanged matrices a measured difference is noise.
+    speed = f", {faster:.1f} times faster" if group.is_shrunk and faster and faster >= 1.05 else ""
     drop = 100 * (group.mean("accuracy_drop") or 0)
     change = f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} dense" if abs(drop) >= 0.005 else "as dense"
     return (
@@ -102,6 +106,8 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
     parts = [
         f'<h2 id="scene-{number}">{text(scene.title)}</h2>',
         choice_table(scene),
+        _titled("Did it get smaller and faster?", size_and_speed(scene)),
+        _titled("How do I choose the ratio?", ratio(scene, _validation_samples(scene, rows))),
         *_by_layer(scene),
         "<h3>Accuracy against what is saved</h3>",
         picture(
@@ -121,7 +127,7 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
         picture(layers_figure(scene), "Zeros and units left in every layer, along each method's axis"),
         _titled("Distinct values", picture(values_figure(scene), "Test accuracy against distinct weight values")),
         "<h3>Size and speed</h3>",
-        speed_table(scene),
+        speed_table(scene, lambda group: _with_zeros(group, rows, store)),
     ]
     if number < MOST_SCENES_WITH_TRIALS:
         parts += ["<h3>Weights and masks</h3>", *_trials(scene, rows, store)]
@@ -156,6 +162,31 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
             summary = f"{name}: {facts}, {delivered(group)}"
             shows = " open" if number < MOST_OPEN else ""
             yield f"<details{shows}><summary>{text(summary)}</summary>{shown}</details>"
+
+
+def _validation_samples(scene: Scene, rows: Sequence[Row]) -> int | None:
+    """Size of the split that choices are made on; None if the data is not there any more."""
+    from prune_core import data
+
+    baseline = next(
+        r.work for r in rows if isinstance(r.work, TrialSpec) and r.work.baseline.dataset == scene.dataset
+    ).baseline
+    try:
+        return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
+    except UserError:
+        return None
+
+
+def _with_zeros(group: Group, rows: Sequence[Row], store: ResultStore) -> float | None:
+    """Bytes of the first seed's network before units were taken out or weights shared; None if that is not known."""
+    row = _first_row(group, rows)
+    if row is None or not isinstance(row.work, TrialSpec):
+        return None
+    if not (group.is_shrunk or group.mean("unique_values")):
+        return group.mean("size_bytes")
+    network = store.folder(row.work.baseline.key) / MODEL_FILE
+    masks = load_masks(store.folder(row.work.key) / "masks.npz")
+    return masked_bytes(network, row.result.metrics["size_bytes_baseline"], masks)
 
 
 def _first_row(group: Group, rows: Sequence[Row]) -> Row | None:

@@ -77,6 +77,11 @@ class Group:
         return stdev(values) if len(values) > 1 else None
 
     @property
+    def is_shrunk(self) -> bool:
+        """Whether units were taken out, so that the matrices are smaller."""
+        return any(name.startswith("units.") for name in self.metrics)
+
+    @property
     def label(self) -> str:
         """The method and its point: "importance threshold=0.5"."""
         return f"{self.method} {describe_axes(self.axes)}".strip()

@@ -1,7 +1,8 @@
 """The tables of a report, as HTML: choices, published numbers, size and speed, RVSM, all trials, trouble."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from sweeps.reporting.figures.scene import front_of
 from sweeps.reporting.markup import Cell, number, table
@@ -60,45 +61,44 @@ def published_table(scene: Scene) -> str:
     return table(["published", "metric", "there", "here", "difference", "our trial"], rows, caption, sortable=True)
 
 
-def speed_table(scene: Scene) -> str:
-    """Bytes and milliseconds of the dense network and of each method's choice."""
-    rows: list[list[Cell | str]] = []
+def speed_table(scene: Scene, with_zeros: Callable[[Group], float | None]) -> str:
+    """Bytes and milliseconds of the dense network and of each method's choice.
+
+    Args:
+        scene: with its points.
+        with_zeros: bytes of a group's network with its zeros left in place, None if unknown.
+    """
     chosen = representatives(scene)
+    measured = [ms for group in chosen if (ms := group.mean("latency_ms_baseline")) is not None]
+    latency = fmean(measured) if measured else None
+    size = scene.dense.get("size_bytes")
+    rows: list[list[Cell | str]] = []
     if scene.dense:
-        measured = [ms for group in chosen if (ms := group.mean("latency_ms_baseline")) is not None]
-        latency = sum(measured) / len(measured) if measured else None
-        size = scene.dense.get("size_bytes")
-        rows.append(
-            [
-                "dense",
-                "as trained",
-                number(_kilo(size), "{:,.1f}"),
-                number(1.0, "{:.1f}"),
-                number(latency, "{:.2f}"),
-                number(latency, "{:.2f}"),
-                number(1.0),
-                number(_kilo(scene.dense.get("macs")), "{:,.0f}"),
-            ]
-        )
+        rows.append(["dense", "as trained", *_sizes(size, size, 1.0), *_times_of(latency, latency, 1.0)])
+        rows[0].append(number(_kilo(scene.dense.get("macs")), "{:,.0f}"))
     for group in chosen:
-        rows.append(
-            [
-                group.label,
-                delivered(group),
-                number(_kilo(group.mean("size_bytes")), "{:,.1f}"),
-                number(group.mean("compression_ratio"), "{:.1f}"),
-                number(group.mean("latency_ms"), "{:.2f}"),
-                number(group.mean("latency_ms_baseline"), "{:.2f}"),
-                number(group.mean("speedup")),
-                number(_kilo(group.mean("macs")), "{:,.0f}"),
-            ]
-        )
-    heads = ["network", "delivered", "kB", "times smaller", "ms", "ms of dense", "times faster", "thousand mult."]
+        stored, ratio = group.mean("size_bytes"), group.mean("compression_ratio")
+        took = [group.mean(name) for name in ("latency_ms", "latency_ms_baseline", "speedup")]
+        cells = [*_sizes(with_zeros(group), stored, ratio), *_times_of(*took)]
+        rows.append([group.label, delivered(group), *cells, number(_kilo(group.mean("macs")), "{:,.0f}")])
+    heads = ["network", "delivered", "kB, zeros in place", "kB delivered", "times smaller"]
+    heads += ["ms", "ms of dense", "times faster", "thousand mult."]
     caption = (
         "Each method's smallest network within 1 point of dense, else its most accurate. kB: a file that decodes to "
-        "exactly this network, entropy-coded for all. ms: one batch, dense and pruned timed in turns."
+        "exactly this network, entropy-coded for all. Zeros in place: the dense weights under the same masks, before "
+        "units are taken out, weights shared or training goes on; such a network takes the time of the dense one. "
+        "ms: one batch, dense and pruned timed in turns."
     )
     return table(heads, rows, caption)
+
+
+def _sizes(with_zeros: float | None, stored: float | None, ratio: float | None) -> list[Cell]:
+    kilobytes = [number(_kilo(size), "{:,.1f}") for size in (with_zeros, stored)]
+    return [*kilobytes, number(ratio, "{:.1f}")]
+
+
+def _times_of(pruned: float | None, dense: float | None, faster: float | None) -> list[Cell]:
+    return [number(pruned, "{:.2f}"), number(dense, "{:.2f}"), number(faster)]
 
 
 def rvsm_table(scene: Scene) -> str:
@@ -167,7 +167,7 @@ def representatives(scene: Scene) -> list[Group]:
 
 def delivered(group: Group) -> str:
     """What the delivered network is: shrunk, with zeros, with shared weights."""
-    parts = ["shrunk"] if _has_units(group.metrics) else ["zeros in place"] if group.mean("sparsity") else []
+    parts = ["shrunk"] if group.is_shrunk else ["zeros in place"] if group.mean("sparsity") else []
     parts += ["weights shared"] if group.mean("unique_values") else []
     return ", ".join(parts) or "as it was"
 
@@ -230,10 +230,6 @@ def _described(point: ReferencePoint) -> str:
 
 def _without_seed(work: TrialSpec) -> str:
     return work.label.rpartition(" seed ")[0]
-
-
-def _has_units(metrics: Mapping[str, Sequence[float]]) -> bool:
-    return any(name.startswith("units.") for name in metrics)
 
 
 def _units(group: Group) -> str:
