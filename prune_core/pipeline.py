@@ -1,7 +1,7 @@
 """The whole way from a trained network to a smaller one: score, select, mask, recover, shrink, share weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any
 
@@ -101,6 +101,20 @@ def prune(
         ShrinkError: the shrunk network does not compute what the masked one does (never delivered).
     """
     spec = method_spec(method, **parameters)
+    pruned = before_sharing(model, spec, data=data, training=training, seed=seed, prune_output=prune_output)
+    return share_weights(pruned, spec)
+
+
+def before_sharing(
+    model: keras.Model,
+    spec: MethodSpec,
+    *,
+    data: Any = None,
+    training: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    prune_output: bool = False,
+) -> PruneResult:
+    """`prune` without its last step: what methods that differ in `n_clusters` alone have in common."""
     _check_switches(seed, prune_output)
     watch = Stopwatch()
     with watch.step("copy"):
@@ -123,6 +137,19 @@ def prune(
     with watch.step("count"):
         job.figures |= _weight_and_work(model, delivered)
     return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products, watch.seconds)
+
+
+def share_weights(pruned: PruneResult, spec: MethodSpec) -> PruneResult:
+    """The last step of `prune`: weights shared if the spec says so; what `before_sharing` made is left as it is."""
+    if spec.n_clusters is None:
+        return pruned
+    watch = Stopwatch()
+    with watch.step("cluster"):
+        model = copy_of(pruned.model)
+        shared = cluster_weights(model, spec.n_clusters, include_biases=spec.include_biases)
+    figures = {f"n_clusters.{name}": float(n) for name, n in shared.n_clusters.items()}
+    figures |= {**pruned.figures, "unique_values": shared.unique_values}  # zeros stay what they are: counts hold
+    return replace(pruned, model=model, figures=figures, seconds={**pruned.seconds, **watch.seconds})
 
 
 def _weight_and_work(dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
@@ -264,10 +291,4 @@ def _deliver(job: _Job) -> keras.Model:
         job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}
         inner = {layer.name for layer in job.layers if not layer.is_output} - job.kept_whole
         job.warnings += [f"{name} has silent units: {why}" for name, why in shrunk.pinned.items() if name in inner]
-    if job.spec.n_clusters is not None:
-        with job.watch.step("cluster"):
-            delivered = copy_of(delivered) if delivered is job.masked else delivered
-            shared = cluster_weights(delivered, job.spec.n_clusters, include_biases=job.spec.include_biases)
-        job.figures["unique_values"] = shared.unique_values
-        job.figures |= {f"n_clusters.{name}": n for name, n in shared.n_clusters.items()}
     return delivered

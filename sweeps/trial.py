@@ -7,14 +7,17 @@ result is committed to the store.
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any, ClassVar
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from prune_core.errors import UserError
 from prune_core.stopwatch import Stopwatch
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
 from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact_all
+
+if TYPE_CHECKING:
+    from prune_core.pipeline import PruneResult
 
 Progress = tuple[float, str]
 
@@ -110,23 +113,16 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
 
 
 def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
-    import prune_core
     from prune_core.codec import encode
     from prune_core.latency import compare_latency
     from prune_core.masks import save_masks
+    from prune_core.pipeline import share_weights
     from prune_core.spec import MethodSpec
     from sweeps.reporting import look, pictures
 
     with watch.step("load"):
         baseline = _Baseline.of(work.baseline.key, store)
-    pruned = prune_core.prune(
-        baseline.model,
-        MethodSpec.from_parameters(work.parameters),
-        data=data,
-        training={**work.baseline.training, **work.training},
-        seed=work.baseline.seed,
-        prune_output=work.prune_output,
-    )
+    pruned = share_weights(_Pruned.of(work, baseline, data), MethodSpec.from_parameters(work.parameters))
     watch.add(pruned.seconds)
     yield 0.5, "pruned"
     with watch.step("encode"):
@@ -195,6 +191,35 @@ class _Baseline:
         if self._forward is None or self._forward.batch_size != batch_size:
             self._forward = Forward(self.model, batch_size)
         return self._forward
+
+
+class _Pruned:
+    """The last pruned network, kept for trials that differ from its own in nothing but their codebook."""
+
+    _kept: "tuple[Any, PruneResult] | None" = None
+
+    @classmethod
+    def of(cls, work: TrialSpec, baseline: _Baseline, data: Any) -> "PruneResult":
+        """What the trial makes of its baseline before weights are shared; `seconds` counts what was done now."""
+        from prune_core.pipeline import before_sharing
+        from prune_core.spec import MethodSpec
+
+        method = {name: value for name, value in work.parameters.items() if name != "n_clusters"}
+        identity = (baseline.identity, method, work.training, work.prune_output)
+        if cls._kept is not None and cls._kept[0] == identity:
+            return replace(cls._kept[1], seconds={})
+        cls._kept = None
+        pruned = before_sharing(
+            baseline.model,
+            MethodSpec.from_parameters(work.parameters),
+            data=data,
+            training={**work.baseline.training, **work.training},
+            seed=work.baseline.seed,
+            prune_output=work.prune_output,
+        )
+        if any(axis.partition(".")[0] == "n_clusters" for axis in work.axes):  # others may follow
+            cls._kept = (identity, pruned)
+        return pruned
 
 
 def _kernels(model: Any) -> dict[str, Any]:
