@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from tests.faults.servers import free_port
 
 RAY = str(Path(sys.executable).with_name("ray"))
 START_S = 240.0
+END_S = 600.0
 _EVERYWHERE = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
 
 
@@ -143,12 +145,36 @@ class Cluster(Ray):
         host.start(RAY, "start", *arguments, *_EVERYWHERE, log=log, environment=everywhere)
 
 
-def submit(ray: Ray, *words: str, token: Path | None = None) -> subprocess.Popen:
-    """`prune-sweep submit ...` in a process of its own, output and errors in one pipe of text."""
-    where = ("compute=ray_jobs", f"compute.address={ray.api}")
-    environment = {**os.environ, **token_environment(token or ray.token), "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweeps.submit", *words, *where],
-        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
+class Submit:
+    """`prune-sweep submit ...` in a process of its own; what it prints goes to a file in `folder`."""
+
+    started = 0
+
+    def __init__(self, folder: Path, ray: Ray, *words: str, token: Path | None = None) -> None:
+        Submit.started += 1
+        self._log = folder / f"submit-{Submit.started}.log"
+        where = ("compute=ray_jobs", f"compute.address={ray.api}")
+        environment = {**os.environ, **token_environment(token or ray.token), "PYTHONUNBUFFERED": "1"}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sweeps.submit", *words, *where],
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text()
+
+    def until(self, *texts: str) -> str:
+        """Wait until it has printed all of them; gives what it has printed."""
+        wait_for(lambda: self.process.poll() is not None or self._has(texts), " and ".join(texts), END_S)
+        assert self._has(texts), self.said
+        return self.said
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end; exit code and what it printed."""
+        return self.process.wait(END_S), self.said
+
+    def _has(self, texts: Sequence[str]) -> bool:
+        return all(text in self.said for text in texts)

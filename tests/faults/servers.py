@@ -31,21 +31,23 @@ class Server:
     Args:
         folder: of its log and artifacts.
         database: SQLAlchemy's address of its database.
+        host: address that it listens on.
     """
 
-    def __init__(self, folder: Path, database: str) -> None:
+    def __init__(self, folder: Path, database: str, host: str = "127.0.0.1") -> None:
         self._folder = folder
+        self._host = host
         self._database = database
         self._port = free_port()
         self._process: subprocess.Popen | None = None
 
     @property
     def uri(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     def start(self) -> None:
         off = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ENABLE_AI_GATEWAY": "false"}
-        arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        arguments = ["--host", self._host, "--port", str(self._port), "--workers", "1"]
         places = ["--backend-store-uri", self._database, "--artifacts-destination", str(self._folder / "artifacts")]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -71,13 +73,13 @@ class Server:
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+            return probe.connect_ex((self._host, self._port)) == 0
 
 
 @contextmanager
-def sqlite_server(folder: Path) -> Iterator[Server]:
+def sqlite_server(folder: Path, host: str = "127.0.0.1") -> Iterator[Server]:
     """On a database file."""
-    yield from _served(Server(folder, f"sqlite:///{folder}/server.db"))
+    yield from _served(Server(folder, f"sqlite:///{folder}/server.db", host))
 
 
 @contextmanager
