@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from sweeps.checks import folder
+from sweeps.checks import folder, one_of
 
 if TYPE_CHECKING:
     from sweeps.reporting.results import Row
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from sweeps.specs import Failure, Plan
 
 USAGE = """\
-usage: python sweeps/report.py [sweep=latest | sweep=<id>] [storage.root=outputs]
+usage: python sweeps/report.py [sweep=latest | sweep=<id>] [storage.root=outputs] [format=html | format=markdown]
 
-Draws report.html of a sweep again, from its results in storage.root: finished trials are read, nothing is run."""
-_KEYS = {"sweep": "latest", "storage.root": "outputs"}
+Draws report.html of a sweep again, from its results in storage.root: finished trials are read, nothing is run.
+With format=markdown its main tables are printed instead, for a README."""
+_KEYS = {"sweep": "latest", "storage.root": "outputs", "format": "html"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         asked = _read(arguments)
-        print(redraw(folder("storage.root", asked["storage.root"]), asked["sweep"]))
+        one_of("format", asked["format"], list(FORMATS))
+        print(FORMATS[asked["format"]](folder("storage.root", asked["storage.root"]), asked["sweep"]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -54,6 +56,19 @@ def redraw(root: Path, sweep: str) -> Path:
     where = root / "sweeps" / record.sweep_id
     accuracy_curves(rows, where, record.reference)
     return write_page(where, record, rows, store)
+
+
+def tables(root: Path, sweep: str) -> str:
+    """The main tables of a sweep as Markdown; arguments and errors as `redraw`."""
+    from sweeps.reporting.markdown import as_markdown
+    from sweeps.reporting.record import load, rows_of
+    from sweeps.store import ResultStore
+
+    record = load(root, sweep)
+    return as_markdown(record, rows_of(record, ResultStore(root)))
+
+
+FORMATS = {"html": redraw, "markdown": tables}
 
 
 def first_time(
