@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +20,18 @@ if TYPE_CHECKING:
 
 
 def run_plan(
-    plan: Plan, settings: "Settings", store: ResultStore, listeners: Sequence[Listener], procedures: Any = None
+    plan: Plan,
+    settings: "Settings",
+    store: ResultStore,
+    listeners: Sequence[Listener],
+    procedures: Any = None,
+    signals: Signals | None = None,
 ) -> Outcome:
     """Do what is missing of a plan.
 
     Results that the store has are announced and not made again; if nothing is missing, Ray is not started. SIGINT and
-    SIGTERM end the run early: nothing new starts, running work has two seconds to finish; a second signal ends at once.
+    SIGTERM end the run early: nothing new starts, running work has two seconds to finish. Before work is handed out
+    they are raised.
 
     Args:
         plan: what to do.
@@ -31,6 +39,7 @@ def run_plan(
         store: where results are and go; prepared.
         listeners: hear of everything.
         procedures: `sweeps.worker.Procedures`; None: the real thing.
+        signals: entered already; None: signals are caught while this runs.
 
     Raises:
         UserError: no node has what a trial asks for, the cluster does not answer, a node does not reach the store, a
@@ -39,12 +48,13 @@ def run_plan(
     announcer = Announcer(listeners)
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     records = folder / "searches"
-    with Signals() as signals, orphans.ray_folder(folder) as ray_folder:
+    with nullcontext(signals) if signals else Signals() as signals, orphans.ray_folder(folder) as ray_folder:
+        signals.last_resort = partial(orphans.clear, ray_folder)
         store.sweep_temporary()
         store.sync([work.key for work in plan], stopped=lambda: bool(signals.caught))
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
-        if not schedule.done and not signals.caught:
+        if not schedule.done:
             _execute(settings, store, schedule, signals, procedures, ray_folder)
         return announcer.outcome(signals.caught)
 
@@ -73,23 +83,22 @@ def _execute(
     }
     data_bytes = sum(_bytes(data) for data in datasets.values())
     with resources.connected(settings.compute, data_bytes, ray_folder) as slots:
-        signals.catch()  # Ray has put its own handlers in
         request = resources.Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
         home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())
         check_storage(store, home, request.bundle())
         bench = ray.put(Bench(procedures, store, home, request, settings.compute.gpu_memory_mb, references))
-        execute(
-            Run(
-                schedule=schedule,
-                request=request,
-                slots=slots,
-                job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
-                interrupted=lambda: signals.caught,
-                timeout_s=settings.compute.trial_timeout_s,
-            )
+        run = Run(
+            schedule=schedule,
+            request=request,
+            slots=slots,
+            job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
+            interrupted=lambda: signals.caught,
+            timeout_s=settings.compute.trial_timeout_s,
         )
+        with signals.noted():
+            execute(run)
 
 
 def _datasets(baselines: Sequence[BaselineSpec]) -> dict[str, BaselineSpec]:

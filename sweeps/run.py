@@ -12,8 +12,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if not __package__:  # started as a file, whose folder comes first in the path and would hide other modules
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sweeps.events import Outcome
     from sweeps.reporting.results import Collector
     from sweeps.schema import Settings
+    from sweeps.signals import Signals
     from sweeps.specs import Plan
     from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
@@ -30,37 +32,47 @@ PIPED_WIDTH = 120
 """Columns of the tables where no terminal says how wide it is."""
 HURRIED_S = 5.0
 """Seconds that the tracker gets where somebody waits for the process to end."""
-GO_ON = "run the same command again to go on: what is finished is kept"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return the exit code."""
     from prune_core.errors import UserError
-    from sweeps.signals import Terminated, terminable
+    from sweeps.signals import GO_ON, Signals
 
+    signals = Signals()
     try:
-        with terminable():
-            return _main(sys.argv[1:] if argv is None else argv)
-    except UserError as error:
-        from sweeps.tracking_uri import redact
+        with signals:
+            return _main(sys.argv[1:] if argv is None else argv, signals)
+    except BaseException as error:  # whatever a signal has led to
+        if signals.caught:
+            print(f"interrupted: {GO_ON}", file=sys.stderr)
+            return 128 + signals.caught
+        if isinstance(error, UserError):
+            from sweeps.tracking_uri import redact
 
-        print(f"error: {redact(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"interrupted: {GO_ON}", file=sys.stderr)
-        return 130
-    except Terminated:
-        print(f"interrupted: {GO_ON}", file=sys.stderr)
-        return 143
-    except BrokenPipeError:  # the reader of our output has gone, as in `prune-sweep dry_run=true | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+            print(f"error: {redact(str(error))}", file=sys.stderr)
+            return 2
+        if isinstance(error, BrokenPipeError):  # our reader has gone, as in `prune-sweep dry_run=true | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        raise
 
 
-def _main(arguments: Sequence[str]) -> int:
+def command() -> NoReturn:
+    """The process `prune-sweep`: `main`, and out."""
+    code = main()
+    if code > 128:  # somebody waits, and Python would take seconds to take Ray and MLflow apart
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _main(arguments: Sequence[str], signals: "Signals") -> int:
     if arguments[:1] == ["submit"]:
         from sweeps import submit
 
+        signals.patience_s = None  # the sweep is elsewhere, and somebody may be asked what shall become of it
         return submit.act(arguments[1:])
     from sweeps import usage
 
@@ -89,7 +101,7 @@ def _main(arguments: Sequence[str]) -> int:
             f"compute={settings.compute.target} is submitted, not run here: write submit before the overrides, as in "
             f"prune-sweep submit compute={settings.compute.target}"
         )
-    return _sweep(settings, plan)
+    return _sweep(settings, plan, signals)
 
 
 def show(settings: "Settings", plan: "Plan") -> int:
@@ -108,7 +120,7 @@ def show(settings: "Settings", plan: "Plan") -> int:
     return 0
 
 
-def _sweep(settings: "Settings", plan: "Plan") -> int:
+def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
     from sweeps.locks import only_driver
     from sweeps.shared_store import open_store
 
@@ -116,7 +128,7 @@ def _sweep(settings: "Settings", plan: "Plan") -> int:
     store.prepare()
     try:
         with only_driver(store.root / "sweeps" / plan.sweep_id):
-            return _run(settings, plan, store)
+            return _run(settings, plan, store, signals)
     except OSError as error:
         full = store.full(error)
         if full is None:
@@ -125,12 +137,13 @@ def _sweep(settings: "Settings", plan: "Plan") -> int:
         return 1
 
 
-def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
+def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Signals") -> int:
     from sweeps.engine import run_plan
     from sweeps.progress import Progress
     from sweeps.reporting.results import Collector
     from sweeps.resources import room
     from sweeps.show import headline, outlook
+    from sweeps.signals import GO_ON
     from sweeps.tracking import Tracker
 
     slots = 1
@@ -151,11 +164,12 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore") -> int:
         with Progress(plan, slots) as progress:
             if is_work_left:
                 progress.starting(slots)
-            outcome = run_plan(plan, settings, store, [progress, tracker, collector])
+            outcome = run_plan(plan, settings, store, [progress, tracker, collector], signals=signals)
+        _report(settings, plan, tracker, collector, outcome, time.monotonic() - started)
     except BaseException:
-        tracker.finish("FAILED", {}, {}, min(settings.tracking.flush_timeout_s, HURRIED_S))
+        status = "KILLED" if signals.caught else "FAILED"
+        tracker.finish(status, {}, {}, min(settings.tracking.flush_timeout_s, HURRIED_S))
         raise
-    _report(settings, plan, tracker, collector, outcome, time.monotonic() - started)
     if outcome.interrupted:
         print(f"interrupted: {GO_ON}", file=sys.stderr)
         return 128 + outcome.interrupted
@@ -211,4 +225,4 @@ def _page(settings: "Settings", plan: "Plan", collector: "Collector", seconds: f
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -1,80 +1,116 @@
-"""SIGINT and SIGTERM as something to look at, instead of something that happens anywhere."""
+"""SIGINT and SIGTERM: an orderly end if there can be one, an end in any case."""
 
 import os
+import select
 import signal
-import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-# A group-wide signal also ends the local Ray, and what waits for Ray's answer then waits for a minute or more.
+GO_ON = "run the same command again to go on: what is finished is kept"
 PATIENCE_S = 15.0
+"""From the first signal to the end of the process at the latest."""
+_SAME_S = 1.0  # `timeout` and terminals send a signal to the process and to its group
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LEFT, _TOO_LATE = 0, -1  # beside the numbers of signals
 
 
 class Terminated(BaseException):
     """SIGTERM, as KeyboardInterrupt is SIGINT."""
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """While entered, SIGTERM raises `Terminated` wherever the main thread is; no effect in another thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _raise_terminated)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 class Signals:
-    """While entered: the first signal is noted in `caught`, a second one ends the process at once.
+    """While entered, the first signal raises KeyboardInterrupt or `Terminated` in the main thread, or is only `noted`.
 
-    So does the first one if the block is not left within `PATIENCE_S` after it. Results in the store stay there.
-    Outside of the main thread, where Python cannot catch signals, it catches none.
+    Libraries swallow such exceptions, put in handlers of their own, and wait in C where nothing is raised. So a thread
+    hears of every signal as well. If the block is not left in time, or if a second signal comes, it ends the process,
+    with exit code 130 or 143. Outside of the main thread, where Python cannot catch signals, nothing is caught.
+
+    Attributes:
+        caught: number of the first signal, 0 if there was none.
+        patience_s: what "in time" is; None: there is no hurry.
+        last_resort: called before the process is ended by the thread.
     """
 
     def __init__(self) -> None:
         self.caught = 0
+        self.patience_s: float | None = PATIENCE_S
+        self.last_resort: Callable[[], object] = lambda: None
+        self._only_noted = False
+        self._handled = False
         self._before: dict[int, Any] = {}
-        self._patience: threading.Timer | None = None
+        self._wakeup_before = -1
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
+            self._hearing, self._told = os.pipe()
+            os.set_blocking(self._told, False)
+            self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
+            self._watcher.start()
+            self._wakeup_before = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
             self._before = {number: signal.getsignal(number) for number in _SIGNALS}
-            self.catch()
+            self._catch()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if self._before:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(self._wakeup_before)
+            os.write(self._told, bytes([_LEFT]))
+            self._watcher.join()
+            os.close(self._told)
+            os.close(self._hearing)
 
-    def catch(self) -> None:
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """While entered, a signal raises nothing: who is inside looks at `caught`."""
+        self._catch()
+        self._only_noted = True
+        try:
+            if self.caught:  # and its exception was swallowed
+                raise _exception(self.caught)
+            yield
+        finally:
+            self._only_noted = False
+
+    def _catch(self) -> None:
         """Put the handlers in, again after a library has put in its own."""
         for number in self._before:
-            signal.signal(number, self._note)
+            signal.signal(number, self._handle)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.caught:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        self.caught = number
-        self._patience = threading.Timer(PATIENCE_S, _give_up, (number,))
-        self._patience.daemon = True
-        self._patience.start()
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        again, self._handled = self._handled, True
+        self.caught = self.caught or number
+        if not (again or self._only_noted):
+            raise _exception(number)
+
+    def _watch(self) -> None:
+        first = 0.0
+        while (number := self._hear(first)) != _LEFT:
+            if number in _SIGNALS and not first:
+                self.caught, first = self.caught or number, time.monotonic()
+            elif number == _TOO_LATE or (number in _SIGNALS and time.monotonic() - first > _SAME_S):
+                self._end()
+
+    def _hear(self, first: float) -> int:
+        """The number of the next signal, _LEFT, or _TOO_LATE when too much time has gone since the first one."""
+        hurry = first and self.patience_s is not None
+        timeout = max(0.0, first + (self.patience_s or 0.0) - time.monotonic()) if hurry else None
+        heard, _, _ = select.select([self._hearing], [], [], timeout)
+        return os.read(self._hearing, 1)[0] if heard else _TOO_LATE
+
+    def _end(self) -> None:
+        try:
+            self.last_resort()
+        finally:
+            # What the main thread does with its streams is not known: it may hold their locks.
+            os.write(2, f"interrupted, and ended before all was in order: {GO_ON}\n".encode())
+            os._exit(128 + self.caught)
 
 
-def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
-def _give_up(number: int) -> None:
-    print("Ray does not answer: ended without it; run the same command again to go on", file=sys.stderr, flush=True)
-    os._exit(128 + number)
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated()

@@ -14,7 +14,6 @@ environment; workers inherit it.
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -116,7 +115,7 @@ class Gap:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> int:
+def main() -> None:
     from sweeps import engine, tracking
     from sweeps import run as entry
 
@@ -124,10 +123,10 @@ def main() -> int:
     # Both take as an argument what the command line leaves out.
     engine.run_plan = partial(engine.run_plan, procedures=Procedures(load, prepare, run))
     tracking.Tracker = partial(tracking.Tracker, at=Gap())  # type: ignore[assignment,misc]
-    return entry.main()
+    entry.command()
 
 
 if __name__ == "__main__":
     from tests.faults import light  # under its own name, by which workers find its functions
 
-    sys.exit(light.main())
+    light.main()

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sweeps.orphans import folder_of
 from sweeps.store import ResultStore
 from tests.faults.drivers import (
     SWEEP,
@@ -117,6 +118,16 @@ def test_sigterm_ends_a_sweep_in_order_and_says_how_to_go_on(story):
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
     assert not alive(story.left)
+
+
+def test_sigterm_before_ray_has_started_ends_it_too(tmp_path):
+    root = tmp_path / "outputs"
+    with Driver(root) as driver:
+        wait_for(lambda: "results go to" in driver.said or not driver.running, "the first line")
+        driver.signal(signal.SIGTERM)
+        assert driver.wait() == 128 + signal.SIGTERM, driver.said
+        assert "run the same command again to go on" in driver.said
+    assert not folder_of(root / "sweeps" / PLAN.sweep_id).exists()
 
 
 def test_only_what_is_missing_or_damaged_is_made_again(story):

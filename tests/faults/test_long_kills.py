@@ -2,12 +2,15 @@
 
 import os
 import random
+import shutil
+import signal
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from sweeps.orphans import folder_of
 from tests.faults.drivers import (
     SWEEP,
     Driver,
@@ -30,6 +33,8 @@ GAPS = ("run created", "values logged", "files logged", "run finished", "acknowl
 SECONDS = "1.5"
 # Ray's agents wait so long for a head that has gone.
 ORPHANS_END_S = 120.0
+# Far more than it takes: the machine may be busy.
+ENDS_S = 120.0
 
 
 def test_killed_at_many_random_instants(tmp_path):
@@ -62,6 +67,37 @@ def test_killed_at_many_random_instants(tmp_path):
         findings += audit(root, PLAN)
     findings.stuck += _still_there(orphans)
     conclude(f"{kills} kills at random instants (seed {SEED}) in {sweeps} sweeps", findings)
+
+
+def test_ended_at_many_random_instants(tmp_path):
+    """SIGTERM at any instant ends the process and all that it has started; the same command goes on from there."""
+    chance = random.Random(SEED)
+    root = tmp_path / "outputs"
+    ray = folder_of(root / "sweeps" / PLAN.sweep_id)
+    whole = _undisturbed_seconds(tmp_path / "first")
+    findings = Findings()
+    ended = 0
+    for _ in range(KILLS // 2):
+        instant = chance.uniform(0, whole)
+        with Driver(root, LIGHT_SECONDS=SECONDS) as driver:
+            time.sleep(instant)
+            driver.signal(signal.SIGTERM)
+            code = driver.wait(ENDS_S)
+            said = driver.said
+        print(f"SIGTERM after {instant:.2f} s: {code}, {len(finished_keys(root))} of {len(PLAN)} results")
+        if code == 128 + signal.SIGTERM:
+            assert "run the same command again to go on" in said
+        elif code:  # Python itself is ended before our first line and after our last one
+            assert code == -signal.SIGTERM, said
+            assert "results go to" not in said or len(finished_keys(root)) == len(PLAN)
+        findings.stuck += [f"{ray} is left over"] if ray.exists() else []
+        ended += code != 0
+        if len(finished_keys(root)) == len(PLAN):
+            shutil.rmtree(root)
+    with Driver(root) as driver:
+        driver.finish()
+    findings += audit(root, PLAN)
+    conclude(f"{ended} times SIGTERM at random instants (seed {SEED})", findings)
 
 
 def _undisturbed_seconds(folder: Path) -> float:
