@@ -22,9 +22,7 @@ COMMAND = "python sweeps/run.py method=weight storage.root=/mine compute.num_cpu
 
 def test_a_table_keeps_its_cells_and_sets_numbers_to_the_right() -> None:
     rows = [["<b> | & more", number(1.5, "{:.1f}", 0.25)], ["", number(None)]]
-    html = table(
-        ["what", "how much"], [["<b> | & more", number(1.5, "{:.1f}", 0.25)], ["", number(None)]], "Told & said."
-    )
+    html = table(["what", "how much"], rows, "Told & said.")
     assert markdown_of(html).splitlines() == [
         "Told & said.",
         "",
