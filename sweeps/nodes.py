@@ -69,6 +69,8 @@ def check_storage(store: ResultStore, home: Home, bundle: Mapping[str, float]) -
         UserError: one of them does not.
     """
     others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != home.node and _holds(node, bundle)]
+    if not others:
+        return
     with store.probe() as probe:
         answers = {
             _problem.options(

@@ -67,7 +67,7 @@ class SharedStore(ResultStore):
 
     def elsewhere(self) -> frozenset[str]:
         try:
-            return self._names_there()
+            return frozenset(name.removesuffix(".zip") for name in self.remote.names("results"))
         except StorageAway as error:
             raise UserError(str(error)) from None
 
@@ -90,7 +90,7 @@ class SharedStore(ResultStore):
         return sealed
 
     def sync(self, keys: Iterable[str], stopped: Callable[[], bool]) -> None:
-        there = self._names_there()
+        there = self.elsewhere()
         wanted = {key: (self.folder(key) / RECORD).exists() for key in keys}
 
         def level(key: str) -> None:
@@ -103,7 +103,11 @@ class SharedStore(ResultStore):
                 self._hand_over(key)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(level, wanted))
+            try:
+                list(pool.map(level, wanted))
+            except StorageAway as error:
+                pool.shutdown(cancel_futures=True)
+                raise UserError(str(error)) from None
 
     def on_node(self, copies: Path | None) -> ResultStore:
         remote = replace(self.remote, patience_s=WORKER_PATIENCE_S)
@@ -125,9 +129,6 @@ class SharedStore(ResultStore):
 
     def training_state(self, key: str) -> SharedCheckpoint:
         return SharedCheckpoint(self.checkpoint(key), self.remote, f"checkpoints/{key}.npz")
-
-    def _names_there(self) -> frozenset[str]:
-        return frozenset(name.removesuffix(".zip") for name in self.remote.names("results"))
 
     def _hand_over(self, key: str) -> None:
         with self.writing(key) as temporary:

@@ -104,15 +104,23 @@ class ResultStore:
         return result
 
     def fetch(self, key: str) -> Result | None:
-        """As `load`, from wherever nodes put results; one that is found is there for all of them afterwards."""
+        """As `load`, from wherever nodes put results; one that is found is there for all of them afterwards.
+
+        Raises:
+            StorageAway: that place does not answer.
+        """
         return self.load(key)
 
     def elsewhere(self) -> frozenset[str]:
-        """Keys of the results that are where all nodes reach them and may be missing here."""
+        """Keys of results that all nodes reach, whether or not they are here. Raises UserError if nobody answers."""
         return frozenset()
 
     def sync(self, keys: Iterable[str], stopped: Callable[[], bool]) -> None:
-        """Make those of the results that are finished available here and for all nodes; ends early if `stopped`."""
+        """Make those of the results that are finished available here and to all nodes; ends early if `stopped`.
+
+        Raises:
+            UserError: the place that all nodes reach does not answer.
+        """
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
