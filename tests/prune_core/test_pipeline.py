@@ -12,18 +12,6 @@ from prune_core.pipeline import copy_of
 from prune_core.weights import prunable_layers, weight_variables
 
 RVSM = {"lambda": 1e-4, "beta": 0.1}
-EVERY_METHOD = [
-    ("importance", {"threshold": 0.5}),
-    ("weight", {"sparsity": 0.5}),
-    ("unit", {"sparsity": 0.5}),
-    ("unit", {"sparsity": 0.5, "score": "l1_norm"}),
-    ("threshold", {"threshold": 0.05}),
-    ("threshold", {"threshold": 0.05, "include_biases": True}),
-    ("cluster", {"n_clusters": 4}),
-    ("random", {"sparsity": 0.5}),
-    ("random", {"sparsity": 0.5, "granularity": "unit"}),
-    ("rvsm", RVSM),
-]
 TRAINING = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "optimizer": "adam"}
 
 
@@ -76,40 +64,12 @@ def outputs(model: keras.Model, x: np.ndarray) -> np.ndarray:
     return np.array(model(x, training=False))
 
 
-@pytest.mark.parametrize("network", [mlp, cnn])
-@pytest.mark.parametrize(("method", "parameters"), EVERY_METHOD)
-def test_every_method_on_an_mlp_and_a_cnn(network, method, parameters, data):
-    model = network()
-    before = weights_of(model)
-    result = prune(model, method, data=data, training=TRAINING, **parameters)
-    after = weights_of(model)
-    assert all(np.array_equal(before[path], after[path]) for path in before), "the network given was changed"
-    assert outputs(result.model, data[0]).shape == (200, 10)
-    masked = weights_of(result.masked)
-    for path, mask in result.masks.items():
-        assert mask.dtype == bool
-        assert mask.shape == before[path].shape
-        assert not masked[path][~mask].any()
-    assert 0 <= result.figures["sparsity"] < 1
-    if "n_clusters" not in parameters:
-        np.testing.assert_allclose(outputs(result.model, data[0]), outputs(result.masked, data[0]), atol=1e-5)
-    assert not [path for path in result.masks if path.startswith("output/")]
-
-
 @pytest.mark.parametrize("method", ["weight", "random"])
 @pytest.mark.parametrize("sparsity", [0.0, 0.25, 0.9])
 def test_the_exact_fraction_of_each_layer_goes(method, sparsity, data):
     result = prune(mlp(), method, sparsity=sparsity)
     for path, mask in result.masks.items():
         assert (~mask).sum() == int(sparsity * mask.size + 1e-9), path
-
-
-def test_one_shot_pruning_only_multiplies_by_the_mask():
-    model = mlp()
-    before = weights_of(model)
-    result = prune(model, "weight", sparsity=0.7)
-    for path, value in weights_of(result.masked).items():
-        np.testing.assert_array_equal(value, before[path] * result.masks.get(path, True))
 
 
 def test_a_copy_has_equal_weights_and_the_same_configuration_initialisers_included():

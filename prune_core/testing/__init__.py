@@ -1,0 +1,18 @@
+"""What every score, method, dataset and network has to keep to, as tests that other packages run on their own.
+
+    # test_mine.py, run by pytest
+    from prune_core.testing import ScoreConformance
+
+    class TestMine(ScoreConformance):
+        score = "mine"
+
+Each suite is a base class; its attributes say what is tested. What prune-sweep itself brings passes the same suites.
+Needs pytest.
+"""
+
+from prune_core.testing.datasets import DatasetConformance
+from prune_core.testing.methods import MethodConformance
+from prune_core.testing.models import ModelConformance
+from prune_core.testing.scores import ScoreConformance
+
+__all__ = ["DatasetConformance", "MethodConformance", "ModelConformance", "ScoreConformance"]

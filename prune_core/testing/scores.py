@@ -1,0 +1,119 @@
+"""The suite of scores."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from prune_core.errors import UserError
+from prune_core.scores import SCORES, Score, Scores, ScoringContext, unit_axis
+from prune_core.spec import GRANULARITIES
+from prune_core.testing.fresh import plans_lightly
+from prune_core.testing.networks import cnn, every_kernel, mlp, same_bits, samples, weights_of
+from prune_core.weights import PrunableLayer, prunable_layers
+
+
+class ScoreConformance:
+    """Subclass it as `Test...`.
+
+    Attributes:
+        score: name under which it is registered.
+        options: its options, if it cannot do without.
+    """
+
+    score: str
+    options: Mapping[str, Any] = {}
+
+    @pytest.fixture(scope="class", params=[mlp, cnn, every_kernel], ids=lambda make: make.__name__)
+    @classmethod
+    def network(cls, request: pytest.FixtureRequest) -> keras.Model:
+        """The networks on which it is tried."""
+        return request.param()
+
+    def test_it_is_found_by_its_name_wherever_a_sweep_is_planned(self) -> None:
+        plans_lightly("from prune_core.scores import SCORES; SCORES.get(arguments[0])", self.score)
+
+    def test_it_says_what_it_can_score(self) -> None:
+        score = self._score()
+        assert score.name == self.score, f"registered as {self.score!r}, it calls itself {score.name!r}"
+        assert score.granularities, "it names no granularity"
+        unknown = set(score.granularities) - set(GRANULARITIES)
+        assert not unknown, f"granularities that do not exist: {unknown}"
+        score.check(score.granularities[0], self.options)
+
+    def test_every_weight_or_unit_has_one_finite_number(self, network: keras.Model) -> None:
+        layers = prunable_layers(network)
+        for granularity, scores in self._scored(network):
+            found = {name: np.shape(array) for name, array in scores.items()}
+            wanted = _shapes(layers, granularity)
+            assert found == wanted, f"at granularity {granularity} it gives {found}, not {wanted}"
+            for name, array in scores.items():
+                assert array.dtype.kind in "fiu", f"the scores of {name} are {array.dtype}, not numbers"
+                assert np.isfinite(array).all(), f"a score of {name} is not finite"
+
+    def test_the_network_and_the_data_stay_as_they_were(self, network: keras.Model) -> None:
+        x, y = samples()
+        before = {"x": x.copy(), "y": y.copy(), **weights_of(network)}
+        trainable = [variable.path for variable in network.trainable_variables]
+        list(self._scored(network))
+        assert same_bits(before, {"x": x, "y": y, **weights_of(network)}), "it changes the network or the data"
+        assert [variable.path for variable in network.trainable_variables] == trainable
+
+    def test_the_seed_is_its_only_source_of_randomness(self, network: keras.Model) -> None:
+        first = dict(self._scored(network))
+        np.random.random(3)
+        keras.random.normal((3,))
+        for granularity, again in self._scored(network):
+            assert same_bits(first[granularity], again), f"other scores the second time, at granularity {granularity}"
+
+    def test_only_layers_in_scope_are_scored(self, network: keras.Model) -> None:
+        in_scope = prunable_layers(network)[:1]
+        for granularity, scores in self._scored(network, layers=in_scope):
+            assert set(scores) == set(_shapes(in_scope, granularity)), f"asked for {in_scope[0].name} alone"
+
+    def test_biases_are_scored_when_asked(self, network: keras.Model) -> None:
+        if "weight" in self._score().granularities:
+            layers = prunable_layers(network)
+            scores = self._score()(self._context(network, "weight", include_biases=True))
+            wanted = _shapes(layers, "weight")
+            wanted |= {
+                layer.bias_path: layer.bias.shape for layer in layers if layer.bias_path and layer.bias is not None
+            }
+            assert {name: np.shape(array) for name, array in scores.items()} == wanted
+
+    def test_by_products_are_arrays(self, network: keras.Model) -> None:
+        for granularity in self._score().granularities:
+            context = self._context(network, granularity)
+            self._score()(context)
+            assert all(isinstance(array, np.ndarray) for array in context.by_products.values())
+
+    def test_data_that_it_needs_are_asked_for(self, network: keras.Model) -> None:
+        for granularity in self._score().granularities:
+            context = self._context(network, granularity, x=None, y=None)
+            if self._score().needs_data:
+                with pytest.raises(UserError, match="needs training data"):
+                    self._score()(context)
+            else:
+                assert self._score()(context), "without data it scores nothing: register it with needs_data=True"
+
+    def _score(self) -> Score:
+        return SCORES.get(self.score)
+
+    def _context(self, network: keras.Model, granularity: str, **changes: Any) -> ScoringContext:
+        x, y = samples()
+        fields = {"layers": prunable_layers(network), "x": x, "y": y, "seed": 0, "options": self.options, **changes}
+        return ScoringContext(model=network, granularity=granularity, **fields)
+
+    def _scored(self, network: keras.Model, **changes: Any) -> Iterator[tuple[str, Scores]]:
+        for granularity in self._score().granularities:
+            yield granularity, self._score()(self._context(network, granularity, **changes))
+
+
+def _shapes(layers: list[PrunableLayer], granularity: str) -> dict[str, tuple[int, ...]]:
+    """{name: shape} of what a score has to give."""
+    if granularity == "weight":
+        return {layer.path: tuple(layer.kernel.shape) for layer in layers}
+    axes = ((layer, unit_axis(layer)) for layer in layers)
+    return {layer.name: (layer.kernel.shape[axis],) for layer, axis in axes if axis is not None}
