@@ -14,7 +14,7 @@ import yaml
 from prune_core.errors import UserError
 from sweeps.capacity import Node, Request, room_for
 from sweeps.checks import one_of, typed
-from sweeps.cluster import travel
+from sweeps.cluster import interrupted, travel
 from sweeps.cluster.base import NAME_PREFIX, Submission, Target
 from sweeps.cluster.token import ready_token
 from sweeps.cluster.upload import REQUIREMENTS, Upload, pack
@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # Ray is imported when a cluster is talked to
 RUNTIMES = ("image", "lock")
 STOP_WAIT_S = 30
 """Seconds that a stopped sweep gets to end in order; Ray's own choice is 3."""
-STOPPED = 143
-"""Exit code for a sweep that was stopped: that of a process after SIGTERM."""
+STOPPED, INTERRUPTED = 143, 130
+"""Exit codes: of a sweep that was stopped, as after SIGTERM; of following it no longer, as after SIGINT."""
 WHAT = "prune_sweep"
 """Entry of a job's metadata that tells a sweep from other jobs, and what it is."""
 _A_LITTLE = 0.001
@@ -189,9 +189,11 @@ class RayJobs:
         try:
             ended = Follower(client, job).follow()
         except KeyboardInterrupt:
-            return self._asked(client, job)
+            if interrupted.wants_stop(job, self._where()):
+                self._stop(client, job)
+            return INTERRUPTED
         except Terminated:
-            self._leave(job)
+            interrupted.leave(job, self._where())
             return STOPPED
         code = _exit_code(ended)
         if code is None:
@@ -199,17 +201,6 @@ class RayJobs:
         elif ended.driver_exit_code is None:
             print(f"{job} {ended.status.value.lower()}: {(ended.message or '').strip()}", file=sys.stderr, flush=True)
         return code
-
-    def _asked(self, client: "Client", job: str) -> int:
-        if sys.stdin.isatty() and input(f"\nstop {job}? [y/N] ").strip().lower() in ("y", "yes"):
-            self._stop(client, job)
-        else:
-            self._leave(job)
-        return 130
-
-    def _leave(self, job: str) -> None:
-        for what in ("logs", "stop"):
-            print(f"{job} goes on: prune-sweep submit {what} {job} {self._where()}", file=sys.stderr)
 
     def _stop(self, client: "Client", job: str) -> None:
         client.stop_job(job)

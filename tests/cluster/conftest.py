@@ -1,6 +1,17 @@
-"""The long set ends with figures over everything that it did."""
+"""One Ray on loopback for all quick tests; the slow ones end with figures over everything that they did."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.ray_cluster import Loopback
 from tests.faults.drivers import TOTALS
+
+
+@pytest.fixture(scope="session")
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
+    with Loopback(tmp_path_factory.mktemp("ray")) as running:
+        yield running
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

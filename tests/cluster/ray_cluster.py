@@ -93,6 +93,14 @@ class Loopback(Ray):
                 start_new_session=True,
             )  # fmt: skip
         self.gcs = f"127.0.0.1:{port}"
+        self.client = f"127.0.0.1:{client}"
+        self.agent = f"http://127.0.0.1:{agent}"
+
+    @property
+    def raylet(self) -> str:
+        """The address of its node manager."""
+        (node,) = self.get("/nodes?view=summary")["data"]["summary"]
+        return f"{node['raylet']['nodeManagerAddress']}:{node['raylet']['nodeManagerPort']}"
 
     def __enter__(self) -> "Loopback":
         wait_for(lambda: self.machines() == 1, "an answer of the head", START_S)

@@ -3,22 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.cluster.ray_cluster import END_S, Loopback, Submit, make_token
 from tests.faults.drivers import ROOT
 from tests.faults.servers import free_port
 
 SWEEP = ("method=unit", "debug=quick", "model=lenet_300_100", "measure.latency=false", "compute.max_concurrent=1")
-
-
-@pytest.fixture(scope="module")
-def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
-    with Loopback(tmp_path_factory.mktemp("ray")) as running:
-        yield running
 
 
 def without_server(tmp_path: Path) -> tuple[str, ...]:
