@@ -10,10 +10,13 @@ import urllib.request
 from pathlib import Path
 
 import postgres
+import psutil
 from services import Service, StackError
 
 START_TIMEOUT_S = 180.0
 POLL_S = 0.3
+CACHES = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME")
+"""Variables by which our image keeps caches out of HOME."""
 
 
 class Processes:
@@ -26,7 +29,7 @@ class Processes:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: list[tuple[Service, subprocess.Popen]] = []
-        # Each process has a /tmp of its own, as in a container. Ray's sockets lie there: the path is 107 bytes at most.
+        # Ray's sockets lie there, whose paths are 107 bytes long at most.
         self._temporary = Path(tempfile.mkdtemp(prefix="stack-", dir="/tmp"))
         logs.mkdir(exist_ok=True)
 
@@ -34,6 +37,9 @@ class Processes:
         """Start `service` and wait until it is healthy, or has ended well if it is one that ends. Raises StackError."""
         is_postgres = service.name == "postgres"
         command = postgres.prepare(service) if is_postgres else service.command()
+        if command[:2] == ["ray", "start"]:
+            command += [f"--node-ip-address={service.address}", f"--temp-dir={self._folder(service)}"]
+            command = [*_alone(), *command]
         user = postgres.owner() if is_postgres else None
         log = self._logs / f"{service.label}.log"
         with log.open("ab") as output:
@@ -52,10 +58,14 @@ class Processes:
 
     def environment(self, service: Service) -> dict[str, str]:
         """The variables of a process of `service`."""
-        temporary = self._temporary / service.label
-        temporary.mkdir(exist_ok=True)
-        places = {name: str(temporary / name.lower()) for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME")}
-        return {**service.environment, **places, "RAY_TMPDIR": str(temporary)}
+        places = {name: str(self._folder(service) / name.lower()) for name in CACHES}
+        return {**service.environment, **places}
+
+    def _folder(self, service: Service) -> Path:
+        """What /tmp is in a container."""
+        folder = self._temporary / service.label
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def failed(self) -> str | None:
         """A service that has ended and should have gone on."""
@@ -85,11 +95,21 @@ def _answers(url: str) -> bool:
     return True
 
 
+def _alone() -> list[str]:
+    """What makes a command see no processes but its own: Ray looks among them for the node that it is on."""
+    as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *as_root, "--pid", "--fork", "--mount-proc", "--kill-child", "--"]
+
+
 def _end(process: subprocess.Popen, grace_s: float) -> None:
     """SIGTERM, time to end in, and SIGKILL to whatever of its group is left."""
     try:
-        process.terminate()
+        # `unshare` keeps signals to itself.
+        for started in psutil.Process(process.pid).children() if process.args[0] == "unshare" else [process]:
+            started.terminate()
         process.wait(grace_s)
+    except psutil.NoSuchProcess:
+        process.wait()
     except subprocess.TimeoutExpired:
         pass
     finally:

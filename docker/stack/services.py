@@ -34,19 +34,17 @@ class Service:
         name: in compose.yaml.
         label: the name, with a number where there are several of them.
         definition: what compose.yaml says, variables filled in.
-        addresses: {service: its loopback address}.
+        address: its own on loopback.
+        addresses: {service: the address of its first process}.
         folder: of this stack.
     """
 
     name: str
     label: str
+    address: str
     definition: Mapping[str, Any]
     addresses: Mapping[str, str]
     folder: Path
-
-    @property
-    def address(self) -> str:
-        return self.addresses[self.name]
 
     @property
     def mounts(self) -> dict[str, str]:
@@ -69,9 +67,7 @@ class Service:
     def command(self, *arguments: str) -> list[str]:
         """The command line; `arguments` stand in for those of compose.yaml, as in `docker compose run`."""
         words = [*self._list("entrypoint"), *(arguments or self._list("command"))]
-        command = [self._here(word) for word in words]
-        is_ray = command[:2] == ["ray", "start"]
-        return [*command, f"--node-ip-address={self.address}"] if is_ray else command
+        return [self._here(word) for word in words]
 
     @property
     def health_url(self) -> str | None:
@@ -112,7 +108,8 @@ def services(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     ports = {"RAY_PORT": str(_free_port())}
     definitions = _compose(folder, {**settings, **ports})
     network = f"127.{random.randrange(16, 255)}.{random.randrange(1, 255)}"
-    addresses = {name: f"{network}.{number}" for number, name in enumerate(definitions, start=2)}
+    free = (f"{network}.{number}" for number in range(2, 255))
+    addresses = {name: next(free) for name in definitions}
     runs = {name: list(definition.get("depends_on") or ()) for name, definition in definitions.items()}
     for name in TopologicalSorter(runs).static_order():
         replicas = (definitions[name].get("deploy") or {}).get("replicas", 1)
@@ -120,7 +117,8 @@ def services(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
             # Each container has this port for itself; here they are neighbours.
             definition = _compose(folder, {**settings, **ports, "RAY_AGENT_PORT": str(_free_port())})[name]
             label = f"{name}-{number}" if replicas > 1 else name
-            yield Service(name, label, definition, addresses, folder)
+            address = addresses[name] if number == 1 else next(free)
+            yield Service(name, label, address, definition, addresses, folder)
 
 
 def _compose(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,58 @@
+# The head and the driver run on the first node, Ray on all of them. What ends first ends the rest, and the job's exit code
+# is the sweep's. Started again (requeued), the sweep goes on from what is finished.
+set -euo pipefail
+umask 077
+
+hosts=()
+while read -r host; do hosts+=("$host"); done < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+token="$folder/$SLURM_JOB_ID.token"
+# Jobs may share a node: ports from the job's number, below those that the system hands out itself.
+first_port=$((12000 + SLURM_JOB_ID % 2000 * 4))
+port=$first_port dashboard_port=$((first_port + 1)) agent_port=$((first_port + 2)) client_port=$((first_port + 3))
+
+finish() {
+  trap - EXIT TERM
+  for step in $(jobs -p); do kill "$step" 2>/dev/null || true; done
+  wait || true
+  rm -f "$token"
+}
+trap finish EXIT
+trap '[ -z "${driver:-}" ] || kill -TERM "$driver" 2>/dev/null; stopped=1' TERM
+
+address_of() {  # the first address of a node that others reach, too
+  local name
+  name=$(scontrol --oneliner show node "$1" | sed -n 's/.* NodeAddr=\([^ ]*\).*/\1/p')
+  getent ahostsv4 "$name" | awk '$1 !~ /^127\./ {print $1; exit}'
+}
+
+start_ray() {  # on a node: start_ray NODE ARGUMENTS
+  local host=$1
+  shift
+  srun --overlap --nodes=1 --ntasks=1 --nodelist="$host" --cpus-per-task="$cpus" --export=ALL --kill-on-bad-exit \
+    "$python" -m ray.scripts.scripts start --block --node-ip-address="$(address_of "$host")" --temp-dir="/tmp/ray-$SLURM_JOB_ID" \
+    --num-cpus="$cpus" --num-gpus="$gpus" --dashboard-agent-listen-port="$agent_port" --min-worker-port=0 --max-worker-port=0 \
+    --disable-usage-stats "$@" &
+}
+
+"$python" -c 'import secrets; print(secrets.token_hex(32), end="")' > "$token"
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$token" PYTHONPATH="$code" PYTHONUNBUFFERED=1
+
+head_address=$(address_of "${hosts[0]}")
+start_ray "${hosts[0]}" --head --port="$port" --dashboard-host="$head_address" --dashboard-port="$dashboard_port" \
+  --ray-client-server-port="$client_port"
+"$python" -m sweeps.cluster.answering "http://$head_address:$dashboard_port/api/gcs_healthz"
+nodes=()
+for host in "${hosts[@]:1}"; do
+  start_ray "$host" --address="$head_address:$port"
+  nodes+=("http://$(address_of "$host"):$agent_port/api/local_raylet_healthz")
+done
+[ ${#nodes[@]} -eq 0 ] || "$python" -m sweeps.cluster.answering "${nodes[@]}"
+[ -z "${stopped:-}" ] || exit 143
+
+"$python" -m sweeps.run "${sweep[@]}" "compute.address=$head_address:$port" &
+driver=$!
+while kill -0 "$driver" 2>/dev/null; do wait "$driver" || true; done  # a trapped signal ends `wait` early
+code=0
+wait "$driver" || code=$?
+echo "$code" > "$exit_code"
+exit "$code"
