@@ -10,7 +10,6 @@ started; 130 or 143: ended by SIGINT or SIGTERM. Imports happen where they are u
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ if not __package__:  # started as a file, whose folder comes first in the path a
 
 if TYPE_CHECKING:
     from sweeps.events import Outcome
+    from sweeps.profile import Phases
     from sweeps.reporting.results import Collector
     from sweeps.schema import Settings
     from sweeps.signals import Signals
@@ -139,6 +139,7 @@ def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
 
 def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Signals") -> int:
     from sweeps.engine import run_plan
+    from sweeps.profile import Phases
     from sweeps.progress import Progress
     from sweeps.reporting.results import Collector
     from sweeps.resources import room
@@ -157,15 +158,17 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
     tracker.check()
     print("\n".join(headline(plan, store.place, tracker.place.target.shown)), flush=True)
-    started = time.monotonic()
+    phases = Phases()
     tracker.start()
     collector = Collector()
+    _keep(settings, plan)
     try:
         with Progress(plan, slots) as progress:
             if is_work_left:
                 progress.starting(slots)
-            outcome = run_plan(plan, settings, store, [progress, tracker, collector], signals=signals)
-        _report(settings, plan, tracker, collector, outcome, time.monotonic() - started)
+            outcome = run_plan(plan, settings, store, [progress, tracker, collector, phases], signals=signals)
+        phases.stopped()
+        _report(settings, plan, tracker, collector, outcome, phases)
     except BaseException:
         status = "KILLED" if signals.caught else "FAILED"
         tracker.finish(status, {}, {}, min(settings.tracking.flush_timeout_s, HURRIED_S))
@@ -176,16 +179,29 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
     return 1 if outcome.failures else 0
 
 
+def _keep(settings: "Settings", plan: "Plan") -> None:
+    """Note what is about to run, so that it can be drawn and delivered even if it is killed."""
+    from sweeps.reporting.record import RECORD_FILE
+    from sweeps.reporting.redraw import keep
+
+    file = settings.storage.root / "sweeps" / plan.sweep_id / RECORD_FILE
+    if file.exists():  # an earlier start knows more
+        file.touch()
+    else:
+        keep(settings, plan)
+
+
 def _warn(problem: str) -> None:
     print(f"tracking: {problem}", file=sys.stderr, flush=True)
 
 
 def _report(
-    settings: "Settings", plan: "Plan", tracker: "Tracker", collector: "Collector", outcome: "Outcome", seconds: float
+    settings: "Settings", plan: "Plan", tracker: "Tracker", collector: "Collector", outcome: "Outcome", phases: "Phases"
 ) -> None:
     """Write the report's files, deliver them, and print what it all comes to."""
     from rich.console import Console
 
+    from sweeps.profile import profile, sentence
     from sweeps.reporting.closing import show
     from sweeps.reporting.files import write_files
     from sweeps.reporting.results import aggregates
@@ -194,7 +210,9 @@ def _report(
     patience = settings.tracking.flush_timeout_s
     if outcome.interrupted:
         patience = min(patience, HURRIED_S)
+    phases.enter("deliver")
     tracker.flush(patience)
+    phases.enter("report")
     rows, failures = collector.rows, collector.failures
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     files: dict[str, Path] = {}
@@ -202,19 +220,23 @@ def _report(
         files |= write_files(folder, plan, rows, failures, tracker.run_ids, settings.reference)
     except OSError as error:
         print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
-    files |= _page(settings, plan, collector, seconds, draw=not outcome.interrupted)
+    files |= _page(settings, plan, collector, phases, draw=not outcome.interrupted)
     status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
-    waiting = tracker.finish(status, files, aggregates(rows, failures, seconds), patience)
+    figures = aggregates(rows, failures, sum(phases.seconds.values())) | phases.metrics
+    waiting = tracker.finish(status, files, figures, patience)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(sentence(profile(rows, phases.seconds)), soft_wrap=True, highlight=False)
     show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
 
 
-def _page(settings: "Settings", plan: "Plan", collector: "Collector", seconds: float, draw: bool) -> "dict[str, Path]":
+def _page(
+    settings: "Settings", plan: "Plan", collector: "Collector", phases: "Phases", draw: bool
+) -> "dict[str, Path]":
     """Keep what `sweeps/report.py` needs and draw report.html; that it cannot be drawn is said, and ends nothing."""
     from sweeps.reporting import redraw
 
     try:
-        return redraw.first_time(settings, plan, collector.rows, collector.failures, seconds, draw)
+        return redraw.first_time(settings, plan, collector.rows, collector.failures, phases.seconds, draw)
     except Exception as error:
         print(
             f"report: report.html cannot be drawn ({type(error).__name__}: {error}): to see why, "

@@ -25,6 +25,14 @@ MODEL_FILE = "model.keras"
 NETWORK_FILE = "network.pruned"
 
 
+def prepare() -> None:
+    """Import what work needs: its first piece then takes as long as the next ones. From now on the process waits."""
+    from prune_core import codec, latency, models, pipeline, training  # noqa: F401
+    from sweeps.reporting import look, pictures  # noqa: F401
+
+    _Idle.begin()
+
+
 def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     """Do one piece of work on a `prune_core.data.Dataset`.
 

@@ -37,7 +37,9 @@ def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
     with _hidden("sklearn", "matplotlib.pyplot"):  # Keras wraps them if they are there: a quarter of its import
         from prune_core import device
     device.configure(request.gpus, request.threads, gpu_memory_mb)
-    from sweeps import trial  # noqa: F401  (from now on it counts how long this process waits for work)
+    from sweeps import trial
+
+    trial.prepare()
 
 
 @contextmanager

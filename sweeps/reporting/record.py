@@ -7,9 +7,9 @@ The results themselves lie in the store, under their keys.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prune_core.errors import UserError
 from sweeps.json_text import parse
@@ -27,7 +27,7 @@ class FailureNote:
     """Work without a result, as a report tells of it."""
 
     label: str
-    status: str
+    status: Literal["failed", "blocked", "lost"]
     reason: str
 
 
@@ -45,6 +45,7 @@ class SweepRecord:
         cached: keys that were finished before it began.
         failures: what has no result.
         seconds: wall time of its last run.
+        phases: its parts, {phase: seconds}, as in `sweeps.profile`.
     """
 
     sweep_id: str
@@ -56,6 +57,7 @@ class SweepRecord:
     cached: tuple[str, ...] = ()
     failures: tuple[FailureNote, ...] = ()
     seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def reference(self) -> Reference | None:
@@ -89,18 +91,21 @@ def load(root: Path, sweep: str) -> SweepRecord:
     Raises:
         UserError: there is none, several begin like that, or the file is damaged.
     """
+    found = recorded(root)
+    chosen = found[-1:] if sweep == "latest" else [one for one in found if sweep and one.startswith(sweep)]
+    if len(chosen) != 1:
+        known = ", ".join(reversed(found[-8:]))
+        how = "several sweeps begin" if chosen else "no sweep begins"
+        raise UserError(f"sweep={sweep}: {how} like that in {root}: name one of {known}, or latest")
+    return _read(root / "sweeps" / chosen[0] / RECORD_FILE)
+
+
+def recorded(root: Path) -> list[str]:
+    """Ids of the sweeps under `root`, the latest last. Raises UserError if there are none."""
     found = sorted((root / "sweeps").glob(f"*/{RECORD_FILE}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise UserError(f"no sweep is recorded in {root}: name the folder it ran with, storage.root=...")
-    if sweep == "latest":
-        chosen = found[-1:]
-    else:
-        chosen = [path for path in found if path.parent.name.startswith(sweep)] if sweep else []
-    if len(chosen) != 1:
-        known = ", ".join(path.parent.name for path in reversed(found[-8:]))
-        how = "several sweeps begin" if chosen else "no sweep begins"
-        raise UserError(f"sweep={sweep}: {how} like that in {root}: name one of {known}, or latest")
-    return _read(chosen[0])
+    return [path.parent.name for path in found]
 
 
 def _read(path: Path) -> SweepRecord:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,32 +11,51 @@ from prune_core.registry import closest
 from sweeps.checks import folder, one_of
 
 if TYPE_CHECKING:
+    from sweeps.reporting.record import SweepRecord
     from sweeps.reporting.results import Row
     from sweeps.schema import Settings
     from sweeps.specs import Failure, Plan
 
 USAGE = """\
 usage: python sweeps/report.py [sweep=latest | sweep=<id>] [storage.root=outputs] [format=html | format=markdown]
+       python sweeps/report.py deliver [sweep=latest | sweep=<id>] [storage.root=outputs] [tracking.uri=...]
 
 Draws report.html of a sweep again, from its results in storage.root: finished trials are read, nothing is run.
-With format=markdown its main tables are printed instead, for a README."""
+With format=markdown its main tables are printed instead, for a README.
+
+deliver: what waits there because MLflow could not be reached is delivered, of all sweeps or of the one that is named.
+Exit code 0 if nothing waits any more, 1 if something does."""
 _KEYS = {"sweep": "latest", "storage.root": "outputs", "format": "html"}
+_KEYS_TO_DELIVER = {"sweep": "", "storage.root": "outputs", "tracking.uri": ""}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0, or 2 for a bad request)."""
+    """Run the command line; returns the exit code (0; 1 if something still waits; 2 for a bad request)."""
     arguments = sys.argv[1:] if argv is None else argv
     if set(arguments) & {"-h", "--help"}:
         print(USAGE)
         return 0
     try:
-        asked = _read(arguments)
+        if arguments[:1] == ["deliver"]:
+            return _deliver(_read(arguments[1:], _KEYS_TO_DELIVER))
+        asked = _read(arguments, _KEYS)
         one_of("format", asked["format"], list(FORMATS))
         print(FORMATS[asked["format"]](folder("storage.root", asked["storage.root"]), asked["sweep"]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command again goes on", file=sys.stderr)
+        return 130
     return 0
+
+
+def _deliver(asked: Mapping[str, str]) -> int:
+    from sweeps.deliver import deliver_all
+
+    return deliver_all(
+        folder("storage.root", asked["storage.root"]), asked["sweep"] or None, asked["tracking.uri"] or None
+    )
 
 
 def redraw(root: Path, sweep: str) -> Path:
@@ -71,27 +90,23 @@ def tables(root: Path, sweep: str) -> str:
 FORMATS = {"html": redraw, "markdown": tables}
 
 
-def first_time(
+def keep(
     settings: "Settings",
     plan: "Plan",
-    rows: "Sequence[Row]",
-    failures: "Sequence[Failure]",
-    seconds: float,
-    draw: bool = True,
-) -> dict[str, Path]:
-    """Keep the record of a sweep that has just ended and draw its page; returns {name: file} for the sweep's run.
+    rows: "Sequence[Row]" = (),
+    failures: "Sequence[Failure]" = (),
+    phases: "Mapping[str, float] | None" = None,
+) -> "SweepRecord":
+    """Write the record of a sweep: without the rest when it begins, so that it can be drawn whatever ends it.
 
     Args:
         settings, plan: what was asked for.
         rows, failures: how it went.
-        seconds: wall time.
-        draw: whether the page is drawn; without it the record alone is kept, for somebody in a hurry.
+        phases: {phase: seconds of wall time} (`sweeps.profile.Phases`); None: nothing has taken any.
     """
     from sweeps.provenance import provenance
-    from sweeps.reporting.page import write_page
     from sweeps.reporting.record import SweepRecord, keys_of, note, save
     from sweeps.run_content import sweep_name
-    from sweeps.store import ResultStore
 
     record = SweepRecord(
         sweep_id=plan.sweep_id,
@@ -102,22 +117,43 @@ def first_time(
         provenance=provenance(),
         cached=tuple(row.work.key for row in rows if row.cached),
         failures=tuple(map(note, failures)),
-        seconds=seconds,
+        seconds=sum((phases or {}).values()),
+        phases=phases or {},
     )
-    root = settings.storage.root
-    where = root / "sweeps" / plan.sweep_id
-    save(where, record)
+    save(settings.storage.root / "sweeps" / plan.sweep_id, record)
+    return record
+
+
+def first_time(
+    settings: "Settings",
+    plan: "Plan",
+    rows: "Sequence[Row]",
+    failures: "Sequence[Failure]",
+    phases: "Mapping[str, float]",
+    draw: bool = True,
+) -> dict[str, Path]:
+    """Keep the record of a sweep that has just ended and draw its page; returns {name: file} for the sweep's run.
+
+    Args:
+        settings, plan, rows, failures, phases: as `keep`.
+        draw: whether the page is drawn; without it the record alone is kept, for somebody in a hurry.
+    """
+    from sweeps.reporting.page import write_page
+    from sweeps.store import ResultStore
+
+    record = keep(settings, plan, rows, failures, phases)
     if not draw:
         return {}
-    page = write_page(where, record, rows, ResultStore(root))
+    root = settings.storage.root
+    page = write_page(root / "sweeps" / plan.sweep_id, record, rows, ResultStore(root))
     return {page.name: page}
 
 
-def _read(arguments: Sequence[str]) -> dict[str, str]:
-    asked = dict(_KEYS)
+def _read(arguments: Sequence[str], keys: Mapping[str, str]) -> dict[str, str]:
+    asked = dict(keys)
     for argument in arguments:
         key, given, value = argument.partition("=")
-        if key not in _KEYS or not given:
-            raise UserError(f"{argument!r} is not understood: {closest(key, _KEYS)}, as in sweep=latest")
+        if key not in keys or not given:
+            raise UserError(f"{argument!r} is not understood: {closest(key, keys)}, as in sweep=latest")
         asked[key] = value
     return asked

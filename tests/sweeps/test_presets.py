@@ -63,7 +63,7 @@ def test_a_preset_runs(name: str, tmp_path: Path) -> None:
         assert 0.05 <= row.result.metrics["accuracy"] <= 1
         if row.work.kind == "trial" and row.work.parameters["granularity"] == "unit":
             assert row.result.metrics["shrink_difference"] <= 1e-5
-    page = redraw.first_time(settings, plan, rows, [], 1.0)["report.html"].read_text()
+    page = redraw.first_time(settings, plan, rows, [], {"work": 1.0})["report.html"].read_text()
     for method in settings.methods:
         assert method in page
     # The presets' published numbers are about another dataset than this small one.
