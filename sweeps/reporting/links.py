@@ -8,6 +8,8 @@ from sweeps.tracking import Place
 from sweeps.tracking_uri import Target
 
 LOCAL_UI = "http://127.0.0.1:5000"
+_TRAINING = "workflowType=machine_learning"
+"""The UI's menus for trained networks; without it they are those for traces of language models."""
 
 
 def ui_base(target: Target) -> str:
@@ -24,19 +26,19 @@ def trials_link(base: str, experiment_id: str, sweep_id: str) -> str:
     order = quote("metrics.`accuracy`", safe="")
     return (
         f"{base}/#/experiments/{experiment_id}/runs?searchFilter={where}"
-        f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
+        f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART&{_TRAINING}"
     )
 
 
 def compare_link(base: str, experiment_id: str, run_ids: list[str]) -> str:
     """Runs side by side, with parallel coordinates of their params."""
     runs, experiments = quote(json.dumps(run_ids), safe=""), quote(json.dumps([experiment_id]), safe="")
-    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}"
+    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{_TRAINING}"
 
 
 def sweep_link(base: str, place: Place) -> str:
     """The sweep's own run: what it is, its figures, its pictures."""
-    return f"{base}/#/experiments/{place.experiment_id}/runs/{place.parent_id}"
+    return f"{base}/#/experiments/{place.experiment_id}/runs/{place.parent_id}?{_TRAINING}"
 
 
 def ui_command(target: Target, default: Target) -> str | None:
