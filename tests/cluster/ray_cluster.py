@@ -39,7 +39,8 @@ def token_environment(file: Path) -> dict[str, str]:
 def node_environment(token: Path) -> dict[str, str]:
     """What every machine of a cluster has: the token, our Python first."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**token_environment(token), "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
+    return {**token_environment(token), **quiet, "PATH": path, "PYTHONPATH": str(ROOT), "LIGHT_SECONDS": "3"}
 
 
 class Ray:

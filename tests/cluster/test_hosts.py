@@ -1,5 +1,9 @@
-"""Sweeps as jobs on two and four Ray machines: followed, stopped, and through the loss of every one of them."""
+"""Sweeps as jobs on two and four Ray machines: followed, stopped, and through the loss of every one of them.
 
+On four machines the work is light (`tests.faults.light`), so that it is the service that is tried, not the processors.
+"""
+
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +15,16 @@ from sweeps.specs import Plan
 from sweeps.store import ResultStore
 from tests.cluster.hosts import Host, Network, require_hosts
 from tests.cluster.ray_cluster import Cluster, Submit
-from tests.faults.drivers import Findings, audit, conclude, fingerprints, finished_keys, planned, repeats, wait_for
+from tests.faults.drivers import (
+    Findings,
+    audit,
+    conclude,
+    fingerprints,
+    finished_keys,
+    planned,
+    repeats,
+    wait_for,
+)
 from tests.faults.servers import sqlite_server
 
 pytestmark = pytest.mark.slow
@@ -70,8 +83,16 @@ class Running:
         return f"{busy / span / len(self.workers):.0%} of {len(self.workers)} workers busy over {span:.0f} s"
 
 
+LIGHT = f"""#!/bin/sh
+# What is started as `python -m sweeps.run ...` does light work.
+shift 2
+exec {sys.executable} -m tests.faults.light "$@"
+"""
+
+
 @contextmanager
-def running(folder: Path, n_hosts: int) -> Iterator[Running]:
+def running(folder: Path, n_hosts: int, *others: str) -> Iterator[Running]:
+    """So many machines, the first of which is the head; `others` are further overrides."""
     require_hosts()
     with Network(n_hosts) as network, sqlite_server(folder, network.address) as server:
         cluster = Cluster(folder, network.hosts[0])
@@ -80,7 +101,16 @@ def running(folder: Path, n_hosts: int) -> Iterator[Running]:
             cluster.start_worker(host)
         cluster.wait_for_machines(n_hosts)
         where = ("tracking=server", f"tracking.uri={server.uri}", f"storage.root={folder / 'out'}")
-        yield Running(cluster, network.hosts, folder, server.uri, (*SWEEP, *where))
+        yield Running(cluster, network.hosts, folder, server.uri, (*SWEEP, *where, *others))
+
+
+@pytest.fixture
+def light(tmp_path: Path) -> str:
+    """Override for light work."""
+    script = tmp_path / "light.sh"
+    script.write_text(LIGHT)
+    script.chmod(0o755)
+    return f"compute.ray_jobs.python={script}"
 
 
 def test_two_machines_follow_stop_and_go_on(tmp_path: Path) -> None:
@@ -99,8 +129,8 @@ def test_two_machines_follow_stop_and_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["worker off", "worker unplugged", "driver's machine off", "head off and back"])
-def test_four_machines_of_which_one_is_lost(fault: str, tmp_path: Path) -> None:
-    with running(tmp_path, 4) as sweep:
+def test_four_machines_of_which_one_is_lost(fault: str, light: str, tmp_path: Path) -> None:
+    with running(tmp_path, 4, light) as sweep:
         submitted = sweep.submit()
         sweep.wait_for_results(4)
         before = fingerprints(sweep.root)
