@@ -50,3 +50,7 @@ def test_a_sweep_says_what_was_run_what_was_published_and_what_came_out() -> Non
 def test_another_format_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["format=pdf", f"storage.root={tmp_path}"]) == 2
     assert "format='pdf' is not one of its values: known: html, markdown" in capsys.readouterr().err
+
+
+def test_a_spread_has_no_sign() -> None:
+    assert number(0.5, "{:+.2f}", 0.25).text == "+0.50 ± 0.25"
