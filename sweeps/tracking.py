@@ -169,6 +169,11 @@ class Tracker:
         return dict(self._desk.run_ids)
 
     @property
+    def acknowledged(self) -> dict[str, str]:
+        """{key: run id} of what earlier starts have delivered, as far as is known without asking."""
+        return dict(Ledger(self._desk.ledger_file).runs)
+
+    @property
     def place(self) -> Place:
         """Where the sweep is found."""
         return self._desk.place
@@ -207,12 +212,12 @@ class _Desk:
         self._command = command
         self._gap = gap
         digest = hashlib.sha256(f"{target.shown} {target.experiment}".encode()).hexdigest()[:8]
-        self._ledger_file = root / "sweeps" / plan.sweep_id / f"delivered-{digest}.jsonl"
-        self._lock = FileLock(f"{self._ledger_file}.lock", timeout=0)
+        self.ledger_file = root / "sweeps" / plan.sweep_id / f"delivered-{digest}.jsonl"
+        self._lock = FileLock(f"{self.ledger_file}.lock", timeout=0)
 
     def open(self) -> None:
         self._acquire_lock()
-        self._ledger = Ledger(self._ledger_file)
+        self._ledger = Ledger(self.ledger_file)
         self._content = SweepContent(self._plan, self._ledger.started_at, provenance())
         self._runs = SweepRuns(self._target, self._plan.sweep_id, self._gap)
         tags = {**provenance(), "mlflow.note.content": sweep_note(self._plan, self._command)}
@@ -260,14 +265,14 @@ class _Desk:
     def _acquire_lock(self) -> None:
         if self._lock.is_locked:
             return
-        self._ledger_file.parent.mkdir(parents=True, exist_ok=True)
+        self.ledger_file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
         except Timeout:
             raise RuntimeError("another run of the same sweep is delivering") from None
         except NotImplementedError:  # a file system without locks: two drivers at once are then not told apart
             log.warning(
-                "%s lies on a file system without locks: run this sweep once at a time", self._ledger_file.parent
+                "%s lies on a file system without locks: run this sweep once at a time", self.ledger_file.parent
             )
 
     def _acknowledge(self, key: str, run_id: str) -> None:

@@ -129,7 +129,8 @@ def _where(plan: Plan, place: Place, default: Target, folder: Path, waiting: int
     lines = ["", f"report: {page if page.is_file() else folder}"]
     if waiting:
         lines.append(
-            f"{waiting} deliveries to {place.target.shown} wait on disk: run the same command again to make them"
+            f"{waiting} deliveries to {place.target.shown} wait on disk, to be made by "
+            f"python sweeps/report.py deliver sweep={plan.sweep_id} storage.root={folder.parents[1]}"
         )
     command = ui_command(place.target, default)
     if command:

@@ -16,6 +16,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,7 +63,10 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
             "sparsity": 0.5,
             "compression_ratio": 1.0,
         }
-        store.commit(folder, Result(work.key, work.kind, {}, metrics, {}, started, time.time()))
+        store.commit(
+            folder,
+            Result(work.key, work.kind, {}, metrics, {}, started_at=started, ended_at=time.time(), config=asdict(work)),
+        )
     note(store.root, work.key, "end")
     _end_driver("committed", store)
     yield 1.0, "done"
