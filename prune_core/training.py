@@ -22,20 +22,12 @@ import tensorflow as tf
 from prune_core.epoch_checkpoint import EpochCheckpoint
 from prune_core.errors import UserError
 from prune_core.models.initializers import derived_seed
+from prune_core.optimizers import OPTIMIZERS
 from prune_core.training_config import TrainingConfig
 from prune_core.weights import weight_variables
 
 Figures = dict[str, float]
 OnEpoch = Callable[[int, Figures], None]
-
-_OPTIMIZERS: dict[str, Callable[[float], keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "momentum": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
-
 
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
@@ -166,7 +158,7 @@ def run_epochs(
         before_epoch: called with the epoch's number from 0.
         checkpoint: restored from at the start, and saved to after epochs.
     """
-    optimizer = _OPTIMIZERS[config.optimizer](config.learning_rate)
+    optimizer = OPTIMIZERS[config.optimizer](config.learning_rate)
     variables = model.trainable_variables
     targets = list(variables) if updated is None else list(updated)
     optimizer.build(targets)
@@ -190,7 +182,7 @@ def run_epochs(
         return loss, tf.reduce_mean(tf.cast(hits, tf.float32))
 
     @tf.function
-    def epoch(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         losses, accuracies = tf.zeros([]), tf.zeros([])
         for start in tf.range(0, count - batch + 1, batch):
             chosen = tf.ensure_shape(order[start : start + batch], [batch])
@@ -200,7 +192,8 @@ def run_epochs(
         return losses, accuracies
 
     # A concrete function: TensorFlow takes one `tf.function` a network for a retracing mistake, and warns.
-    run = epoch.get_concrete_function(tf.TensorSpec([count], tf.int32))
+    # The samples are its arguments: what a graph captures stays for ever if an activation's gradient is a custom one.
+    run = epoch.get_concrete_function(*map(tf.TensorSpec.from_tensor, (x, y)), tf.TensorSpec([count], tf.int32))
     steps = count // batch
     state = [*model.variables, *optimizer.variables]
     history = [] if checkpoint is None else checkpoint.restore(state)[: config.epochs]
@@ -210,7 +203,7 @@ def run_epochs(
         before_epoch(number)
         # Samples that do not fill a batch sit out this epoch; another order leaves out others.
         order = np.random.default_rng((seed, number)).permutation(count).astype(np.int32)
-        loss, accuracy = (float(total) / steps for total in run(tf.constant(order)))
+        loss, accuracy = (float(total) / steps for total in run(x, y, tf.constant(order)))
         if not math.isfinite(loss):
             raise TrainingDiverged(
                 f"the loss is {loss} after epoch {number + 1} of {config.epochs}: "

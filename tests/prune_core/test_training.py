@@ -1,5 +1,6 @@
 """Training, fine-tuning under masks, evaluation: determinism, exact masks, plain figures."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -50,6 +51,19 @@ def weights(model):
 
 def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "momentum", "rmsprop", "sgd"])
+def test_a_training_leaves_nothing_in_memory(optimizer, digits):
+    """A warm worker does hundreds of them; a graph that stays keeps its network, its optimiser's state and the data."""
+
+    def graphs():
+        gc.collect()
+        return sum(isinstance(thing, tf.Graph) for thing in gc.get_objects())
+
+    before = graphs()
+    training.train(perceptron(), digits, {**CONFIG, "optimizer": optimizer}, seed=0)
+    assert graphs() == before
 
 
 @pytest.mark.parametrize("make", [lambda: perceptron(dropout=0.3), convolutional])
