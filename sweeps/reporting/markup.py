@@ -32,7 +32,8 @@ table.sortable th { cursor: pointer; } table.sortable th[aria-sort=ascending]::a
 table.sortable th[aria-sort=descending]::after { content: " \\25BE"; }
 figure { margin: .6rem 0 1.2rem; } figure img { width: 100%; height: auto; display: block; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--blue); }
-pre { background: var(--fill); border: 1px solid var(--line); border-radius: 6px; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere;
+pre { background: var(--fill); border: 1px solid var(--line); border-radius: 6px; padding: .7rem;
+  white-space: pre-wrap; overflow-wrap: anywhere;
   font-size: .8rem; line-height: 1.4; } .bad { border-left: 4px solid #d55e00; padding-left: .8rem; }
 @media print { details { display: block; } body { max-width: none; } }
 """

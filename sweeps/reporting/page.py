@@ -1,17 +1,21 @@
 """`report.html`: one self-contained file about one sweep, drawn from the store and the record of the sweep."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 from prune_core.errors import UserError
 from prune_core.mask_files import load_masks
+from sweeps.profile import profile
 from sweeps.reporting import look
 from sweeps.reporting.answers import ratio, size_and_speed
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
+from sweeps.reporting.figures.time import time_figure
 from sweeps.reporting.figures.trial import masks_figure, weights_figure
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.markup import details, page, picture, table, text
@@ -31,7 +35,7 @@ from sweeps.reporting.tables import (
     trials_table,
     warning_table,
 )
-from sweeps.run_content import as_yaml, dataset_record
+from sweeps.run_content import DatasetRecord, as_yaml, baseline_of, dataset_record
 from sweeps.specs import BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
 from sweeps.trial import MODEL_FILE
@@ -51,6 +55,7 @@ def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: Re
         _head(record, rows, drawn),
         *(_scene(number, scene, rows, store) for number, scene in enumerate(drawn)),
         _trouble(record, rows),
+        _time(record, rows),
         _how(record, rows),
     ]
     path = folder / PAGE_FILE
@@ -74,7 +79,7 @@ def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Scene]) -> s
         (_duration(work), "of work in all"),
     ]
     links = [(f"scene-{number}", scene.title) for number, scene in enumerate(drawn)]
-    links += [("trouble", "failures and warnings"), ("how", "how it was run")]
+    links += [("trouble", "failures and warnings"), ("time", "where the time went"), ("how", "how it was run")]
     anchors = [f'<a href="#{place}">{text(name)}</a>' for place, name in links]
     return (
         f"<h1>{text(record.name)}</h1><p class='soft'>sweep {text(record.sweep_id)} · {when}</p>"
@@ -168,9 +173,7 @@ def _validation_samples(scene: Scene, rows: Sequence[Row]) -> int | None:
     """Size of the split that choices are made on; None if the data is not there any more."""
     from prune_core import data
 
-    baseline = next(
-        r.work for r in rows if isinstance(r.work, TrialSpec) and r.work.baseline.dataset == scene.dataset
-    ).baseline
+    baseline = next(b for row in rows if (b := baseline_of(row.work)).dataset == scene.dataset)
     try:
         return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
     except UserError:
@@ -220,6 +223,13 @@ def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:
     return "\n".join(parts)
 
 
+def _time(record: SweepRecord, rows: Sequence[Row]) -> str:
+    """The work of every run of the sweep, and the driver's phases of its last one."""
+    lines = profile([replace(row, cached=False) for row in rows], record.phases)
+    drawn = picture(time_figure(lines), "Seconds of every step of the work and of every phase of the driver")
+    return f'<h2 id="time">Where the time went</h2>{drawn or "<p>Nothing has taken any.</p>"}'
+
+
 def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
     baselines = [row for row in rows if isinstance(row.work, BaselineSpec)]
     dense = [
@@ -227,9 +237,9 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
         for row in baselines
     ]
     data = {row.work.dataset: dataset_record(row.work) for row in baselines}  # type: ignore[union-attr, arg-type]
-    known = [[name, told.digest, told.profile] for name, told in data.items()]
+    known = [[name, told.digest, _data(told)] for name, told in data.items()]
     versions = [
-        [name.removeprefix("version.").removeprefix("mlflow."), value]
+        (name.removeprefix("version.").removeprefix("mlflow."), value)
         for name, value in sorted(record.provenance.items())
     ]
     seconds = [row.result.seconds for row in rows if isinstance(row.work, TrialSpec)]
@@ -241,9 +251,20 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
             f"<pre>{text(record.command)}</pre>",
             table(["dense network", "test acc. %", "seconds", "key"], dense),
             table(["data", "digest", "what it is"], known),
-            table(["driver", "is"], versions),
+            "<p>" + " · ".join(f"{text(name)} <b>{text(value)}</b>" for name, value in versions) + "</p>",
             details("the whole configuration", f"<pre>{text(as_yaml(record.config))}</pre>"),
         ]
+    )
+
+
+def _data(told: DatasetRecord) -> str:
+    """In words: "28 x 28 x 1, 10 classes, 3,600 train, 400 val, 1,000 test"."""
+    known = json.loads(told.profile)
+    if not known:
+        return "not there any more"
+    shape = " x ".join(map(str, known["input_shape"]))
+    return ", ".join(
+        [shape, f"{known['classes']} classes", *(f"{n:,} {split}" for split, n in known["samples"].items())]
     )
 
 
