@@ -1,32 +1,49 @@
 """`make bench`: run the measurements, one process each, and print their ratios with the raw figures beside them.
 
-`make bench ARGS="kmeans post_training"` runs those two.
+`make bench ARGS="kmeans post_training"` runs those two, `ARGS=bookkeeping_10000` one of a quarter of an hour.
 """
 
 import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
+
+@dataclass(frozen=True)
+class Measurement:
+    """A function `measure(*arguments)` of a module of this package; `on_request`: only run by its name."""
+
+    title: str
+    module: str
+    arguments: tuple[float, ...] = ()
+    on_request: bool = False
+
+
 MEASUREMENTS = {
-    "post_training": "(a) 40-trial sweep / plain loop",
-    "naive_tune": "(b) Tune script with MLflowLoggerCallback / sweep",
-    "shared_baseline": "(c) training in each trial / one shared baseline",
-    "importance_cost": "(d) importance scoring / one training epoch",
-    "kmeans": "(e) scikit-learn KMeans / ours, 1M weights, k=256",
+    "post_training": Measurement("(a) 40-trial sweep / plain loop", "post_training"),
+    "naive_tune": Measurement("(b) Tune script with MLflowLoggerCallback / sweep", "naive_tune"),
+    "shared_baseline": Measurement("(c) training in each trial / one shared baseline", "shared_baseline"),
+    "importance_cost": Measurement("(d) importance scoring / one training epoch", "importance_cost"),
+    "kmeans": Measurement("(e) scikit-learn KMeans / ours, 1M weights, k=256", "kmeans"),
+    "bookkeeping": Measurement("(f) 1,000 sleeping trials, 16 at once / their sleep", "bookkeeping"),
+    "bookkeeping_100": Measurement("(f) with 100 trials", "bookkeeping", (100, 1.05), on_request=True),
+    "bookkeeping_10000": Measurement("(f) with 10,000 trials", "bookkeeping", (10_000, 1.08), on_request=True),
+    "planning": Measurement("(g) planning 100,000 trials / hashing them", "planning"),
 }
 
 
-def run(name: str) -> dict:
+def run(measurement: Measurement) -> dict:
     """One measurement in a process of its own, so that none warms up the next."""
-    code = f"import json, tests.benchmarks.{name} as m; print('\\n@' + json.dumps(m.measure()))"
+    call = f"tests.benchmarks.{measurement.module} as m; print('\\n@' + json.dumps(m.measure{measurement.arguments}))"
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=quiet, check=False)
+    command = [sys.executable, "-c", f"import json, {call}"]
+    process = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
     if process.returncode:  # what libraries say on the way is of interest only then
-        sys.exit(f"{name} failed:\n{process.stderr}")
+        sys.exit(f"{measurement.title} failed:\n{process.stderr}")
     return json.loads(process.stdout.rpartition("\n@")[2])
 
 
@@ -38,9 +55,9 @@ def main(names: list[str]) -> int:
         return 2
     table = Table("measurement", "ratio", "target", "met", "raw figures")
     missed = 0
-    for name in names or MEASUREMENTS:
+    for name in names or [name for name, measurement in MEASUREMENTS.items() if not measurement.on_request]:
         print(f"measuring {name} ...", flush=True)
-        figures = run(name)
+        figures = run(MEASUREMENTS[name])
         ratio, target = figures.pop("ratio"), figures.pop("target")
         figures.pop("name", None)
         met = ratio <= target["at_most"] if "at_most" in target else ratio >= target["at_least"]
@@ -49,9 +66,8 @@ def main(names: list[str]) -> int:
         raw = ", ".join(
             f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items()
         )
-        table.add_row(
-            MEASUREMENTS[name], f"{ratio:.2f}", f"{sign} {next(iter(target.values()))}", "yes" if met else "NO", raw
-        )
+        goal = f"{sign} {next(iter(target.values()))}"
+        table.add_row(MEASUREMENTS[name].title, f"{ratio:.2f}", goal, "yes" if met else "NO", raw)
     Console(width=160 if not sys.stdout.isatty() else None).print(table)
     return int(missed > 0)
 

@@ -21,9 +21,11 @@ AT_ONCE = 16
 
 
 def overrides_of(trials: int) -> list[str]:
-    """A command line of so many trials on one dense network."""
-    grid = ",".join(f"{number / trials:.6f}" for number in range(trials))
-    return ["method=weight", "debug=quick", f"sparsities=[{grid}]", f"compute.num_cpus={AT_ONCE}", "compute.num_gpus=0"]
+    """A command line of so many trials, a multiple of ten, on one dense network."""
+    grid = ",".join(f"{10 * number / trials:.6f}" for number in range(trials // 10))
+    clusters = ",".join(map(str, range(2, 12)))
+    axes = [f"sparsities=[{grid}]", f"n_clusters=[{clusters}]"]
+    return ["method=weight", "debug=quick", *axes, f"compute.num_cpus={AT_ONCE}", "compute.num_gpus=0"]
 
 
 def measure(trials: int = 1000, at_most: float = 1.05) -> dict:
