@@ -9,7 +9,7 @@ DEVTOOLS := $(VENV)/.installed-$(DEVICE)-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 PORT ?= 5000
 
-.PHONY: help sweep test test-slow faults lint ui bench lock
+.PHONY: help sweep test test-slow faults lint ui bench stack lock
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -37,6 +37,9 @@ ui: $(RUNTIME)  ## open the MLflow UI on loopback: make ui PORT=5000
 
 bench: $(DEVTOOLS)  ## measure the service against a plain loop and a straightforward script
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+stack: $(DEVTOOLS)  ## the stack of docker/compose.yaml without containers: make stack ARGS="method=importance"
+	$(BIN)/python docker/stack $(ARGS)
 
 # Sources in the lock (antlr4-python3-runtime) are built with the locked setuptools, not with one fetched unhashed.
 $(RUNTIME): requirements/build.txt requirements/$(DEVICE).txt

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from processes import POLL_S, Processes
 from services import DOCKER, Service, StackError, services
 
@@ -33,9 +34,16 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="Ray workers (default 2)")
     parser.add_argument("overrides", nargs="*", help="a sweep to run, as after prune-sweep; none: go on until Ctrl-C")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    folder = arguments.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        return _run(arguments.folder.absolute(), arguments.workers, arguments.overrides)
+        with FileLock(folder / ".lock", timeout=0):
+            return _run(folder, arguments.workers, arguments.overrides)
+    except Timeout:
+        print(f"error: another stack runs in {folder}: use that one, or name another --folder", file=sys.stderr)
+        return 2
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

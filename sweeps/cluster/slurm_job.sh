@@ -5,7 +5,7 @@ umask 077
 
 hosts=()
 while read -r host; do hosts+=("$host"); done < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-token="$folder/$SLURM_JOB_ID.token"
+token="$folder/$SLURM_JOB_ID.token" scratch="${TMPDIR:-/tmp}/ray-$SLURM_JOB_ID"
 # Jobs may share a node: ports from the job's number, below those that the system hands out itself.
 first_port=$((12000 + SLURM_JOB_ID % 2000 * 4))
 port=$first_port dashboard_port=$((first_port + 1)) agent_port=$((first_port + 2)) client_port=$((first_port + 3))
@@ -14,6 +14,7 @@ finish() {
   trap - EXIT TERM
   for step in $(jobs -p); do kill "$step" 2>/dev/null || true; done
   wait || true
+  srun --overlap --ntasks-per-node=1 rm -rf "$scratch" 2>/dev/null || true
   rm -f "$token"
 }
 trap finish EXIT
@@ -29,9 +30,22 @@ start_ray() {  # on a node: start_ray NODE ARGUMENTS
   local host=$1
   shift
   srun --overlap --nodes=1 --ntasks=1 --nodelist="$host" --cpus-per-task="$cpus" --export=ALL --kill-on-bad-exit \
-    "$python" -m ray.scripts.scripts start --block --node-ip-address="$(address_of "$host")" --temp-dir="/tmp/ray-$SLURM_JOB_ID" \
-    --num-cpus="$cpus" --num-gpus="$gpus" --dashboard-agent-listen-port="$agent_port" --min-worker-port=0 --max-worker-port=0 \
+    "$python" -m ray.scripts.scripts start --block --node-ip-address="$(address_of "$host")" --temp-dir="$scratch" \
+    --num-cpus="$cpus" --num-gpus="$gpus" --dashboard-agent-listen-port="$agent_port" \
+    --min-worker-port=0 --max-worker-port=0 \
     --disable-usage-stats "$@" &
+}
+
+all_answer() {  # wait for addresses, or for the end of Ray on a node
+  "$python" -m sweeps.cluster.answering "$@" &
+  local probe=$!
+  wait -n || true
+  [ -z "${stopped:-}" ] || exit 143
+  if kill -0 "$probe" 2>/dev/null; then
+    echo "error: Ray has ended on a node, the lines above say why" >&2
+    exit 1
+  fi
+  wait "$probe"
 }
 
 "$python" -c 'import secrets; print(secrets.token_hex(32), end="")' > "$token"
@@ -40,14 +54,14 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$token" PYTHONPATH="$code" PYTHO
 head_address=$(address_of "${hosts[0]}")
 start_ray "${hosts[0]}" --head --port="$port" --dashboard-host="$head_address" --dashboard-port="$dashboard_port" \
   --ray-client-server-port="$client_port"
-"$python" -m sweeps.cluster.answering "http://$head_address:$dashboard_port/api/gcs_healthz"
+all_answer "http://$head_address:$dashboard_port/api/gcs_healthz" \
+  "http://$head_address:$agent_port/api/local_raylet_healthz"
 nodes=()
 for host in "${hosts[@]:1}"; do
   start_ray "$host" --address="$head_address:$port"
   nodes+=("http://$(address_of "$host"):$agent_port/api/local_raylet_healthz")
 done
-[ ${#nodes[@]} -eq 0 ] || "$python" -m sweeps.cluster.answering "${nodes[@]}"
-[ -z "${stopped:-}" ] || exit 143
+[ ${#nodes[@]} -eq 0 ] || all_answer "${nodes[@]}"
 
 "$python" -m sweeps.run "${sweep[@]}" "compute.address=$head_address:$port" &
 driver=$!

@@ -41,6 +41,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 MessageTimeout=60
 KillWait=30
+TaskProlog={folder}/prolog.sh
 {nodes}
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
@@ -106,6 +107,10 @@ class SlurmCluster:
         names, addresses = [host.name for host in self.hosts], [host.ip for host in self.hosts]
         conf = _CONF.format(names=names, addresses=addresses, folder=self._folder, nodes=nodes)
         (self._folder / "slurm.conf").write_text(conf)
+        # What is a node's own in /tmp, on hosts that share a disk.
+        prolog = self._folder / "prolog.sh"
+        prolog.write_text("#!/bin/sh\necho export TMPDIR=/tmp/ray\n")
+        prolog.chmod(0o755)
         (self._folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
 
 

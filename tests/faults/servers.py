@@ -97,7 +97,7 @@ def postgres_server(folder: Path) -> Iterator[Server]:
             shutil.chown(made, "postgres")
     control = [str(programs / "pg_ctl"), "-D", str(data), "-w"]
     options = f"-p {port} -k {sockets} -c listen_addresses=127.0.0.1"
-    with _reachable_by_others(folder):
+    with reachable_by_others(folder):
         _as_postgres(
             str(programs / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"
         )
@@ -124,7 +124,7 @@ def _as_postgres(*command: str) -> None:
 
 
 @contextmanager
-def _reachable_by_others(folder: Path) -> Iterator[None]:
+def reachable_by_others(folder: Path) -> Iterator[None]:
     """pytest's folders are for their owner alone, and PostgreSQL runs as somebody else."""
     closed = [parent for parent in folder.parents if not parent.stat().st_mode & 0o001] if not os.geteuid() else []
     modes = {parent: parent.stat().st_mode for parent in closed}
