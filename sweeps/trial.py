@@ -4,6 +4,7 @@ Both kinds are generators: each step yields (fraction done, note for a person), 
 result is committed to the store.
 """
 
+import gc
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ def prepare() -> None:
     from prune_core import codec, latency, models, pipeline, training  # noqa: F401
     from sweeps.reporting import look, pictures  # noqa: F401
 
+    gc.collect()
+    gc.freeze()  # what the libraries made stays: to look through it after every trial would take 0.1 s and more
     _Idle.begin()
 
 
@@ -44,8 +47,9 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     import keras
 
     watch = _Idle.end()
-    # A warm worker names layers as a fresh process would. Collecting garbage here would cost 0.1 s and more a trial.
+    # A warm worker names layers as a fresh process would, and keeps no network of an earlier trial.
     keras.utils.clear_session(free_memory=False)
+    gc.collect()
     baseline = work if isinstance(work, BaselineSpec) else work.baseline
     try:
         _refuse_change(baseline, "dataset", data.info.fingerprint)
