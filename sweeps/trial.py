@@ -166,7 +166,8 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
             save_masks(folder / "masks.npz", pruned.masks)
             (folder / NETWORK_FILE).write_bytes(encoded)
         with watch.step("pictures"):
-            look.save(folder / look.LOOK_FILE, _kernels(baseline.model), _kernels(pruned.model), pruned.by_products)
+            kernels = _kernels(baseline.model), _kernels(pruned.model)
+            look.save(folder / look.LOOK_FILE, *kernels, pruned.by_products, example=data.x_test[0])
             pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
         store.commit(folder, _result(work, _params(work.baseline, work), metrics, tags, watch))
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"

@@ -15,6 +15,7 @@ LOOK_FILE = "look.npz"
 BINS = 81
 MOST_VALUES = 1024
 _RELEVANCE = "input_relevance"
+_EXAMPLE = "example"
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,21 @@ class Look:
         histograms: {layer: of its kernel}.
         codebooks: {layer: (values, how many weights have each)}; only for layers of at most MOST_VALUES values.
         relevance: the input's shape, or None.
+        example: one input, in the same shape; None where there is no relevance.
     """
 
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     codebooks: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     relevance: np.ndarray | None = None
+    example: np.ndarray | None = None
 
 
 def save(
-    path: Path, dense: Mapping[str, np.ndarray], pruned: Mapping[str, np.ndarray], by_products: Mapping[str, np.ndarray]
+    path: Path,
+    dense: Mapping[str, np.ndarray],
+    pruned: Mapping[str, np.ndarray],
+    by_products: Mapping[str, np.ndarray],
+    example: np.ndarray,
 ) -> None:
     """Write what there is to look at.
 
@@ -58,6 +65,7 @@ def save(
         path: of the file, "*.npz".
         dense, pruned: {layer: kernel} of the two networks; shapes may differ.
         by_products: of the pruning; "input_relevance" is kept.
+        example: one input, to see the relevance over.
     """
     arrays: dict[str, np.ndarray] = {}
     for name, kernel in pruned.items():
@@ -75,7 +83,7 @@ def save(
         if values.size <= MOST_VALUES:
             arrays[f"values {name}"], arrays[f"counts {name}"] = values, counts
     if _RELEVANCE in by_products:
-        arrays[f"{_RELEVANCE} "] = by_products[_RELEVANCE]
+        arrays[f"{_RELEVANCE} "], arrays[f"{_EXAMPLE} "] = by_products[_RELEVANCE], example
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -107,4 +115,5 @@ def _look(arrays: Mapping[str, np.ndarray]) -> Look:
             if f"values {layer}" in arrays
         },
         relevance=arrays.get(f"{_RELEVANCE} "),
+        example=arrays.get(f"{_EXAMPLE} "),
     )

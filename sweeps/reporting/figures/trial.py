@@ -41,14 +41,14 @@ def weights_figure(look: Look) -> "Figure | None":
             centres, _log(histogram.after), where="mid", color=_ORANGE, linewidth=1.2, label="delivered, not zero"
         )
         _codebook(axes, look, name)
+        axes.set_ylim(0, 1.35 * max(1.0, axes.dataLim.ymax))  # room for the legend above the bars
         left = histogram.after.sum()
         axes.set_title(f"{name}: {left:,} left, {histogram.zeros:,} zeros", fontsize=9, loc="left")
         axes.set_xlabel("weight", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_ylim(bottom=0)
     grid[0].set_ylabel("log10(1 + weights in a bin)", fontsize=8)
-    grid[0].legend(fontsize=7, frameon=False)
+    grid[0].legend(fontsize=7, frameon=False, loc="upper left", ncols=3, columnspacing=1, handlelength=1.4)
     for axes in grid[len(names) :]:
         axes.set_axis_off()
     return figure
@@ -96,11 +96,12 @@ def masks_figure(
 
 @dataclass(frozen=True)
 class _Picture:
-    """An image with a title; of two colours (NaN: none) or on a scale."""
+    """An image with a title; of two colours (NaN: none) or on a scale, with the outline of another over it."""
 
     title: str
     image: np.ndarray
     is_mask: bool
+    outline: np.ndarray | None = None
 
 
 def _show(figure: "Figure", axes: "Axes", picture: _Picture) -> None:
@@ -109,7 +110,10 @@ def _show(figure: "Figure", axes: "Axes", picture: _Picture) -> None:
     colours = ListedColormap([_REMOVED, _KEPT]) if picture.is_mask else "viridis"
     top = 1 if picture.is_mask else None
     shown = axes.imshow(picture.image, cmap=colours, interpolation="nearest", vmin=0, vmax=top)
+    if picture.outline is not None and np.ptp(picture.outline):
+        axes.contour(picture.outline, levels=[picture.outline.mean()], colors="white", linewidths=1.2)
     axes.set_title(picture.title, fontsize=9, loc="left")
+    axes.set_anchor("NW")
     axes.set_axis_off()
     if not picture.is_mask:
         figure.colorbar(shown, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
@@ -118,7 +122,11 @@ def _show(figure: "Figure", axes: "Axes", picture: _Picture) -> None:
 def _relevance(look: Look, shape: Sequence[int]) -> _Picture | None:
     if look.relevance is None or len(shape) != 3:
         return None
-    return _Picture("relevance of each input pixel", look.relevance.reshape(shape).sum(axis=-1), False)
+    seen = look.relevance.reshape(shape).sum(axis=-1)
+    if look.example is None:
+        return _Picture("relevance of each input pixel", seen, False)
+    over = "relevance of each input pixel; outlined: a test image"
+    return _Picture(over, seen, False, look.example.reshape(shape).sum(axis=-1))
 
 
 def _connections(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:

@@ -9,7 +9,8 @@ def test_what_is_saved_is_loaded(tmp_path):
     dense = {"dense_1": np.array([[-2.0, 1.0], [0.5, 1.5]])}
     pruned = {"dense_1": np.array([[-2.0, 0.0], [0.0, 1.0]])}
     relevance = np.array([0.25, 0.75])
-    look.save(tmp_path / look.LOOK_FILE, dense, pruned, {"input_relevance": relevance, "other": np.zeros(3)})
+    by_products = {"input_relevance": relevance, "other": np.zeros(3)}
+    look.save(tmp_path / look.LOOK_FILE, dense, pruned, by_products, 2 * relevance)
     seen = look.load(tmp_path / look.LOOK_FILE)
     histogram = seen.histograms["dense_1"]
     assert (histogram.edges[0], histogram.edges[-1]) == (-2, 2)
@@ -18,12 +19,13 @@ def test_what_is_saved_is_loaded(tmp_path):
     values, counts = seen.codebooks["dense_1"]
     assert (values.tolist(), counts.tolist()) == ([-2, 0, 1], [1, 2, 1])
     assert np.array_equal(seen.relevance, relevance)
+    assert np.array_equal(seen.example, 2 * relevance)
 
 
 def test_a_smaller_layer_than_before_is_fine_and_different_weights_make_no_codebook(tmp_path):
     generator = np.random.default_rng(0)
     dense, pruned = generator.normal(size=(100, 100)), generator.normal(size=(80, 50))
-    look.save(tmp_path / look.LOOK_FILE, {"conv_1": dense}, {"conv_1": pruned}, {})
+    look.save(tmp_path / look.LOOK_FILE, {"conv_1": dense}, {"conv_1": pruned}, {}, np.ones(4))
     seen = look.load(tmp_path / look.LOOK_FILE)
     assert seen.histograms["conv_1"].before.sum() == 10_000
     assert seen.histograms["conv_1"].after.sum() == 4_000
@@ -33,7 +35,7 @@ def test_a_smaller_layer_than_before_is_fine_and_different_weights_make_no_codeb
 
 def test_a_layer_of_zeros(tmp_path):
     zeros = {"dense_1": np.zeros((3, 2))}
-    look.save(tmp_path / look.LOOK_FILE, zeros, zeros, {})
+    look.save(tmp_path / look.LOOK_FILE, zeros, zeros, {}, np.ones(4))
     histogram = look.load(tmp_path / look.LOOK_FILE).histograms["dense_1"]
     assert (histogram.before.sum(), histogram.after.sum(), histogram.zeros) == (6, 0, 6)
 

@@ -166,7 +166,8 @@ def test_links_are_encoded_and_free_of_passwords():
     link = trials_link(ui_base(target), "7", "abc")
     assert link.startswith("https://mlflow.example:8443/base/#/experiments/7/runs?searchFilter=tags.%60sweep.id%60")
     assert "tags.`sweep.id` = 'abc' and tags.`kind` = 'trial'" in unquote(link)
-    assert unquote(compare_link("", "7", ["a", "b"])) == '/#/compare-runs?runs=["a", "b"]&experiments=["7"]'
+    compare = unquote(compare_link("", "7", ["a", "b"]))
+    assert compare.startswith('/#/compare-runs?runs=["a", "b"]&experiments=["7"]')
     assert ui_command(target, target) is None
     assert redact(target.uri) == "https://***@mlflow.example:8443/base/"
 
