@@ -76,7 +76,7 @@ class Ray:
 class Loopback(Ray):
     """One machine that is head and worker, on this one; its API listens on loopback."""
 
-    def __init__(self, folder: Path, cpus: int = 2, gpus: int = 0) -> None:
+    def __init__(self, folder: Path, cpus: int = 2, gpus: int = 0, *others: str) -> None:
         self.token = make_token(folder / "token")
         port, dashboard, agent, client = (free_port() for _ in range(4))
         self.api = f"http://127.0.0.1:{dashboard}"
@@ -89,7 +89,7 @@ class Loopback(Ray):
         )
         with (folder / "head.log").open("wb") as log:
             self._start = subprocess.Popen(
-                [RAY, "start", "--head", "--dashboard-host=127.0.0.1", *ports, *more, *_EVERYWHERE],
+                [RAY, "start", "--head", "--dashboard-host=127.0.0.1", *ports, *more, *others, *_EVERYWHERE],
                 env={**os.environ, **node_environment(self.token)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip

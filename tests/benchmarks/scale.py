@@ -1,0 +1,72 @@
+"""How the driver's own work grows with the cluster: thousands of workers that exist in a simulated clock only.
+
+Plan, schedule, store, progress and tracker (MLflow on sqlite) are the real thing; Ray is left out, whose share is in
+`bookkeeping`. A trial takes a minute of simulated time, a commit to the store is the workers' and is not counted.
+"""
+
+import heapq
+import io
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sweeps.compose import compose
+from sweeps.events import Announcer
+from sweeps.plan import make_plan
+from sweeps.progress import Progress
+from sweeps.schedule import Schedule
+from sweeps.schema import settings_of
+from sweeps.store import ResultStore
+from sweeps.tracking import Tracker
+from tests.benchmarks.bookkeeping import overrides_of
+from tests.benchmarks.sleeping import sleep
+
+TRIAL_S = 60.0
+FEW, MANY = 16, 4000
+
+
+def measure(trials: int = 5000, at_most: float = 1.5) -> dict:
+    """CPU of the driver a trial with thousands of workers over that with a few."""
+    few, many = (_cost(workers, trials) for workers in (FEW, MANY))
+    return {
+        "name": "scale",
+        "ratio": many["ms a trial"] / few["ms a trial"],
+        "target": {"at_most": at_most},
+        **{f"{FEW} workers, {name}": value for name, value in few.items()},
+        **{f"{MANY} workers, {name}": value for name, value in many.items()},
+    }
+
+
+def _cost(workers: int, trials: int) -> dict[str, float]:
+    with TemporaryDirectory(prefix="prune-sweep-bench-") as folder:
+        settings = settings_of(compose([*overrides_of(trials), f"storage.root={folder}"]))
+        plan = make_plan(settings)
+        store = ResultStore(Path(folder))
+        store.prepare()
+        tracker = Tracker(settings, plan, store, settings.config, problems=print)
+        tracker.start()
+        with Progress(plan, workers, io.StringIO()) as progress:
+            schedule = Schedule(plan, [], store, Announcer([progress, tracker]), 2)
+            before = time.process_time()
+            clock, committing = _simulate(schedule, store, workers)
+            tracker.flush(3600.0)
+            spent = time.process_time() - before - committing
+        tracker.finish("FINISHED", {}, {}, 3600.0)
+    return {"ms a trial": 1e3 * spent / trials, "simulated busy": TRIAL_S * trials / clock / min(workers, trials)}
+
+
+def _simulate(schedule: Schedule, store: ResultStore, workers: int) -> tuple[float, float]:
+    """Run the schedule; gives the simulated seconds that it took, and the CPU seconds that were the workers'."""
+    clock = committing = 0.0
+    running: list[tuple[float, str]] = []
+    while not schedule.done:
+        while len(running) < workers and (work := schedule.next()):
+            schedule.started(work.key)
+            before = time.process_time()
+            with store.writing(work.key) as folder:
+                store.commit(folder, sleep(work, seconds=0))
+            committing += time.process_time() - before
+            heapq.heappush(running, (clock + TRIAL_S, work.key))
+        clock, key = heapq.heappop(running)
+        schedule.finished(key)
+    return clock, committing
