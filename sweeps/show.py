@@ -5,9 +5,10 @@ import os
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sweeps.capacity import Room
+from sweeps.guess import guessed_seconds
 from sweeps.json_text import parse
 from sweeps.progress import format_duration
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, Work
@@ -31,6 +32,7 @@ class Outlook:
         to_train: baselines that are missing and needed.
         to_run: trials that are missing.
         estimates: {key: seconds} of missing work like which something was done before.
+        guesses: {key: seconds} of other missing work, and of searches, as far as anything can be said.
         to_search: trials that searches will propose; how many of them are finished is not known.
     """
 
@@ -38,6 +40,7 @@ class Outlook:
     to_train: tuple[BaselineSpec, ...]
     to_run: tuple[Work, ...]
     estimates: Mapping[str, float]
+    guesses: Mapping[str, float] = field(default_factory=dict)
     to_search: int = 0
 
     @property
@@ -47,7 +50,7 @@ class Outlook:
 
     def seconds(self, slots: int) -> float:
         """Estimate for `slots` pieces of work at once: shared out evenly, but no trial before its baseline."""
-        took = self.estimates
+        took = {**self.guesses, **self.estimates}
         baselines = {baseline.key: took.get(baseline.key, 0.0) for baseline in self.to_train}
         chains = [baselines.get(_baseline_key(trial), 0.0) + took.get(trial.key, 0.0) for trial in self.to_run]
         return max([sum(took.values()) / slots, *chains, *baselines.values()])
@@ -64,7 +67,9 @@ def outlook(plan: Plan, store: ResultStore) -> Outlook:
     took = _past_seconds(store, present) if to_run or to_train else {}
     missing: tuple[Work, ...] = (*to_train, *to_run)
     estimates = {work.key: took[_kind(work)] for work in missing if _kind(work) in took}
-    return Outlook(cached, to_train, to_run, estimates, sum(search.n_trials for search in plan.searches))
+    unlike = [work for work in (*missing, *plan.searches) if work.key not in estimates]
+    guesses = {work.key: seconds for work in unlike if (seconds := guessed_seconds(work)) is not None}
+    return Outlook(cached, to_train, to_run, estimates, guesses, sum(search.n_trials for search in plan.searches))
 
 
 def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
@@ -106,25 +111,30 @@ def plan_lines(plan: Plan, ahead: Outlook, room: Room | None) -> Iterator[str]:
 def _summary(plan: Plan, ahead: Outlook, room: Room | None) -> Iterator[str]:
     n_cached = sum(trial.key in ahead.cached for trial in plan.trials)
     at_once = "as many at once as the cluster has room for" if room is None else str(room)
-    slots = room.slots if room else None
     to_train, to_run = len(ahead.to_train), len(ahead.to_run) + ahead.to_search
     yield (
         f"to do: {_count(to_train, 'baseline')} to train, {_count(to_run, 'trial')} to run, {at_once}; "
         f"{_count(n_cached, 'trial')} cached"
     )
-    work = to_train + to_run
-    unknown = work - len(ahead.estimates)
+    yield f"time: {_time(plan, ahead, room.slots if room else None)}"
+
+
+def _time(plan: Plan, ahead: Outlook, slots: int | None) -> str:
+    """How long it may take, and what that goes by."""
     if not ahead.is_work_left:
-        yield "time: nothing is left to do"
-    elif not ahead.estimates:
-        yield "time: no past runs to estimate from"
-    else:
-        yield (
-            f"time: about {format_duration(max(1, ahead.seconds(slots or 1)))} once the workers are up"
-            + ("" if slots else " of work in all")
-            + (f", not counting {unknown} unlike anything done before" if unknown else "")
-            + ", judging by past runs"
-        )
+        return "nothing is left to do"
+    if not ahead.estimates and not ahead.guesses:
+        return "no past runs to estimate from"
+    pieces = len(ahead.to_train) + len(ahead.to_run) + len(plan.searches)
+    unknown = pieces - len(ahead.estimates) - len(ahead.guesses)
+    known_by = ["past runs"] if ahead.estimates else []
+    known_by += ["the number of multiplications, very roughly"] if ahead.guesses else []
+    return (
+        f"about {format_duration(max(1, ahead.seconds(slots or 1)))} once the workers are up"
+        + ("" if slots else " of work in all")
+        + (f", not counting {unknown} unlike anything done before" if unknown else "")
+        + f", judging by {' and '.join(known_by)}"
+    )
 
 
 def _listed(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -17,6 +17,7 @@ class ModelInfo:
             (`prune_core.weights.PrunableLayer.name`).
         parameters: number of weights of the network: kernels, biases, BatchNormalization's four vectors.
         fingerprint: sha256 of the file that the network comes from; None where the configuration says everything.
+        macs: multiply-accumulates for one sample, biases counted as one each; None where only building tells.
         trained: whether the network comes with its final weights, so that it is evaluated but not trained.
     """
 
@@ -24,6 +25,7 @@ class ModelInfo:
     parameters: int
     fingerprint: str | None = None
     trained: bool = False
+    macs: int | None = None
 
 
 class Builder(Protocol):

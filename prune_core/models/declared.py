@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from prune_core.errors import UserError
@@ -36,7 +37,8 @@ class DeclaredNetwork:
         """See `Builder.check`."""
         chain, _ = self._read(name, config, input_shape, classes)
         kernel_layers = tuple(layer.name for layer in chain if layer.parameters)
-        return ModelInfo(kernel_layers, sum(layer.parameters for layer in chain))
+        macs = sum(layer.parameters * prod(layer.shape[:-1]) for layer in chain)  # once at every position
+        return ModelInfo(kernel_layers, sum(layer.parameters for layer in chain), macs=macs)
 
     def build(
         self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int

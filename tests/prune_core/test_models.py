@@ -87,7 +87,7 @@ def test_known_sizes():
 
 def test_a_tiny_perceptron_counted_by_hand():
     # 4 features into 3 units and these into 2 classes, with biases: 4*3 + 3 + 3*2 + 2.
-    assert check("m", mlp(), (2, 2, 1), 2) == ModelInfo(("dense_1", "output"), 23)
+    assert check("m", mlp(), (2, 2, 1), 2) == ModelInfo(("dense_1", "output"), 23, macs=23)
 
 
 def test_the_networks_of_the_files_have_the_usual_layers():
@@ -182,3 +182,9 @@ def test_a_builder_of_another_package(monkeypatch):
 
     monkeypatch.setitem(BUILDERS._entries, "mine", Mine())
     assert check("n", {"builder": "mine", "depth": 2}, (4,), 3) == ModelInfo(("n", "depth"), 3)
+
+
+def test_multiplications_of_a_convolution_count_every_position():
+    # 2 filters of 3x3 on one channel, with biases, at 4x4 positions; then 2*2*2 pooled features into 10 classes.
+    config = {"builder": "cnn", "convolutions": [{"filters": 2, "kernel": 3, "pool": 2}], "dense": []}
+    assert check("m", config, (6, 6, 1), 10).macs == 4 * 4 * 2 * (9 + 1) + 10 * (8 + 1)

@@ -7,6 +7,7 @@ import pytest
 from sweeps.capacity import Room
 from sweeps.compose import compose
 from sweeps.plan import make_plan
+from sweeps.progress import format_duration
 from sweeps.schema import settings_of
 from sweeps.show import MOST_LINES, headline, outlook, plan_lines
 from sweeps.specs import Plan, Result, Work
@@ -41,8 +42,9 @@ def text(got: Plan, store: ResultStore, room: Room | None = TWO_AT_ONCE) -> str:
     return "\n".join(plan_lines(got, outlook(got, store), room))
 
 
-def test_an_empty_store_knows_no_times(store: ResultStore) -> None:
+def test_an_empty_store_knows_no_times_but_a_guess(store: ResultStore) -> None:
     got = plan("thresholds=[0.5,1]")
+    guess = format_duration(max(1, outlook(got, store).seconds(slots=2)))
     assert text(got, store) == "\n".join(
         [
             "",
@@ -53,7 +55,7 @@ def test_an_empty_store_knows_no_times(store: ResultStore) -> None:
             "  run         importance threshold=1 lenet_300_100 digits seed 0",
             "",
             "to do: 1 baseline to train, 2 trials to run, up to 2 at once; 0 trials cached",
-            "time: no past runs to estimate from",
+            f"time: about {guess} once the workers are up, judging by the number of multiplications, very roughly",
         ]
     )
 
@@ -84,7 +86,7 @@ def test_the_median_of_several_past_runs_counts(store: ResultStore) -> None:
     for trial, seconds in zip(got.trials, [1, 2, 30], strict=False):
         finish(store, trial, seconds)
     assert dict(outlook(got, store).estimates) == {got.trials[3].key: 2}
-    assert "not counting 1 unlike anything done before" in text(got, store)
+    assert "judging by past runs and the number of multiplications, very roughly" in text(got, store)
 
 
 def test_a_baseline_whose_trials_are_all_there_is_not_needed(store: ResultStore) -> None:

@@ -1,0 +1,62 @@
+"""How long work takes that nothing like it was done before: a guess from multiplications, samples and epochs.
+
+Meant for the order of magnitude, minutes or days, before anything has run. Plan-time: no TensorFlow.
+"""
+
+import functools
+import json
+from typing import Any
+
+from prune_core import data, models
+from prune_core.scores import SCORES
+from sweeps.specs import BaselineSpec, SearchSpec, TrialSpec
+
+OPERATIONS_A_SECOND = 5e10
+"""Floating-point operations of one core while it trains: 57e9 measured on both an MLP and a CNN of conf/model."""
+PASSES = 3
+"""A step costs the forward pass and about twice that for the gradients of activations and of weights."""
+SECONDS_A_STEP = 1e-3
+SECONDS_A_TRIAL = 1.5
+"""What every trial does: copy, measure, encode, draw, store."""
+
+
+def guessed_seconds(work: BaselineSpec | TrialSpec | SearchSpec) -> float | None:
+    """Seconds on one core; None for a network or a dataset whose size only loading tells."""
+    if isinstance(work, BaselineSpec):
+        return _times(work.training["epochs"], _epoch(work))
+    if isinstance(work, SearchSpec):
+        return _times(work.n_trials, _trial(work.baseline, work.fixed, work.training))
+    return _trial(work.baseline, work.parameters, work.training)
+
+
+def _trial(baseline: BaselineSpec, parameters: Any, training: Any) -> float | None:
+    epochs = 0
+    if parameters.get("recovery") == "finetune":
+        epochs += {**baseline.training, **training.get("finetune", {})}["epochs"]
+    if parameters.get("schedule") == "rvsm":
+        epochs += baseline.training["epochs"]
+    elif parameters.get("selection") != "none" and SCORES.get(parameters.get("score", "magnitude")).needs_data:
+        epochs += 1
+    took = _times(epochs, _epoch(baseline))
+    return None if took is None else SECONDS_A_TRIAL + took
+
+
+def _epoch(baseline: BaselineSpec) -> float | None:
+    given = [baseline.dataset, baseline.dataset_config, baseline.model, baseline.model_config]
+    samples, macs = _sizes(json.dumps(given, sort_keys=True, default=str))
+    if samples is None or macs is None:
+        return None
+    steps = samples / baseline.training.get("batch_size", 128)
+    return steps * SECONDS_A_STEP + samples * 2 * PASSES * macs / OPERATIONS_A_SECOND
+
+
+@functools.cache
+def _sizes(given: str) -> tuple[int | None, int | None]:
+    """Training samples, and multiply-accumulates for one of them."""
+    dataset, dataset_config, model, model_config = json.loads(given)
+    about = data.describe(dataset, dataset_config)
+    return about.sizes["train"], models.check(model, model_config, about.input_shape, about.classes).macs
+
+
+def _times(count: float, seconds: float | None) -> float | None:
+    return None if seconds is None else count * seconds
