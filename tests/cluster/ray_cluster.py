@@ -19,6 +19,8 @@ from tests.faults.drivers import ROOT, wait_for
 from tests.faults.servers import free_port
 
 RAY = str(Path(sys.executable).with_name("ray"))
+RESTARTED = ("sh", "-c", 'while :; do "$@"; sleep 1; done', "sh")
+"""Before a command: it is started again when it ends, as services are; Ray gives up if it is not up after 30 s."""
 START_S = 240.0
 END_S = 600.0
 _EVERYWHERE = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
@@ -87,9 +89,10 @@ class Loopback(Ray):
             f"--num-cpus={cpus}",
             f"--num-gpus={gpus}",
         )
+        head = (*RESTARTED, RAY, "start", "--head", "--dashboard-host=127.0.0.1")
         with (folder / "head.log").open("wb") as log:
             self._start = subprocess.Popen(
-                [RAY, "start", "--head", "--dashboard-host=127.0.0.1", *ports, *more, *others, *_EVERYWHERE],
+                [*head, *ports, *more, *others, *_EVERYWHERE],
                 env={**os.environ, **node_environment(self.token)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
@@ -109,8 +112,8 @@ class Loopback(Ray):
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         start = psutil.Process(self._start.pid)
-        family = [*start.children(recursive=True), start]
-        for process in family:
+        family = [start, *start.children(recursive=True)]
+        for process in family:  # the one that starts the others again first
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(family)
@@ -151,7 +154,7 @@ class Cluster(Ray):
     def _start(self, host: Host, *arguments: str, **environment: str) -> None:
         log = self._folder / f"{host.name}.log"
         everywhere = {**node_environment(self.token), **environment}
-        host.start(RAY, "start", *arguments, *_EVERYWHERE, log=log, environment=everywhere)
+        host.start(*RESTARTED, RAY, "start", *arguments, *_EVERYWHERE, log=log, environment=everywhere)
 
 
 class Submit:
