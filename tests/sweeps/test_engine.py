@@ -12,13 +12,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 
 from sweeps import resources, tune_run
 from sweeps.engine import run_plan
 from sweeps.events import Announcer
+from sweeps.nodes import Home
+from sweeps.remote import Remote
 from sweeps.schedule import Schedule
 from sweeps.schema import ComputeSettings
-from sweeps.specs import Failure, Plan, Result, SearchSpec, Work
+from sweeps.shared_store import SharedStore
+from sweeps.specs import BaselineSpec, Failure, Plan, Result, SearchSpec, Work
 from sweeps.storage import StorageSettings
 from sweeps.store import ResultStore
 from sweeps.worker import Procedures
@@ -300,6 +304,33 @@ def test_a_listener_that_raises_stops_nothing(store):
     b = trivial.baseline("b")
     Schedule(trivial.plan(trivial.trial("t", b)), [], store, announcer, 0)
     assert after.events == [("cached", "b")]
+
+
+def test_a_store_that_was_away_is_no_fault_of_the_work(ray_of_two, store):
+    b = trivial.baseline("b", away=1)
+    outcome, heard = execute(trivial.plan(trivial.trial("t", b), trivial.trial("u", b, away=9)), store, max_retries=1)
+    assert outcome.finished == 2
+    assert (heard.failures["u"].status, heard.failures["u"].reason) == ("lost", "storage.uri cannot be used")
+    assert Counter(key for key, event, *_ in trivial.notes(store.root) if event == "start") == {"b": 2, "t": 1, "u": 2}
+
+
+def test_results_are_where_all_nodes_reach_them(ray_of_two, tmp_path):
+    plan = trivial.plan(*(trivial.trial(f"t{i}", trivial.baseline("b")) for i in range(3)))
+    for root, expected in ((tmp_path / "one", "finished"), (tmp_path / "other", "cached")):
+        store = SharedStore(root, Remote(str(tmp_path / "shared")))
+        store.prepare()
+        _, heard = execute(plan, store)
+        assert heard.count(expected) == len(plan)
+        assert store.elsewhere() == {work.key for work in plan}
+    assert not trivial.notes(tmp_path / "other")
+
+
+def test_another_node_gets_what_networks_are_built_from(ray_of_two, tmp_path):
+    base = BaselineSpec("b", "data", "model", 0, {}, {"path": "/on/the/driver/my.keras"}, {})
+    elsewhere = Home("another node", tmp_path / "cache", {"/on/the/driver/my.keras": ray.put(b"a network")})
+    path = Path(elsewhere.placed(base).model_config["path"])
+    assert (path.parent, path.suffix, path.read_bytes()) == (tmp_path / "cache/files", ".keras", b"a network")
+    assert Home.here(None, []).placed(base) is base
 
 
 SCRIPT = """

@@ -19,7 +19,9 @@ from prune_core.errors import UserError
 from sweeps.remote import Remote, StorageAway
 from sweeps.shared_checkpoint import SharedCheckpoint
 from sweeps.shared_store import SharedStore
+from sweeps.show import outlook
 from sweeps.specs import Work
+from sweeps.storage import storage_settings
 from sweeps.store import ResultStore
 from tests.sweeps import sweep_fixtures as made
 from tests.sweeps.object_store import BUCKET, SECRET, ObjectStore
@@ -217,6 +219,32 @@ def test_a_store_that_cannot_be_used_is_refused_in_one_sentence(object_store, tm
         assert text.startswith(f"storage.uri={uri} cannot be used (")
         assert "\n" not in text
         assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("s3://key:secret@bucket/folder", "has a name or password in it"),
+        ("hdfs://host/folder", "is neither a folder nor one of file://, s3://, gs://"),
+        ("s3:///folder", "names no bucket"),
+        ("file://folder", "is not the address of a folder"),
+        ("", "is not a folder"),
+        (5, "is not a folder"),
+        ("/root", "is storage.root itself"),
+    ],
+)
+def test_an_address_that_cannot_be_meant_is_refused(uri, reason):
+    with pytest.raises(UserError, match=reason) as refusal:
+        storage_settings({"root": "/root", "uri": uri})
+    assert "secret" not in str(refusal.value)
+
+
+def test_what_others_have_finished_is_not_planned_again(machine):
+    plan = made.grid(3)
+    made.commit(machine("first"), plan.baselines[0])
+    made.commit(machine("first"), plan.trials[1])
+    ahead = outlook(plan, machine("second"))
+    assert (ahead.to_train, ahead.to_run) == ((), (plan.trials[0], plan.trials[2]))
 
 
 def test_credentials_do_not_travel(machine):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from prune_core.errors import UserError
+from sweeps.remote import StorageAway
 from sweeps.specs import BaselineSpec, Plan, Result, TrialSpec, Work
 from sweeps.store import ResultStore
 
@@ -43,7 +44,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
     """Write a line when it starts and one when it ends, and in between do what the work says.
 
     sleep: seconds. fail: raise ValueError. refuse: raise UserError. die: kill the worker on the first so many attempts.
-    forget: commit nothing. memory: raise MemoryError on the first so many attempts.
+    forget: commit nothing. memory: raise MemoryError on the first so many attempts. away: StorageAway, likewise.
     """
     what = work.model_config if isinstance(work, BaselineSpec) else work.parameters
     attempt = _note(store.root, work.key, "start")
@@ -51,6 +52,8 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
         os.kill(os.getpid(), signal.SIGKILL)
     if attempt <= what.get("memory", 0):
         raise MemoryError("too much")
+    if attempt <= what.get("away", 0):
+        raise StorageAway("storage.uri cannot be used")
     yield 0.5, "half"
     time.sleep(what.get("sleep", 0))
     if what.get("fail"):
