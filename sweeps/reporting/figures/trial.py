@@ -59,6 +59,8 @@ def masks_figure(
 ) -> "Figure | None":
     """What is kept: of the input, of the first layer's units or weights, and of every hidden layer's units.
 
+    None where nothing was removed.
+
     Args:
         masks: {weight path: bool array, True = kept}.
         look: of the same trial.
@@ -68,7 +70,7 @@ def masks_figure(
     from matplotlib.figure import Figure
 
     kernels = {path.rpartition("/")[0]: mask for path, mask in masks.items() if mask.ndim > 1}
-    if not kernels:
+    if all(mask.all() for mask in kernels.values()):
         return None
     first = next(iter(kernels.values()))
     pictures = [
