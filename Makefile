@@ -9,7 +9,7 @@ DEVTOOLS := $(VENV)/.installed-$(DEVICE)-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 PORT ?= 5000
 
-.PHONY: help sweep test test-slow faults lint ui bench stack lock
+.PHONY: help sweep test test-slow faults cluster-test lint ui bench stack lock
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -25,6 +25,9 @@ test-slow: $(DEVTOOLS)  ## run the tests that need full datasets or many minutes
 
 faults: $(DEVTOOLS)  ## the long set of faults, about half an hour (FAULTS_KILLS=50 FAULTS_SEED=... in the environment)
 	$(BIN)/python -m pytest -s -m slow tests/faults $(ARGS)
+
+cluster-test: $(DEVTOOLS)  ## sweeps on several hosts (Linux namespaces, as root), through the loss of each: a quarter of an hour
+	$(BIN)/python -m pytest -s tests/cluster $(ARGS)
 
 lint: $(DEVTOOLS)  ## ruff, mypy and the import contract
 	$(BIN)/ruff check .
