@@ -29,11 +29,13 @@ faults: $(DEVTOOLS)  ## the long set of faults, about half an hour (FAULTS_KILLS
 cluster-test: $(DEVTOOLS)  ## sweeps on several hosts (Linux namespaces, as root), through the loss of each: a quarter of an hour
 	$(BIN)/python -m pytest -s tests/cluster $(ARGS)
 
-lint: $(DEVTOOLS)  ## ruff, mypy and the import contract
+lint: $(DEVTOOLS)  ## ruff, mypy, the import contract, licences and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pip-licenses >/dev/null
+	$(BIN)/python requirements/audit.py
 
 ui: $(RUNTIME)  ## open the MLflow UI on loopback: make ui PORT=5000
 	$(BIN)/python -m sweeps.ui --port $(PORT)

@@ -84,7 +84,7 @@ class MethodConformance:
     def test_the_figures_tell_what_was_delivered(self, pruned: Any) -> None:
         network, _, result = pruned
         figures = result.figures
-        kernels = {layer.name: np.array(layer.kernel) for layer in prunable_layers(result.masked)[:-1]}
+        kernels = {layer.name: layer.kernel.numpy() for layer in prunable_layers(result.masked)[:-1]}
         sizes = {name: kernel.size for name, kernel in kernels.items()}
         zeros = {name: kernel.size - np.count_nonzero(kernel) for name, kernel in kernels.items()}
         for name in kernels:
@@ -97,7 +97,7 @@ class MethodConformance:
             axis = unit_axis(layer)
             if f"units.{layer.name}" in figures and axis is not None:
                 assert figures[f"units.{layer.name}"] == layer.kernel.shape[axis]
-            kernel = np.array(layer.kernel)
+            kernel = layer.kernel.numpy()
             if f"n_clusters.{layer.name}" in figures:
                 assert np.unique(kernel[kernel != 0]).size <= figures[f"n_clusters.{layer.name}"]
 

@@ -74,12 +74,12 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 
 def weights_of(model: keras.Model) -> dict[str, np.ndarray]:
     """{weight path: a copy of its values}."""
-    return {path: np.array(variable) for path, variable in weight_variables(model).items()}
+    return {path: variable.numpy().copy() for path, variable in weight_variables(model).items()}
 
 
 def outputs_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """Outputs in inference mode, (samples, ...)."""
-    return np.asarray(model(x, training=False))
+    return keras.ops.convert_to_numpy(model(x, training=False))
 
 
 def same_bits(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> bool:
