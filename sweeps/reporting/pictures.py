@@ -41,16 +41,19 @@ def masks(
     Drawn in pixels, without axes: these would take most of the time, and every trial draws such a picture.
     """
     kernels = {name: mask for name, mask in masks.items() if mask.ndim > 1}
-    seen = _input_map(kernels, by_products, input_shape)
+    caption, values = _input_map(kernels, by_products, input_shape) or ("", np.zeros((0, 0)))
+    image = _enlarged(values)
     names = [name.rpartition("/")[0][-_LONGEST_NAME:] for name in kernels]
     left = 20 + 7 * max(map(len, names), default=0)
-    width, height = left + (620 if seen else 340), 60 + _ROW * max(5, len(kernels))
+    width = left + 340 + (max(280, 50 + image.shape[1]) if image.size else 0)
+    height = 60 + max(_ROW * max(5, len(kernels)), 40 + len(image))
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     figure.text(12, height - 16, title, fontsize=10, verticalalignment="center", transform=None)
     for row, (name, mask) in enumerate(zip(names, kernels.values(), strict=True), start=2):
         _kept(figure, name, mask, left, height - _ROW * row)
-    if seen:
-        _map(figure, *seen, left=left + 370, top=height - 40)
+    if image.size:
+        bounds = f"{values.min():.3g} (dark) to {values.max():.3g}"
+        _map(figure, image, (caption, bounds), left + 370, height - 40)
     figure.savefig(path)
 
 
@@ -65,14 +68,17 @@ def _kept(figure: Figure, name: str, mask: np.ndarray, left: int, middle: int) -
     figure.text(left + width + 6, middle, f"{kept:,} of {mask.size:,}", **texts)
 
 
-def _map(figure: Figure, caption: str, values: np.ndarray, left: int, top: int) -> None:
-    """An image as large as fits below `top`, from dark (least) to yellow (most)."""
-    side = max(1, (top - 30) // max(values.shape))
-    image = np.kron(values, np.ones((side, side)))
-    figure.text(left, top, caption, fontsize=9, verticalalignment="center", transform=None)
+def _enlarged(values: np.ndarray) -> np.ndarray:
+    """Every value as a square of pixels, so that small images can be seen."""
+    side = max(1, 130 // max(values.shape)) if values.size else 1
+    return np.kron(values, np.ones((side, side)))
+
+
+def _map(figure: Figure, image: np.ndarray, captions: tuple[str, str], left: int, top: int) -> None:
+    """An image from dark (least) to yellow (most), with a line of text above it and one below."""
     figure.figimage(image, left, top - 14 - len(image), cmap="viridis")
-    bounds = f"{values.min():.3g} (dark) to {values.max():.3g}"
-    figure.text(left, top - 26 - len(image), bounds, fontsize=8, verticalalignment="center", transform=None)
+    for text, middle in zip(captions, (top, top - 26 - len(image)), strict=True):
+        figure.text(left, middle, text, fontsize=9, verticalalignment="center", transform=None)
 
 
 def _input_map(
