@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 
 import psutil
@@ -27,12 +28,19 @@ def check_no_secrets(overrides: Sequence[str]) -> None:
 
 
 def check_joined(settings: Settings) -> None:
-    """Raise UserError if the cluster at compute.address has machines beside this one, and tracking is a file here."""
+    """Raise UserError unless this machine is part of the cluster at compute.address, and tracking suits all of it."""
     from sweeps.cluster.gcs import machines_of
 
-    assert settings.compute.address is not None
-    here = {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
-    if {ip for ip, _ in machines_of(settings.compute.address)} - here:
+    address = settings.compute.address
+    assert address is not None
+    here = {own.address for interface in psutil.net_if_addrs().values() for own in interface}
+    ours = {ip: ip in here or ip_address(ip).is_loopback for ip, _ in machines_of(address)}
+    if not any(ours.values()):
+        raise UserError(
+            f"compute.address={address} is a cluster that this machine is no part of: start the sweep on one that is, or "
+            "submit it with prune-sweep submit compute=ray_jobs compute.address=http://..."
+        )
+    if not all(ours.values()):
         check_tracking(settings)
 
 
