@@ -37,7 +37,7 @@ def check_joined(settings: Settings) -> None:
     ours = {ip: ip in here or ip_address(ip).is_loopback for ip, _ in machines_of(address)}
     if not any(ours.values()):
         raise UserError(
-            f"compute.address={address} is a cluster that this machine is no part of: start the sweep on one that is, or "
+            f"compute.address={address} is a cluster that this machine is no part of: start it on one that is, or "
             "submit it with prune-sweep submit compute=ray_jobs compute.address=http://..."
         )
     if not all(ours.values()):
