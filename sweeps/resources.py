@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from prune_core.errors import UserError
 from sweeps.capacity import MIB, MIN_OBJECT_STORE, Node, Request, Room, local_node, room_for
+from sweeps.orphans import clear
 
 if TYPE_CHECKING:  # workers need no configuration library
     from sweeps.schema import ComputeSettings
+
+log = logging.getLogger(__name__)
+# Ray gives its own processes thirty seconds to start, which are over soon on a busy machine.
+_START_ATTEMPTS = 3
 
 # Ray Tune writes files, catches signals and prints traces that the service takes care of itself.
 _DRIVER_ENVIRONMENT = {
@@ -68,7 +73,7 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
         folder: of a Ray started here; None: Ray's own choice.
 
     Raises:
-        UserError: no node has what a trial asks for, or the cluster does not let us in.
+        UserError: no node has what a trial asks for, Ray does not start, or the cluster does not let us in.
     """
     request = Request.of(compute)
     import ray  # sets its loggers up, which are then made quiet
@@ -94,20 +99,36 @@ def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path
     # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes
     # that this system has no clusters.
     several_machines, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    asked = {
+        "address": "local",
+        "num_cpus": node.cpus,
+        "num_gpus": node.gpus,
+        "_memory": int(node.memory),
+        "object_store_memory": max(MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+        "_temp_dir": str(folder) if folder else None,
+        **_common(request),
+    }
     try:
-        ray.init(
-            address="local",
-            num_cpus=node.cpus,
-            num_gpus=node.gpus,
-            _memory=int(node.memory),
-            object_store_memory=max(MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(folder) if folder else None,
-            **_common(request),
-        )
+        for attempts_left in reversed(range(_START_ATTEMPTS)):
+            try:
+                ray.init(**asked)
+                break
+            except Exception as error:  # of no particular kind
+                _give_up_start(ray, folder, f"{type(error).__name__}: {error}".splitlines()[0], attempts_left)
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = several_machines
+
+
+def _give_up_start(ray: Any, folder: Path | None, reason: str, attempts_left: int) -> None:
+    """End what has started of it. Raises UserError if it is not to be tried again."""
+    ray.shutdown()
+    if folder is not None:
+        clear(folder)
+    if not attempts_left:
+        raise UserError(f"Ray does not start on this machine ({reason}): is there enough memory for it?")
+    log.warning("Ray has not started and is started again: %s", reason)
 
 
 def _join(ray: Any, request: Request, address: str) -> None:
