@@ -34,8 +34,8 @@ class Home:
     @classmethod
     def here(cls, cache: Path | None, baselines: Sequence[BaselineSpec]) -> "Home":
         """The node of this process; the files of the baselines go into shared memory."""
-        paths = {baseline.model_config["path"] for baseline in baselines if baseline.model_config.get("path")}
-        files = {path: ray.put(Path(path).read_bytes()) for path in sorted(paths)}
+        paths = {baseline.model_config.get("path") for baseline in baselines}
+        files = {path: ray.put(Path(path).read_bytes()) for path in paths if path and Path(path).is_file()}
         return cls(ray.get_runtime_context().get_node_id(), cache, files)
 
     def copies(self) -> Path | None:
