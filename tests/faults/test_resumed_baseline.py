@@ -8,6 +8,8 @@ from prune_core import data, models
 from prune_core.epoch_checkpoint import EpochCheckpoint
 from prune_core.training import epochs
 from sweeps import trial
+from sweeps.remote import Remote
+from sweeps.shared_store import SharedStore
 from sweeps.specs import BaselineSpec
 from sweeps.store import ResultStore
 from tests.faults.drivers import SWEEP, planned
@@ -40,6 +42,20 @@ def test_goes_on_after_the_last_epoch_saved_and_comes_to_the_same(tmp_path):
     assert two is not None
     assert one.metrics == two.metrics
     assert not list(disturbed.results.glob(".*"))
+
+
+def test_goes_on_on_a_machine_that_shares_nothing_but_storage_uri(tmp_path):
+    (work,) = planned(*SWEEP).baselines
+    loaded = data.load(work.dataset, work.dataset_config, tmp_path)
+    lost, other = (SharedStore(tmp_path / name, Remote(str(tmp_path / "shared"))) for name in ("lost", "other"))
+    lost.prepare()
+    other.prepare()
+    half_trained(work, loaded, lost)
+    lost.remote.put(lost.checkpoint(work.key), f"checkpoints/{work.key}.npz")
+    notes = [note for _, note in trial.run(work, loaded, other)]
+    assert notes[0] == "epoch 1/2 val_accuracy 0.1250"
+    assert other.remote.names("checkpoints") == set()
+    assert other.elsewhere() == {work.key}
 
 
 def test_another_network_does_not_take_its_state(tmp_path):
