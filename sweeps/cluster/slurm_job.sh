@@ -7,8 +7,8 @@ hosts=()
 while read -r host; do hosts+=("$host"); done < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 token="$folder/$SLURM_JOB_ID.token" scratch="${TMPDIR:-/tmp}/ray-$SLURM_JOB_ID"
 # Jobs may share a node: ports from the job's number, below those that the system hands out itself.
-first_port=$((12000 + SLURM_JOB_ID % 2000 * 4))
-port=$first_port dashboard_port=$((first_port + 1)) agent_port=$((first_port + 2)) client_port=$((first_port + 3))
+first_port=$((12000 + SLURM_JOB_ID % 2000 * 3))
+port=$first_port agent_port=$((first_port + 1)) client_port=$((first_port + 2))
 
 finish() {
   trap - EXIT TERM
@@ -52,10 +52,9 @@ all_answer() {  # wait for addresses, or for the end of Ray on a node
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$token" PYTHONPATH="$code" PYTHONUNBUFFERED=1
 
 head_address=$(address_of "${hosts[0]}")
-start_ray "${hosts[0]}" --head --port="$port" --dashboard-host="$head_address" --dashboard-port="$dashboard_port" \
-  --ray-client-server-port="$client_port"
-all_answer "http://$head_address:$dashboard_port/api/gcs_healthz" \
-  "http://$head_address:$agent_port/api/local_raylet_healthz"
+# Nobody submits to this cluster: it does without its dashboard, which is ten processes on a node that has work to do.
+start_ray "${hosts[0]}" --head --port="$port" --include-dashboard=false --ray-client-server-port="$client_port"
+all_answer "http://$head_address:$agent_port/api/local_raylet_healthz"
 nodes=()
 for host in "${hosts[@]:1}"; do
   start_ray "$host" --address="$head_address:$port"
