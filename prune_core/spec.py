@@ -61,6 +61,8 @@ class MethodSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.score, str):
+            raise UserError(f"score={self.score!r} must be the name of a score")
         _one_of("granularity", self.granularity, GRANULARITIES)
         _one_of("selection", self.selection, SELECTIONS)
         _one_of("schedule", self.schedule, SCHEDULES)

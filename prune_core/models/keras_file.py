@@ -68,7 +68,7 @@ def load_network(path: Path) -> "keras.Model":
     inspect(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError) as error:
+    except Exception as error:  # Keras raises whatever the first wrong value leads to
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} cannot be loaded by Keras {keras.__version__}: {reason}") from error
 

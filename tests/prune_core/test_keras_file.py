@@ -17,6 +17,7 @@ from keras import layers
 from prune_core.errors import UserError
 from prune_core.models import build, check
 from prune_core.weights import prunable_layers
+from tests.mutations import altered, fuzzing
 
 SHAPE = (8, 8, 1)
 
@@ -72,7 +73,8 @@ def rewritten(path: str, change) -> str:
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(members["config.json"])
-    members["config.json"] = json.dumps(change(config) or config).encode()
+    changed = change(config)
+    members["config.json"] = json.dumps(config if changed is None else changed).encode()
     target = path.replace("net.keras", "changed.keras")
     with zipfile.ZipFile(target, "w") as archive:
         for name, content in members.items():
@@ -254,3 +256,21 @@ def test_damage_is_an_error_of_the_user_or_harmless(data, whole, tmp_path):
     # Any other exception fails the test.
     with contextlib.suppress(UserError):
         checked(str(path))
+
+
+@fuzzing(40)
+@given(data=st.data())
+def test_a_changed_description_is_refused_or_makes_a_network(data, whole, tmp_path_factory):
+    """Whatever the JSON inside says: what `check` lets through, `build` builds or refuses in a sentence as well."""
+    path = tmp_path_factory.mktemp("changed") / "net.keras"
+    path.write_bytes(whole)
+    config = data.draw(altered(described(path)))
+    changed = rewritten(str(path), lambda _: config)
+    with contextlib.suppress(UserError):
+        checked(changed)
+        build("keras_file", {"builder": "keras_file", "path": changed}, SHAPE, 3, seed=0)
+
+
+def described(path: Path) -> dict:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))

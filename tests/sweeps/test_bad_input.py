@@ -4,14 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from prune_core.errors import UserError
-from sweeps.compose import choices, compose
-from sweeps.plan import make_plan
+from sweeps.compose import choices
 from sweeps.run import main
-from sweeps.schema import settings_of
 
 # ruff: noqa: E501 - sentences are easier to compare with what is printed on one line
 METHODS = "cluster, importance, random, rvsm, threshold, unit, weight"
@@ -118,57 +113,3 @@ def test_an_output_folder_that_cannot_be(capsys: pytest.CaptureFixture, tmp_path
     (tmp_path / "file").touch()
     assert main([f"storage.root={tmp_path}/file/outputs"]) == 2
     assert "storage.root=" in capsys.readouterr().err
-
-
-WORDS = [
-    *("method", "dataset", "model", "search", "compute", "training", "seeds", "thresholds", "n_clusters", "methods"),
-    *("importance", "grid", "threshold", "ranges", "hydra", "unit", "=", ",", "[", "]", "{", "}", ":", ".", "/", "@"),
-    *("+", "++", "~", "${", "$", "0", "1", "-1", "0.5", "nan", "inf", "null", "none", "''", '"', "\\", "low", "high"),
-]
-OVERRIDES = st.lists(
-    st.one_of(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map("".join), st.text(max_size=12)), max_size=3
-)
-KEYS = st.sampled_from(
-    [
-        *("seeds", "thresholds", "sparsities", "n_clusters", "recovery", "prune_output", "training", "training.epochs"),
-        *("compute.num_cpus", "compute.cpus_per_trial", "search.kind", "methods", "methods.importance", "measure"),
-        *("methods.importance.grid", "methods.importance.ranges", "methods.importance.grid.threshold", "tracking.uri"),
-        *("methods.importance.ranges.threshold.low", "methods.importance.granularity", "+methods.importance.options"),
-        *("datasets.mnist_5k.validation.fraction", "models.lenet_300_100.hidden", "storage.root"),
-    ]
-)
-VALUES = st.recursive(
-    st.sampled_from(["0", "1", "-1", "0.5", "1e400", "nan", "inf", "null", "true", "abc", "???", "${seeds}", "''"]),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]"), inner.map(lambda part: f"{{low:{part}}}")
-    ),
-    max_leaves=4,
-)
-
-
-def _plan_or_sentence(overrides: list[str]) -> None:
-    said = "planned"
-    try:
-        make_plan(settings_of(compose(overrides)))
-    except UserError as error:
-        said = str(error)
-    assert said.strip()
-    assert "\n" not in said
-
-
-FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@FUZZ
-@given(OVERRIDES)
-def test_any_text_is_planned_or_refused(overrides: list[str]) -> None:
-    _plan_or_sentence(overrides)
-
-
-@FUZZ
-@given(
-    st.lists(st.tuples(KEYS, VALUES).map("=".join), min_size=1, max_size=2),
-    st.sampled_from(["grid", "random", "optuna"]),
-)
-def test_any_value_is_planned_or_refused(overrides: list[str], search: str) -> None:
-    _plan_or_sentence([f"search={search}", *overrides])
