@@ -17,7 +17,7 @@ from sweeps.checks import one_of, typed
 from sweeps.cluster import interrupted, travel
 from sweeps.cluster.base import NAME_PREFIX, Submission, Target
 from sweeps.cluster.token import ready_token
-from sweeps.cluster.upload import REQUIREMENTS, Upload, pack
+from sweeps.cluster.upload import Upload, pack
 from sweeps.progress import format_duration
 from sweeps.schema import Settings
 from sweeps.show import summary
@@ -124,12 +124,13 @@ class RayJobs:
         """What `submit_job` is told, but for the job's name and place, and what is uploaded."""
         travel.check_no_secrets(submission.overrides)
         travel.check_tracking(submission.settings)
-        lock = self._own.runtime == "lock"
+        device = "gpu" if self._settings.compute.gpus_per_trial else "cpu"
+        lock = [f"requirements/{name}.txt" for name in ("build", device)] if self._own.runtime == "lock" else []
         there, upload = pack(travel.with_storage_there(submission), self._own.upload_inputs, lock)
         command = [self._own.python, "-m", "sweeps.run", *there.driver_arguments()]
         runtime: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}}
         if lock:
-            runtime["pip"] = [f"-r ${{RAY_RUNTIME_ENV_CREATE_WORKING_DIR}}/{name}" for name in REQUIREMENTS]
+            runtime["pip"] = [f"-r ${{RAY_RUNTIME_ENV_CREATE_WORKING_DIR}}/{name}" for name in lock]
         return {
             "entrypoint": f"exec {shlex.join(command)}",  # signals and the exit code are the sweep's own, not a shell's
             "runtime_env": runtime,

@@ -1,7 +1,7 @@
 """What travels to a Ray cluster with a sweep: the code, the configuration, and the files that its settings name."""
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from sweeps.provenance import ORIGIN, origin
 MIB = 1024**2
 LIMIT = 100 * MIB
 """Bytes of an upload that a Ray head takes; more is refused after all of it was sent."""
-REQUIREMENTS = ("requirements/build.txt", "requirements/cpu.txt")
 _CODE = Path(__file__).resolve().parent.parent.parent
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive knows
 
@@ -49,20 +48,19 @@ class Upload:
         return ", ".join(f"{path} {size / MIB:.0f}" for size, path in sizes[:3] if size > MIB)
 
 
-def pack(submission: Submission, with_inputs: bool, with_requirements: bool) -> tuple[Submission, Upload]:
+def pack(submission: Submission, with_inputs: bool, requirements: Sequence[str] = ()) -> tuple[Submission, Upload]:
     """What to upload, and the submission with overrides that say where the files lie in the job's folder.
 
     Args:
         submission: the sweep.
         with_inputs: take the files along that `datasets.*.path` and `models.*.path` name.
-        with_requirements: take the lock files along.
+        requirements: lock files to take along, from the folder of the checkout.
 
     Raises:
         UserError: a file is not there.
     """
     files: dict[str, Path | bytes] = {ORIGIN: origin().encode(), **dict(_code())}
-    if with_requirements:
-        files |= {name: _existing(_CODE / name, "compute.ray_jobs.runtime=lock") for name in REQUIREMENTS}
+    files |= {name: _existing(_CODE / name, "compute.ray_jobs.runtime=lock") for name in requirements}
     overrides = []
     for override in submission.overrides:
         moved, of_search_path = _search_path(override)
