@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from processes import POLL_S, Processes
 from services import DOCKER, Service, StackError, services
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SUBMITTING = "sweep"
 """The service of compose.yaml that is not kept running."""
 SWEEP_VARIABLES = ("HOME", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
@@ -34,7 +35,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="Ray workers (default 2)")
     parser.add_argument("overrides", nargs="*", help="a sweep to run, as after prune-sweep; none: go on until Ctrl-C")
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.default_int_handler)
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,8 @@ def _run(folder: Path, workers: int, overrides: Sequence[str]) -> int:
             return subprocess.run(sweep.command(*overrides), env=processes.environment(sweep), check=False).returncode
         return _serve(processes, sweep)
     finally:
+        for number in ENDING:  # whoever is in a hurry leaves nothing running
+            signal.signal(number, signal.SIG_IGN)
         _say("stopping the stack")
         processes.stop()
 

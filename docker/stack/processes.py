@@ -11,9 +11,9 @@ from pathlib import Path
 
 import postgres
 import psutil
-from services import Service, StackError
+from services import Service, StackError, search_path
 
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 300.0
 POLL_S = 0.3
 CACHES = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME")
 """Variables by which our image keeps caches out of HOME."""
@@ -40,6 +40,7 @@ class Processes:
         if command[:2] == ["ray", "start"]:
             command += [f"--node-ip-address={service.address}", f"--temp-dir={self._folder(service)}"]
             command = [*_alone(), *command]
+        _require(command, service.health_test)
         user = postgres.owner() if is_postgres else None
         log = self._logs / f"{service.label}.log"
         with log.open("ab") as output:
@@ -77,6 +78,13 @@ class Processes:
             service, process = self._running.pop()
             _end(process, service.grace_s)
         shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _require(*commands: list[str]) -> None:
+    """Raise StackError for a command whose program is not on this machine."""
+    for program in (command[0] for command in commands if command):
+        if shutil.which(program, path=search_path()) is None:
+            raise StackError(f"{program} is not here: install it, or run the development set-up again (make test)")
 
 
 def _is_ready(service: Service, process: subprocess.Popen) -> bool:
