@@ -91,8 +91,8 @@ def points_of_equal_layers(axes: Axes, layers: Layers) -> list[dict[str, Any]]:
     own = {axis: bounds for axis, bounds in axes.ranges.items() if bounds.get("per_layer")}
     if not own:
         return []
-    within = {axis: _within(axes.grid[axis], bounds) for axis, bounds in own.items()}
-    points = grid_points(replace(axes, grid={**axes.grid, **within}))
+    within = {axis: _within(axes.grid[axis], bounds) for axis, bounds in axes.ranges.items() if "low" in bounds}
+    points = grid_points(replace(axes, grid={**axes.grid, **within})) if all(within.values()) else []
     return [_for_all_layers(point.axes, own, layers) for point in points]
 
 

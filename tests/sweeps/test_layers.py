@@ -14,7 +14,7 @@ from sweeps.searches import PointSource
 from sweeps.specs import Plan, TrialSpec
 
 LENET = ("dataset=digits", "model=lenet_300_100")  # layers to prune: dense_1, dense_2
-PER_LAYER = "+methods.weight.ranges.sparsity.per_layer=true"
+PER_LAYER = "methods.weight.ranges.sparsity.per_layer=true"
 
 
 def plan(*overrides: str) -> Plan:
@@ -76,7 +76,7 @@ def test_a_search_draws_each_layer_for_itself() -> None:
 
 def test_a_search_draws_codebooks_layer_by_layer() -> None:
     overrides = ["method=cluster", "search=random", "search.n_samples=4"]
-    for trial in plan(*overrides, "+methods.cluster.ranges.n_clusters.per_layer=true").trials:
+    for trial in plan(*overrides, "methods.cluster.ranges.n_clusters.per_layer=true").trials:
         assert list(trial.axes) == [f"n_clusters.{layer}" for layer in ("dense_1", "dense_2", "output")]
         assert trial.parameters["n_clusters"] == list(trial.axes.values())
 
@@ -93,7 +93,7 @@ def test_values_asked_for_replace_the_ranges_of_all_layers() -> None:
         (["method=weight", "search=sensitivity", "sparsities=[0]"], "must be numbers above 0"),
         (["method=weight", "search=sensitivity", "sparsities=[[0.5,0.5]]"], "must be numbers above 0"),
         (["method=weight", "search=sensitivity", "search.n_samples=3"], "search.n_samples"),
-        (["method=weight", "search=optuna", "+methods.weight.ranges.sparsity.per_layer=yes please"], "true or false"),
+        (["method=weight", "search=optuna", "methods.weight.ranges.sparsity.per_layer=yes please"], "true or false"),
         (["search=optuna", "+methods.importance.ranges.threshold.per_layer=true"], "sparsity and n_clusters"),
     ],
 )
@@ -116,6 +116,9 @@ def test_a_search_layer_by_layer_starts_with_the_same_value_for_all_layers() -> 
     assert search.start == tuple({"sparsity.dense_1": value, "sparsity.dense_2": value} for value in values)
     (plain,) = plan("method=weight", "search=optuna").searches
     assert plain.start == ()
+    counts = "+methods.weight.ranges.n_clusters={low:2,high:64,log:true,integer:true,per_layer:true}"
+    (unstarted,) = plan("method=weight", "search=optuna", counts).searches  # the grid has no count to start with
+    assert unstarted.start == ()
 
 
 def test_points_to_start_with_are_proposed_first_and_learned_from(tmp_path: Path) -> None:
