@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -28,6 +29,8 @@ _PAGE = 1000
 # The UI opens such an experiment on its runs instead of on traces of language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _LOCK_TIMEOUT_S = 60
+# On a sweep's run: who has taken it up last.
+_DRIVER = "sweep.driver"
 # Retrying is ours, and a request that MLflow repeats by itself after a lost answer would make a second run.
 _FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _DEFAULTS = {
@@ -64,6 +67,8 @@ class SweepRuns:
 
         self._sweep_id = sweep_id
         self._gap = gap
+        self._driver = uuid.uuid4().hex
+        self._alone = True
         self.finished: dict[str, str] = {}
         self.parent_id = ""
         self._unfinished: dict[str, str] = {}  # key -> run id
@@ -90,11 +95,12 @@ class SweepRuns:
         self, name: str, params: Mapping[str, str], tags: Mapping[str, str], config: str, started_at: float
     ) -> None:
         """Make the sweep's run, or take up the one of an earlier start."""
-        tags = {**tags, "kind": "sweep", "sweep.id": self._sweep_id}
+        tags = {**tags, "kind": "sweep", "sweep.id": self._sweep_id, _DRIVER: self._driver}
         if not self.parent_id:
             run = self.client.create_run(self.experiment_id, round(started_at * 1000), tags, name)
             self.parent_id = run.info.run_id
         else:
+            self._alone = self.client.get_run(self.parent_id).info.status != "RUNNING"
             self.client.update_run(self.parent_id, status="RUNNING")
         self._log(self.parent_id, params, {}, tags, 0)
         self.client.log_text(self.parent_id, config, "config.yaml")
@@ -139,7 +145,10 @@ class SweepRuns:
             folder, _, base = name.rpartition("/")
             with _staged({base: path}, {}) as staged:
                 self.client.log_artifacts(self.parent_id, str(staged), folder or None)
-        self._index(" and attributes.status = 'RUNNING'")
+        if self._alone and self.client.get_run(self.parent_id).data.tags.get(_DRIVER) == self._driver:
+            self._index(" and attributes.status = 'RUNNING'")
+        else:  # of what another driver has delivered at the same time, one run a key stays
+            self._index()
         for run_id in self._unfinished.values():
             self.client.set_terminated(run_id, "KILLED")
         self.client.set_terminated(self.parent_id, status, round(now * 1000))
@@ -160,20 +169,25 @@ class SweepRuns:
         return found.experiment_id
 
     def _index(self, only: str = "") -> None:
+        """List the sweep's runs; all drivers that do so come to the same."""
         where = f"tags.`sweep.id` = '{self._sweep_id}'" + only
         page = None
-        parents = []
+        parents, children = [], []
         while True:
             runs = self.client.search_runs([self.experiment_id], where, max_results=_PAGE, page_token=page)
             for run in runs:
-                tags, run_id = run.data.tags, run.info.run_id
+                tags, info = run.data.tags, run.info
                 if tags.get("kind") == "sweep":
-                    parents.append((run.info.start_time, run_id))
+                    parents.append((info.start_time, info.run_id))
                 elif key := tags.get("trial.key") or tags.get("baseline.key"):
-                    self._sort_in(key, run_id, run.info.status)
+                    children.append((info.start_time, info.run_id, key, info.status))
             page = runs.token
             if not page:
                 break
+        if not only:
+            self.finished, self._failed, self._unfinished = {}, {}, {}
+        for _, run_id, key, status in sorted(children):
+            self._sort_in(key, run_id, status)
         if parents and not self.parent_id:
             self.parent_id = min(parents)[1]
 

@@ -148,12 +148,13 @@ class Schedule:
     def lost(self, key: str, reason: str, out_of_memory: bool = False) -> None:
         """The worker died. The work is tried again, after running out of memory with nothing beside it.
 
+        So is work that was lost twice: Linux may have ended its workers for want of memory, and leaves no word of it.
         Once stopped, lost work is neither tried again nor a failure.
         """
         if key not in self._running:
             return
         attempts = self._attempts[key]
-        if out_of_memory:
+        if out_of_memory or attempts > 1:
             self._alone.add(key)
         if self._stopped:
             del self._running[key]

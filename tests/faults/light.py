@@ -8,9 +8,11 @@ environment; workers inherit it.
     LIGHT_GAP_AT   ... when it comes there for this time (1)
     LIGHT_STEP     "computed" or "committed": a worker kills the driver before or after its result is in the store
     LIGHT_STEP_AT  ... when so many are (0)
-    LIGHT_TROUBLE  {name of a method: what its trials do}: "shape", "nan", "hang", "memory"
+    LIGHT_TROUBLE  {name of a method: what its trials do}: "shape", "nan", "hang", "memory", "greedy"
+    LIGHT_CLOCK    by how many seconds the clock jumps while a piece of work is done (0)
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -23,6 +25,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 
 from prune_core.mask_files import save_masks
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
@@ -44,7 +47,7 @@ def prepare(request: Any, gpu_memory_mb: int | None) -> None:
 def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]]:
     """Write down that it starts, take some time, commit masks that only the key determines, write down that it ends."""
     note(store.root, work.key, "start")
-    started = time.time()
+    started, jump = time.time(), float(os.environ.get("LIGHT_CLOCK", "0"))
     if isinstance(work, TrialSpec):
         _trouble(json.loads(os.environ.get("LIGHT_TROUBLE", "{}")).get(work.method, ""), store.root, work.key)
     steps = 10 if isinstance(work, BaselineSpec) else 1
@@ -65,7 +68,16 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
         }
         store.commit(
             folder,
-            Result(work.key, work.kind, {}, metrics, {}, started_at=started, ended_at=time.time(), config=asdict(work)),
+            Result(
+                work.key,
+                work.kind,
+                {},
+                metrics,
+                {},
+                started_at=started,
+                ended_at=time.time() + jump,
+                config=asdict(work),
+            ),
         )
     note(store.root, work.key, "end")
     _end_driver("committed", store)
@@ -80,9 +92,13 @@ def note(root: Path, key: str, event: str) -> None:
 
 def journal(root: Path) -> list[tuple[str, str]]:
     """(key, "start" or "end") in the order in which it happened."""
+    return [(key, event) for key, event, _ in _journal(root)]
+
+
+def _journal(root: Path) -> list[tuple[str, str, int]]:
     path = root / JOURNAL
     lines = path.read_text().splitlines() if path.exists() else []
-    return [(key, event) for key, event, _ in (line.split() for line in lines)]
+    return [(key, event, int(pid)) for key, event, pid in (line.split() for line in lines)]
 
 
 def _trouble(kind: str, root: Path, key: str) -> None:
@@ -91,9 +107,17 @@ def _trouble(kind: str, root: Path, key: str) -> None:
     elif kind == "nan":
         raise FloatingPointError("the loss is nan after epoch 1 of 2: lower training.learning_rate")
     elif kind == "hang":
-        time.sleep(3600)
+        ctypes.PyDLL(None).sleep(3600)  # without giving up the interpreter: no thread of the worker runs any more
+    elif kind == "greedy" and _running(root) > 1:
+        os.kill(os.getpid(), signal.SIGKILL)  # as Linux does with the biggest process when memory runs out
     elif kind == "memory" and journal(root).count((key, "start")) == 1:
         raise MemoryError("too much")
+
+
+def _running(root: Path) -> int:
+    """How many pieces of work are being done; those whose worker was killed do not count."""
+    last = {key: (event, pid) for key, event, pid in _journal(root)}
+    return sum(event == "start" and psutil.pid_exists(pid) for event, pid in last.values())
 
 
 def _end_driver(step: str, store: ResultStore) -> None:

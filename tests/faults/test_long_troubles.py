@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def test_each_trouble_is_taken_for_what_it_is(tmp_path):
     with Driver(root, overrides) as driver:
         driver.finish()
     conclude("a shape error, a NaN, a hang and lack of memory, then the same again without", audit(root, plan))
+
+
+def test_work_that_fits_in_memory_only_alone_is_done_alone(tmp_path):
+    """Its worker is killed as often as there is anything beside it, and nobody says why."""
+    root = tmp_path / "outputs"
+    with Driver(root, LIGHT_SECONDS="1", LIGHT_TROUBLE='{"unit": "greedy"}') as driver:
+        driver.finish()
+    starts = Counter(key for key, event in journal(root) if event == "start")
+    assert max(starts.values()) == 3
+    conclude("work that fits only alone", audit(root, planned(*SWEEP)))
+
+
+@pytest.mark.parametrize("seconds", ["-3600", "3600"])
+def test_a_clock_that_jumps_while_work_is_done(tmp_path, seconds):
+    root = tmp_path / "outputs"
+    with Driver(root, LIGHT_CLOCK=seconds) as driver:
+        said = driver.finish()
+    assert "cannot be drawn" not in said
+    conclude(f"a clock that jumps by {seconds} s", audit(root, planned(*SWEEP)))
 
 
 def test_a_full_disk(tmp_path):
