@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.ray_cluster import END_S, Loopback, Submit, make_token
 from tests.faults.drivers import ROOT
 from tests.faults.servers import free_port
@@ -52,6 +54,7 @@ def test_the_same_sweep_twice_is_one_job_and_stopped_is_no_success(ray: Loopback
     assert {name: details["status"] for name, details in ray.jobs().items()} == {job: "STOPPED"}
 
 
+@pytest.mark.slow
 def test_a_submitted_sweep_ends_with_its_own_exit_code(ray: Loopback, tmp_path: Path) -> None:
     code, said = Submit(tmp_path, ray, *without_server(tmp_path), "seeds=[5]").end()
     assert code == 2, said
