@@ -37,8 +37,8 @@ class RvsmResult:
         w: weight path of each kernel in scope -> the learning weights.
         u: the same -> the sparse weights.
         masks: the same -> u != 0.
-        accuracy_w: test accuracy with w. The loss never sees w itself: where u is little sparse, both agree; where it is
-            mostly zero, what w has below the threshold adds up to noise.
+        accuracy_w: test accuracy with w. The loss never sees w itself: where few weights of u are zero, both agree;
+            where most are, what w has below the threshold adds up to noise.
         accuracy_u: test accuracy with u, of the delivered network.
         accuracy_reversed: test accuracy with w where u is zero and zero elsewhere; near chance if the masks hold what
             matters.
