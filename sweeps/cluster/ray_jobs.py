@@ -15,7 +15,7 @@ from prune_core.errors import UserError
 from sweeps.capacity import Node, Request, room_for
 from sweeps.checks import one_of, typed
 from sweeps.cluster import interrupted, travel
-from sweeps.cluster.base import NAME_PREFIX, Submission, Target
+from sweeps.cluster.base import Submission, Target
 from sweeps.cluster.token import ready_token
 from sweeps.cluster.upload import Upload, pack
 from sweeps.progress import format_duration
@@ -77,7 +77,8 @@ class RayJobs:
         client = self._connect()
         earlier = _attempts(client, submission.name)
         code = self._attach(client, earlier[-1]) if earlier else None
-        for number in range(len(earlier) + 1, len(earlier) + 2 + self._settings.compute.max_retries):
+        used = _number(_id(earlier[-1]), submission.name) if earlier else 0
+        for number in range(used + 1, used + 2 + self._settings.compute.max_retries):
             if code is not None:
                 break
             job = submission.name if number == 1 else f"{submission.name}-{number}"
@@ -217,16 +218,16 @@ class RayJobs:
 
 
 def _attempts(client: "Client", name: str) -> "list[JobDetails]":
-    """Jobs of that name, its attempts in order."""
+    """Jobs of the sweep of that name in order; for the name of one attempt, that alone."""
     found = {_id(job): job for job in client.list_jobs() if job.submission_id}
-    if name in found and name.count("-") > NAME_PREFIX.count("-"):
-        return [found[name]]
-    numbered = {int(key.removeprefix(f"{name}-")): job for key, job in found.items() if _is_attempt(key, name)}
-    return ([found[name]] if name in found else []) + [numbered[number] for number in sorted(numbered)]
+    numbered = {number: job for key, job in found.items() if (number := _number(key, name))}
+    return [numbered[number] for number in sorted(numbered)]
 
 
-def _is_attempt(job: str, name: str) -> bool:
-    return job.startswith(f"{name}-") and job.removeprefix(f"{name}-").isdigit()
+def _number(job: str, name: str) -> int:
+    """Which attempt of the sweep `name` a job is, 0 if it is none."""
+    number = job.removeprefix(f"{name}-")
+    return 1 if job == name else int(number) if number != job and number.isdigit() else 0
 
 
 def _id(job: "JobDetails") -> str:

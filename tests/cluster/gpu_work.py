@@ -1,4 +1,4 @@
-"""A plan of sleeping trials on a joined cluster: `python -m tests.cluster.gpu_work FOLDER ADDRESS GPUS_PER_TRIAL [TYPE]`.
+"""Sleeping trials on a joined cluster: `python -m tests.cluster.gpu_work FOLDER ADDRESS GPUS_PER_TRIAL [TYPE]`.
 
 The tag `gpus` of each result says which GPUs its worker saw.
 """
