@@ -15,6 +15,7 @@ from services import Service, StackError, search_path
 
 START_TIMEOUT_S = 300.0
 POLL_S = 0.3
+STARTS = 3
 CACHES = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME")
 """Variables by which our image keeps caches out of HOME."""
 
@@ -34,28 +35,49 @@ class Processes:
         logs.mkdir(exist_ok=True)
 
     def start(self, service: Service) -> None:
-        """Start `service` and wait until it is healthy, or has ended well if it is one that ends. Raises StackError."""
+        """Start `service` and wait until it is healthy, or has ended well if it is one that ends. Raises StackError.
+
+        One that ends before it is healthy is started again, if compose.yaml has it so: Ray gives itself half a minute
+        to start in, which is little on a busy machine.
+        """
+        _require([] if service.name == "postgres" else service.command(), service.health_test)
+        for attempts_left in reversed(range(STARTS if service.restarts else 1)):
+            process = self._launch(service)
+            self._running.append((service, process))
+            if self._becomes_ready(service, process):
+                return
+            if not attempts_left:
+                raise StackError(f"{service.label} ended with exit code {process.returncode}: see {self._log(service)}")
+            self._running.pop()
+
+    def _launch(self, service: Service) -> subprocess.Popen:
         is_postgres = service.name == "postgres"
         command = postgres.prepare(service) if is_postgres else service.command()
         if command[:2] == ["ray", "start"]:
             command += [f"--node-ip-address={service.address}", f"--temp-dir={self._folder(service)}"]
             command = [*_alone(), *command]
-        _require(command, service.health_test)
         user = postgres.owner() if is_postgres else None
-        log = self._logs / f"{service.label}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
+        with self._log(service).open("ab") as output:
+            return subprocess.Popen(
                 command, env=self.environment(service), cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, user=user, group=user, extra_groups=[] if user else None,
             )  # fmt: skip
-        self._running.append((service, process))
+
+    def _becomes_ready(self, service: Service, process: subprocess.Popen) -> bool:
+        """False: it has ended instead. Raises StackError if it does neither."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not _is_ready(service, process):
             if process.poll() is not None:
-                raise StackError(f"{service.label} ended with exit code {process.returncode}: see {log}")
+                return False
             if time.monotonic() > deadline:
-                raise StackError(f"{service.label} is not healthy after {START_TIMEOUT_S:.0f} s: see {log}")
+                raise StackError(
+                    f"{service.label} is not healthy after {START_TIMEOUT_S:.0f} s: see {self._log(service)}"
+                )
             time.sleep(POLL_S)
+        return True
+
+    def _log(self, service: Service) -> Path:
+        return self._logs / f"{service.label}.log"
 
     def environment(self, service: Service) -> dict[str, str]:
         """The variables of a process of `service`."""

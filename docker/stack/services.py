@@ -80,6 +80,11 @@ class Service:
         return [self._here(word) for word in (self.definition.get("healthcheck") or {}).get("test", ())[1:]]
 
     @property
+    def restarts(self) -> bool:
+        """Whether it is started again when it ends by itself."""
+        return self.definition.get("restart") != "no"
+
+    @property
     def grace_s(self) -> float:
         """Seconds between SIGTERM and SIGKILL."""
         return _seconds(self.definition["stop_grace_period"])

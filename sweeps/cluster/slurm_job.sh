@@ -48,6 +48,7 @@ all_answer() {  # wait for addresses, or for the end of Ray on a node
   wait "$probe"
 }
 
+rm -f "$exit_code"  # of an attempt before this one
 "$python" -c 'import secrets; print(secrets.token_hex(32), end="")' > "$token"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$token" PYTHONPATH="$code" PYTHONUNBUFFERED=1
 
