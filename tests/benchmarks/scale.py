@@ -1,4 +1,4 @@
-"""How the driver's own work grows with the cluster: thousands of workers that exist in a simulated clock only.
+"""How the driver's own work grows with the cluster: a thousand workers that exist in a simulated clock only.
 
 Plan, schedule, store, progress and tracker (MLflow on sqlite) are the real thing; Ray is left out, whose share is in
 `bookkeeping`. A trial takes a minute of simulated time, a commit to the store is the workers' and is not counted.
@@ -22,11 +22,11 @@ from tests.benchmarks.bookkeeping import overrides_of
 from tests.benchmarks.sleeping import sleep
 
 TRIAL_S = 60.0
-FEW, MANY = 16, 4000
+FEW, MANY = 16, 1000
 
 
-def measure(trials: int = 5000, at_most: float = 1.5) -> dict:
-    """CPU of the driver a trial with thousands of workers over that with a few."""
+def measure(trials: int = 2000, at_most: float = 1.5) -> dict:
+    """CPU of the driver a trial with a thousand workers over that with a few."""
     few, many = (_cost(workers, trials) for workers in (FEW, MANY))
     return {
         "name": "scale",
