@@ -2,52 +2,20 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow.tracking import MlflowClient
 
 import prune_core
-from prune_core.spec import METHODS as REGISTERED
+from tests.sweeps.real_sweep import EVERY_METHOD, METHODS, SMALL, client_of, runs_of, sweep
 
-ROOT = Path(__file__).parents[2]
-METHODS = sorted(REGISTERED)
-EVERY_METHOD = f"method=[{','.join(METHODS)}]"
 CONTRACT = {
     *("accuracy", "accuracy_baseline", "accuracy_drop", "loss", "val_accuracy"),
     *("sparsity", "sparsity.dense_1", "params_total", "params_nonzero", "macs", "macs_baseline"),
     *("size_bytes", "size_bytes_baseline", "compression_ratio", "latency_ms", "latency_ms_baseline", "speedup"),
     *(f"seconds{step}" for step in ("", ".wait", ".load", ".evaluate", ".encode", ".latency", ".pictures", ".save")),
 }
-SMALL = ("model=lenet_300_100", "debug=quick", "training.epochs=8")
-TIMEOUT_S = 300
-
-
-def sweep(root: Path, *overrides: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "sweeps/run.py", *overrides, f"storage.root={root}"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
-
-
-def client_of(root: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{root}/mlflow.db")
-
-
-def runs_of(root: Path, kind: str) -> list:
-    client = client_of(root)
-    experiment = client.get_experiment_by_name("prune-sweep")
-    return client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'", max_results=1000)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    """One sweep over every method, on an MLP."""
-    root = tmp_path_factory.mktemp("sweep")
-    done = sweep(root, EVERY_METHOD, *SMALL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return root, done
 
 
 def test_every_method_lands_in_mlflow_under_the_names_of_the_contract(finished):
