@@ -33,7 +33,7 @@ SENTENCES = {
     "thresholds=${nope}": "thresholds refers to what is not there: Interpolation key 'nope' not found",
     "hydra.run.dir=x": "hydra.run.dir is a setting of Hydra's own that has no effect here: leave it out",
     "compute.gpus=1": "compute.gpus is not a key of the configuration: in compute, did you mean 'num_gpus'? known: "
-    "address, cpus_per_trial, gpu_memory_mb, gpus_per_trial, max_concurrent, max_retries, memory_mb_per_trial, "
+    "accelerator_type, address, cpus_per_trial, gpu_memory_mb, gpus_per_trial, max_concurrent, max_retries, memory_mb_per_trial, "
     "num_cpus, num_gpus, trial_timeout_s",
     "search.n_samples=5": "search.n_samples is not used by the chosen search: choose search=optuna or search=random",
     "methods.unit.grid.sparsity=[0.5]": "methods.unit.grid.sparsity is set, but method unit is not chosen: "
