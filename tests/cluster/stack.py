@@ -2,7 +2,6 @@
 
 import configparser
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -85,7 +84,7 @@ class Stack:
                 user="tracking",
                 dbname="tracking",
                 password=secret,
-                passfile=os.devnull,
+                passfile=str(self.folder / "none"),
             ).close()
         except psycopg2.OperationalError as error:
             return f"{REFUSED}: password" if "password" in str(error) else f"no answer: {error}"
