@@ -151,15 +151,15 @@ def _recovered(reached: Reached) -> Iterator[str]:
             first, second = (format_value(group.axes.get(line.axis)) for group in (before, after))
             if first != second:
                 yield (
-                    f"Training on after pruning moves {text(line.method)} within 1 point of dense from "
+                    f"Training on after pruning moves {text(_twin(line))} within 1 point of dense from "
                     f"{text(line.axis)}={text(first)} to {text(second)}."
                 )
 
 
 def _twin(line: Line) -> str:
-    """Equal for lines that differ in recovery only."""
+    """The line's label without recovery: equal for lines that differ in nothing else."""
     rest = {name: value for name, value in line.rest.items() if name != "recovery"}
-    return f"{line.method} {line.axis} {describe_axes(rest)}"
+    return f"{line.method} {describe_axes(rest)}".strip()
 
 
 def _closer(scene: Scene) -> Iterator[str]:
