@@ -46,12 +46,12 @@ def test_each_trouble_is_taken_for_what_it_is(tmp_path):
 
 
 def test_work_that_fits_in_memory_only_alone_is_done_alone(tmp_path):
-    """Its worker is killed as often as there is anything beside it, and nobody says why."""
+    """Its worker is killed when there is anything beside it, and nobody says why."""
     root = tmp_path / "outputs"
     with Driver(root, LIGHT_SECONDS="1", LIGHT_TROUBLE='{"unit": "greedy"}') as driver:
         driver.finish()
     starts = Counter(key for key, event in journal(root) if event == "start")
-    assert max(starts.values()) == 3
+    assert max(starts.values()) > 1
     conclude("work that fits only alone", audit(root, planned(*SWEEP)))
 
 

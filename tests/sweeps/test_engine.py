@@ -333,6 +333,20 @@ def test_another_node_gets_what_networks_are_built_from(ray_of_two, tmp_path):
     assert Home.here(None, []).placed(base) is base
 
 
+def test_work_that_was_lost_twice_is_tried_alone(store):
+    """The first loss may be anything; after a second one it may be memory, of which Linux leaves no word."""
+    one, other = trivial.baseline("one"), trivial.baseline("other")
+    plan = trivial.plan(trivial.trial("t", one), trivial.trial("u", other))
+    schedule = Schedule(plan, [], store, Announcer([]), max_retries=2)
+    assert [schedule.next(), schedule.next()] == [one, other]
+    schedule.lost("one", "its worker died")
+    assert schedule.next() == one
+    schedule.lost("one", "its worker died")
+    assert schedule.next() is None
+    schedule.failed("other", "a bug")
+    assert schedule.next() == one
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
