@@ -38,6 +38,7 @@ from sweeps.reporting.tables import (
 from sweeps.run_content import DatasetRecord, as_yaml, baseline_of, dataset_record
 from sweeps.specs import BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
+from sweeps.tracking_uri import redact
 from sweeps.trial import MODEL_FILE
 
 PAGE_FILE = "report.html"
@@ -248,7 +249,7 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
         [
             '<h2 id="how">How it was run</h2>',
             f"<p>The same command goes on, repeats nothing that is finished and draws this report again.{took}</p>",
-            f"<pre>{text(record.command)}</pre>",
+            f"<pre>{text(redact(record.command))}</pre>",
             table(["dense network", "test acc. %", "seconds", "key"], dense),
             table(["data", "digest", "what it is"], known),
             "<p>" + " · ".join(f"{text(name)} <b>{text(value)}</b>" for name, value in versions) + "</p>",

@@ -70,7 +70,7 @@ def record_of(rows: list[Row], **changes: object) -> SweepRecord:
     record = SweepRecord(
         sweep_id="0123456789ab",
         name="a sweep",
-        command="python sweeps/run.py method=weight",
+        command="python sweeps/run.py method=weight tracking.uri=http://me:hunter2@host",
         keys=tuple(row.work.key for row in rows),
         config={"seeds": [0, 1], "tracking": {"uri": "http://me:hunter2@host"}, "reference": REFERENCE},
         provenance={"version.keras": "3"},
