@@ -189,7 +189,7 @@ def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
     assert "hunter2" not in (folder / "sweep.json").read_text()
     for sweep_name in ("latest", "0123456789ab", "0123"):
         again = load(tmp_path, sweep_name)
-        assert replace(again, config=record.config) == record
+        assert replace(again, config=record.config, command=record.command) == record
     found = rows_of(again, store)
     assert [row.work.label for row in found] == [row.work.label for row in rows]
     assert [work_of(row.result) for row in found] == [row.work for row in rows]
