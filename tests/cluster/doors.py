@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 WRONG = "0" * 64
 OPEN, REFUSED = "open", "refused"
 
@@ -64,7 +64,9 @@ def grpc_of_ray(name: str, address: str, service: str, method: str, message: Any
         metadata = [("authorization", f"Bearer {secret}")] if secret else []
         try:
             with grpc.insecure_channel(address) as channel:
-                getattr(stub(channel), method)(message, metadata=metadata, timeout=TIMEOUT_S)
+                # Ray's ports open one after the other: one that nobody listens to yet is waited for.
+                ask = getattr(stub(channel), method)
+                ask(message, metadata=metadata, timeout=TIMEOUT_S, wait_for_ready=True)
         except grpc.RpcError as error:
             known = error.code()  # type: ignore[attr-defined]
             if known is grpc.StatusCode.UNAUTHENTICATED:

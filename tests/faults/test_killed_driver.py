@@ -61,6 +61,7 @@ def test_nothing_of_a_killed_driver_lives_on_beside_the_next(killed):
     assert not alive(orphans)
 
 
+@pytest.mark.slow
 def test_kills_and_resumes_leave_no_trace_in_the_results(killed, tmp_path):
     """One process that did other work before does the same trials in another order: equal bits."""
     root, *_ = killed

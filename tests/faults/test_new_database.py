@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.drivers import SWEEP, Driver, audit, planned, wait_for
 
 
@@ -20,6 +22,7 @@ def killed_meanwhile(root: Path) -> bool:
     return size(root / "mlflow.db.new") > 0
 
 
+@pytest.mark.slow
 def test_killed_while_the_database_is_made(tmp_path):
     roots = (tmp_path / str(attempt) / "outputs" for attempt in range(5))
     root = next(root for root in roots if killed_meanwhile(root))

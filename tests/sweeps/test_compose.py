@@ -59,5 +59,5 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 
 def test_choices_name_every_file() -> None:
-    assert choices()["search"] == ["grid", "optuna", "random"]
+    assert choices()["search"] == ["grid", "optuna", "random", "sensitivity"]
     assert "mnist_5k" in choices()["dataset"]

@@ -121,6 +121,7 @@ def test_recovery_and_clustering_follow_a_cnn_and_a_failure_stops_nothing_else(t
         assert run.data.metrics["units.conv_1"] <= 32
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_blocks_its_trials_and_is_reported(tmp_path):
     done = sweep(tmp_path, "method=weight", "debug=quick", "training.learning_rate=1e30")
     assert done.returncode == 1

@@ -219,7 +219,9 @@ def search_of(b, n_trials: int, objectives: dict[str, str], ranges=SPACE) -> Sea
     return SearchSpec("search", b, "weight", fixed, ranges, n_trials, objectives, 0, False, {})
 
 
-@pytest.mark.parametrize("objectives", [{"sparsity": "max"}, {"sparsity": "max", "total": "min"}])
+@pytest.mark.parametrize(
+    "objectives", [pytest.param({"sparsity": "max"}, marks=pytest.mark.slow), {"sparsity": "max", "total": "min"}]
+)
 def test_optuna_points_are_run_recorded_and_found_again(ray_of_two, store, objectives):
     b = trivial.baseline("b")
     outcome, heard = execute(trivial.plan(searches=(search_of(b, 6, objectives),)), store)
@@ -390,7 +392,10 @@ def signalled(root: Path, number: int, send) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize(("number", "send"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)])
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [(signal.SIGTERM, os.kill), pytest.param(signal.SIGINT, os.killpg, marks=pytest.mark.slow)],
+)
 def test_a_signal_ends_the_run_in_order(tmp_path, number, send):
     code, out, err = signalled(tmp_path, number, send)  # a terminal sends SIGINT to the workers too
     assert code == 0, err

@@ -24,7 +24,7 @@ FEWER = {
     "clustering_after_pruning": ["sparsities=[0.8]", "n_clusters=[null,16]"],
     "zero_cluster_mnist": ["recovery=none", "methods.threshold.grid.n_clusters=[null,[9,24,110,13]]"],
 }
-QUICK = ("importance_mnist", "zero_cluster_mnist")
+QUICK = ("zero_cluster_mnist",)
 
 
 def cases() -> list:

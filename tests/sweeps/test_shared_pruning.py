@@ -28,7 +28,10 @@ def run(folder: Path, *overrides: str) -> tuple[ResultStore, list[Result]]:
     return store, results
 
 
-@pytest.mark.parametrize("method", [("method=weight", "sparsities=[0.8]"), ("method=unit", "sparsities=[0.5]")])
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(("method=weight", "sparsities=[0.8]"), marks=pytest.mark.slow), ("method=unit", "sparsities=[0.5]")],
+)
 def test_one_pruning_serves_every_codebook(method: tuple[str, str], tmp_path: Path) -> None:
     alone, (expected,) = run(tmp_path / "alone", *method, "recovery=finetune", "n_clusters=4")
     together, results = run(tmp_path / "together", *method, "recovery=finetune", "n_clusters=[null,16,4]")
