@@ -17,7 +17,6 @@ TOOLS = ("podman", "mmdebstrap", "unshare")
 BASE = "localhost/python-base"
 IMAGE = "localhost/prune-sweep"
 PACKAGES = "python3,python3-venv,ca-certificates"
-MIRROR = "http://deb.debian.org/debian"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -34,7 +33,7 @@ def podman(tmp_path: Path) -> Iterator[list[str]]:
 
 def test_image_runs_a_sweep_without_root_on_a_read_only_file_system(tmp_path: Path, podman: list[str]) -> None:
     base = tmp_path / "base.tar"
-    run("mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(base), MIRROR)
+    run("mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(base))
     run(*podman, "import", str(base), BASE)
     run(
         *podman, "build", "--isolation=chroot", "--network=host", "--layers=false", *as_pip_is_here(),
