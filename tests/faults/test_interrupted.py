@@ -87,7 +87,7 @@ def spoil(root: Path, one: str, two: str) -> None:
     masks.write_bytes(content)
     for ledger in root.glob("sweeps/*/delivered-*.jsonl"):
         lines = ledger.read_bytes().splitlines(keepends=True)
-        lines[1] = b"\x00\xff not json\n"
+        lines[len(lines) // 2] = b"\x00\xff not json\n"  # a sweep that was ended early may have delivered nothing yet
         ledger.write_bytes(b"".join(lines)[:-10])
     remains = root / "results" / f".{one}-abcdefgh"
     remains.mkdir()
