@@ -15,6 +15,8 @@ from sweeps.remote import StorageAway
 from sweeps.specs import BaselineSpec, Plan, Result, TrialSpec, Work
 from sweeps.store import ResultStore
 
+_PATIENCE_S = 60.0
+
 
 def baseline(name: str, **what: Any) -> BaselineSpec:
     """A baseline whose work is described by `what`, see `run`."""
@@ -43,8 +45,8 @@ def prepare(request: Any, gpu_memory_mb: int | None) -> None:
 def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]]:
     """Write a line when it starts and one when it ends, and in between do what the work says.
 
-    sleep: seconds. fail: raise ValueError. refuse: raise UserError. die: kill the worker on the first so many attempts.
-    forget: commit nothing. memory: raise MemoryError on the first so many attempts. away: StorageAway, likewise.
+    sleep: seconds. until: key of other work to wait for. fail: raise ValueError. refuse: raise UserError. forget: commit
+    nothing. die: kill the worker on the first so many attempts. memory: raise MemoryError, away: StorageAway, likewise.
     """
     what = work.model_config if isinstance(work, BaselineSpec) else work.parameters
     attempt = _note(store.root, work.key, "start")
@@ -56,6 +58,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
         raise StorageAway("storage.uri cannot be used")
     yield 0.5, "half"
     time.sleep(what.get("sleep", 0))
+    _wait_for_the_end_of(what.get("until"), store.root)
     if what.get("fail"):
         raise ValueError(f"a bug in {work.key}")
     if what.get("refuse"):
@@ -67,6 +70,14 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
             store.commit(folder, Result(work.key, work.kind, {}, metrics, {}, time.time() - 1, time.time()))
     _note(store.root, work.key, "end")
     yield 1.0, "done"
+
+
+def _wait_for_the_end_of(key: str | None, root: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while key is not None and (key, "end") not in {line[:2] for line in notes(root)}:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{key} has not ended")
+        time.sleep(0.02)
 
 
 def notes(root: Path) -> list[tuple[str, str, float, int]]:
