@@ -181,7 +181,7 @@ def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two,
 def test_a_hanging_trial_is_ended_after_the_timeout(ray_of_two, store):
     b = trivial.baseline("b")
     outcome, heard = execute(
-        trivial.plan(trivial.trial("hangs", b, sleep=600), trivial.trial("t", b)), store, trial_timeout_s=1.0
+        trivial.plan(trivial.trial("hangs", b, sleep=600), trivial.trial("t", b)), store, trial_timeout_s=5.0
     )
     assert outcome.finished == 2
     assert heard.failures["hangs"].status == "failed"
@@ -203,7 +203,8 @@ def test_out_of_memory_is_tried_again_alone(ray_of_two, store):
 
 def test_a_quarter_of_a_gpu_lets_four_run_at_once(ray_of_two, store):
     b = trivial.baseline("b")
-    trials = [trivial.trial(f"t{i}", b, sleep=1.0) for i in range(8)]
+    # The first three end only after a fourth that has run beside them.
+    trials = [trivial.trial(f"t{i}", b, **({"until": "t3"} if i < 3 else {"sleep": 0.2})) for i in range(8)]
     outcome, _ = execute(trivial.plan(*trials), store, gpus_per_trial=0.25, cpus_per_trial=0.1)
     assert outcome.finished == 9
     events = sorted((seconds, 1 if event == "start" else -1) for key, event, seconds, _ in trivial.notes(store.root))

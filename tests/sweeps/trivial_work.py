@@ -45,8 +45,9 @@ def prepare(request: Any, gpu_memory_mb: int | None) -> None:
 def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]]:
     """Write a line when it starts and one when it ends, and in between do what the work says.
 
-    sleep: seconds. until: key of other work to wait for. fail: raise ValueError. refuse: raise UserError. forget: commit
-    nothing. die: kill the worker on the first so many attempts. memory: raise MemoryError, away: StorageAway, likewise.
+    sleep: seconds. until: key of other work, waits for its end. fail: raise ValueError. refuse: raise UserError.
+    forget: commit nothing. die: kill the worker on the first so many attempts. memory: raise MemoryError, away:
+    StorageAway, likewise.
     """
     what = work.model_config if isinstance(work, BaselineSpec) else work.parameters
     attempt = _note(store.root, work.key, "start")
