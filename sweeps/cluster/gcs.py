@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from prune_core.errors import UserError
 from sweeps.capacity import Node
-from sweeps.cluster.token import REFUSED, ready_token
+from sweeps.cluster.token import REFUSED, is_on, named_in_environment, ready_token, switch_off
 
 _PATIENCE = ("RAY_py_gcs_connect_timeout_s", "10")
 """Ray's own choice is 30 s."""
@@ -28,10 +28,11 @@ def machines_of(address: str) -> list[tuple[str, Node]]:
         address: host:port of the head, or "auto" for the cluster that this machine belongs to.
 
     Raises:
-        UserError: it does not answer, or does not let us in.
+        UserError: it does not answer, does not let us in, or takes no token where the environment names one.
     """
     if address != "auto":
         _check_listening(address)
+    named = named_in_environment()
     ready_token()
     os.environ.setdefault(*_PATIENCE)
     from ray._private.services import canonicalize_bootstrap_address
@@ -40,7 +41,12 @@ def machines_of(address: str) -> list[tuple[str, Node]]:
 
     try:
         with _nothing_on_stderr():
-            found = GcsClient(address=canonicalize_bootstrap_address(address)).get_all_node_info(timeout=_ANSWER_S)
+            head = canonicalize_bootstrap_address(address)
+            assert head is not None  # it is for no address only
+            useless = is_on() and _lets_anybody_in(head)
+            if useless:
+                switch_off()
+            found = GcsClient(address=head).get_all_node_info(timeout=_ANSWER_S)
     except AuthenticationError:
         raise UserError(f"compute.address={address} does not let us in: {REFUSED}") from None
     except (RayError, ConnectionError, ValueError) as error:
@@ -49,6 +55,11 @@ def machines_of(address: str) -> list[tuple[str, Node]]:
             f"compute.address={address} cannot be joined ({reason}): start the cluster, or correct the address, "
             "host:port of the head's GCS, usually port 6379"
         ) from None
+    if useless and named:
+        raise UserError(
+            f"compute.address={address} takes no token, and for a driver that has one it would start no worker: unset "
+            f"{' and '.join(named)}, or start the cluster with RAY_AUTH_MODE=token"
+        )
     alive = [node for node in found.values() if node.state == _ALIVE]
     return [(node.node_manager_address, Node.of(node.resources_total)) for node in alive]
 
@@ -66,6 +77,19 @@ def _check_listening(address: str) -> None:
         raise UserError(
             f"compute.address={address} does not answer ({reason}): start the cluster, or leave the address out"
         ) from None
+
+
+def _lets_anybody_in(head: str) -> bool:
+    """Whether a head answers without a token. Asked past Ray, whose processes have one token or none for good."""
+    import grpc
+
+    with grpc.insecure_channel(head) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
+        try:
+            ask(b"", timeout=_ANSWER_S)
+        except grpc.RpcError:  # it wants a token, or something that is said when it is asked with one
+            return False
+    return True
 
 
 @contextmanager

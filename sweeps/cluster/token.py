@@ -1,8 +1,9 @@
 """The token of a Ray cluster: one shared secret, which every machine and client reads from a file.
 
 Ray reads RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN and ~/.ray/auth_token by itself; here is only what it does
-badly with them: 2.60 sends no token unless the mode is set as well, and ends the process with a C++ trace if the file
-is not there.
+badly with them: 2.60 sends no token unless the mode is set as well, ends the process with a C++ trace if the file is
+not there, and starts no worker for a driver that has a token on a cluster that has none. Ray itself writes
+~/.ray/auth_token where it is started for one machine alone, so that file says nothing about a cluster.
 """
 
 import os
@@ -27,7 +28,7 @@ def ready_token() -> None:
     file = Path(named or "~/.ray/auth_token").expanduser()
     if named or file.exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+    if not is_on():
         return
     try:
         empty = not file.read_text().strip()
@@ -36,3 +37,22 @@ def ready_token() -> None:
         raise UserError(f"the cluster's token cannot be read from {file} ({reason}): set RAY_AUTH_TOKEN_PATH") from None
     if empty:
         raise UserError(f"{file} holds no token: write the cluster's token into it, or set RAY_AUTH_TOKEN_PATH")
+
+
+def named_in_environment() -> list[str]:
+    """The variables by which somebody asks for a token; to be read before `ready_token`, which sets one of them."""
+    given = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
+    return (["RAY_AUTH_MODE"] if is_on() else []) + given
+
+
+def is_on() -> bool:
+    """Whether Ray uses a token."""
+    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+
+
+def switch_off() -> None:
+    """Make Ray use none after all. Only before it has talked to anybody: it keeps what it has begun with."""
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    Config.initialize("")

@@ -76,9 +76,9 @@ class Ray:
 
 
 class Loopback(Ray):
-    """One machine that is head and worker, on this one; its API listens on loopback."""
+    """One machine that is head and worker, on this one; its API listens on loopback. `auth` is its RAY_AUTH_MODE."""
 
-    def __init__(self, folder: Path, cpus: int = 2, gpus: int = 0, *others: str) -> None:
+    def __init__(self, folder: Path, cpus: int = 2, gpus: int = 0, *others: str, auth: str = "token") -> None:
         self.token = make_token(folder / "token")
         port, dashboard, agent, client = (free_port() for _ in range(4))
         self.api = f"http://127.0.0.1:{dashboard}"
@@ -93,8 +93,8 @@ class Loopback(Ray):
         with (folder / "head.log").open("wb") as log:
             self._start = subprocess.Popen(
                 [*head, *ports, *more, *others, *_EVERYWHERE],
-                env={**os.environ, **node_environment(self.token)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+                env={**os.environ, **node_environment(self.token), "RAY_AUTH_MODE": auth},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.gcs = f"127.0.0.1:{port}"
         self.client = f"127.0.0.1:{client}"

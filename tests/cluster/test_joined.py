@@ -80,6 +80,31 @@ def test_what_nobody_has_is_refused_at_plan_time(
     assert sentence in done.stderr
 
 
+def test_a_cluster_without_a_token_is_joined_without_one(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    found = tmp_path / "home" / ".ray" / "auth_token"  # as Ray leaves it where it was started for one machine alone
+    found.parent.mkdir(parents=True)
+    make_token(found)
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    with Loopback(tmp_path_factory.mktemp("open"), auth="disabled") as ray:
+
+        def sweep(**environment: str) -> subprocess.CompletedProcess[str]:
+            where = ("compute=ray", f"compute.address={ray.gcs}", f"storage.root={tmp_path / 'out'}")
+            command = [sys.executable, "-m", "tests.faults.light", "method=unit", "sparsities=[0.5]", *where]
+            here = {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), **environment}
+            return subprocess.run(
+                command, cwd=ROOT, env={**bare, **here}, capture_output=True, text=True, timeout=END_S
+            )
+
+        refused = sweep(RAY_AUTH_TOKEN_PATH=str(found))
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert f"compute.address={ray.gcs} takes no token" in refused.stderr
+        assert "unset RAY_AUTH_TOKEN_PATH" in refused.stderr
+        joined = sweep()
+        assert joined.returncode == 0, joined.stdout + joined.stderr
+
+
 def test_a_wrong_token_is_refused_at_plan_time(with_gpus: Loopback, tmp_path: Path) -> None:
     done = plan(with_gpus, tmp_path, token=make_token(tmp_path / "token"))
     assert done.returncode == 2
