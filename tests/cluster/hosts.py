@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -47,17 +48,19 @@ class Network:
         self.hosts = [Host(self, number) for number in range(1, n_hosts + 1)]
 
     def __enter__(self) -> "Network":
-        _run("ip", "link", "add", self._bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{self.address}/24", "dev", self._bridge)
-        _run("ip", "link", "set", self._bridge, "up")
-        for host in self.hosts:
-            host.boot()
+        with ExitStack() as made:  # of what could be made, if not all of it can
+            _run("ip", "link", "add", self._bridge, "type", "bridge")
+            made.callback(_run, "ip", "link", "del", self._bridge)
+            _run("ip", "addr", "add", f"{self.address}/24", "dev", self._bridge)
+            _run("ip", "link", "set", self._bridge, "up")
+            for host in self.hosts:
+                made.callback(host.power_off)
+                host.boot()
+            self._made = made.pop_all()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for host in self.hosts:
-            host.power_off()
-        _run("ip", "link", "del", self._bridge)
+        self._made.close()
 
     def address_of(self, number: int) -> str:
         return f"{self._prefix}.{number}"
@@ -105,9 +108,11 @@ class Host:
     def power_off(self) -> None:
         """Cut the power: nothing on it ends in order, and nobody is told."""
         if self._unshare is not None:
-            os.kill(self._init, signal.SIGKILL)
+            os.kill(self._init or self._unshare.pid, signal.SIGKILL)
             self._unshare.wait(BOOT_S)
-            self._unshare = None
+            self._unshare, self._init = None, 0
+            # The kernel takes network namespaces apart in its own time, and the next host has a cable of this name.
+            subprocess.run(["ip", "link", "del", self._cable], capture_output=True, check=False)
 
     def unplug(self) -> None:
         """Cut its network cable."""
