@@ -178,7 +178,7 @@ def _state(job: dict[str, Any]) -> str:
 
 
 def _has_ended(job: dict[str, Any]) -> bool:
-    return _state(job) in ("Complete", "Failed")
+    return _state(job) in ("Complete", "Failed", "ValidationFailed")
 
 
 def _exit_code(job: dict[str, Any]) -> int:

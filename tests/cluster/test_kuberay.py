@@ -136,6 +136,7 @@ elif kept.exists():
             2,
         ),
         ({"jobDeploymentStatus": "Failed", "reason": "DeadlineExceeded"}, 1),
+        ({"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed", "message": "The RayJob spec is"}, 1),
         ({"jobDeploymentStatus": "Complete", "jobStatus": "STOPPED"}, 143),
     ],
 )
