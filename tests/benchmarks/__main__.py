@@ -32,7 +32,7 @@ MEASUREMENTS = {
     "bookkeeping": Measurement("(f) 1,000 sleeping trials, 16 at once / their sleep", "bookkeeping"),
     "bookkeeping_100": Measurement("(f) with 100 trials", "bookkeeping", (100, 1.05), on_request=True),
     "bookkeeping_10000": Measurement("(f) with 10,000 trials", "bookkeeping", (10_000, 1.08), on_request=True),
-    "scale": Measurement("(h) driver's CPU a trial, 1,000 simulated workers / 16", "scale", on_request=True),
+    "scale": Measurement("(h) driver's CPU a trial, up to 4,000 simulated workers / 16", "scale", on_request=True),
     "planning": Measurement("(g) planning 100,000 trials / hashing them", "planning"),
 }
 
