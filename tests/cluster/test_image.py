@@ -1,9 +1,12 @@
-"""The Dockerfile built for real by podman over a base made from Debian, and a sweep in a container of it, confined."""
+"""The Dockerfile built for real by podman over a base made from Debian, and its images at work, confined."""
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,49 +18,77 @@ from tests.faults.drivers import ROOT
 pytestmark = pytest.mark.slow
 TOOLS = ("podman", "mmdebstrap", "unshare")
 BASE = "localhost/python-base"
-IMAGE = "localhost/prune-sweep"
 PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+HEALTHY_S = 240
 
 
-@pytest.fixture
-def podman(tmp_path: Path) -> Iterator[list[str]]:
-    """Its command line, with a store of its own that is removed afterwards."""
+@pytest.fixture(scope="module")
+def podman() -> Iterator[list[str]]:
+    """Its command line, with a store of its own, which holds the base image and is removed afterwards."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if os.geteuid() or missing:
         pytest.skip(f"images are built by root, with {', '.join(missing or TOOLS)}")
-    store = ["--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs"]
-    yield ["podman", *store, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
-    shutil.rmtree(tmp_path / "store", ignore_errors=True)
+    # podman asks for a short path.
+    with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as folder:
+        store = ["--root", f"{folder}/store", "--runroot", f"{folder}/run", "--storage-driver", "vfs"]
+        podman = ["podman", *store, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
+        base = f"{folder}/base.tar"
+        run("mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", base)
+        run(*podman, "import", base, BASE)
+        yield podman
 
 
-def test_image_runs_a_sweep_without_root_on_a_read_only_file_system(tmp_path: Path, podman: list[str]) -> None:
-    base = tmp_path / "base.tar"
-    run("mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(base))
-    run(*podman, "import", str(base), BASE)
-    run(
-        *podman, "build", "--isolation=chroot", "--network=host", "--layers=false", *as_pip_is_here(),
-        "--file", "docker/Dockerfile", "--target", "runtime", "--build-arg", f"PYTHON_IMAGE={BASE}",
-        "--tag", IMAGE, ".",
-    )  # fmt: skip
+def test_image_runs_a_sweep_and_a_node_without_root_on_a_read_only_file_system(
+    tmp_path: Path, podman: list[str]
+) -> None:
+    image = build(podman, "runtime")
     outputs = tmp_path / "outputs"
     outputs.mkdir()
     outputs.chmod(0o777)
-    confined = (
-        "--read-only",
-        "--cap-drop=all",
-        "--security-opt=no-new-privileges",
-        "--network=none",
-        "--cgroups=disabled",
-    )
-    limits = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", "--tmpfs", "/tmp:rw,mode=1777")
-    command = [*podman, "run", "--rm", *confined, *limits, "-v", f"{outputs}:/work/outputs", IMAGE]
+    command = confined(podman, image, "-v", f"{outputs}:/work/outputs")
     assert in_container(command, "id", "-u").split() == ["10001"]
     said = in_container(command, "prune-sweep", "method=importance", "storage.root=/work/outputs")
     assert "report: /work/outputs" in said
     assert len(list(ResultStore(outputs).results.glob("[!.]*/result.json"))) == 6
-    size = run(*podman, "image", "inspect", "--format={{.Size}}", IMAGE)
-    print(f"the image takes {int(size) / 1e9:.2f} GB")
+    head = ("ray", "start", "--head", "--block", "--num-cpus=0", "--object-store-memory=100000000")
+    becomes_healthy(podman, image, "http://127.0.0.1:8265/api/gcs_healthz", *head, "--disable-usage-stats")
+
+
+def test_image_of_mlflow_serves_without_root_on_a_read_only_file_system(podman: list[str]) -> None:
+    image = build(podman, "mlflow")
+    server = ("mlflow", "server", "--host=127.0.0.1", "--port=5000", "--workers=1", "--app-name=basic-auth")
+    places = ("--backend-store-uri=sqlite:////tmp/mlflow.db", "--artifacts-destination=/tmp/artifacts")
+    secrets = ("-e", "MLFLOW_AUTH_ADMIN_PASSWORD=of-this-test-alone", "-e", "MLFLOW_FLASK_SERVER_SECRET_KEY=the-same")
+    becomes_healthy(podman, image, "http://127.0.0.1:5000/health", *server, *places, options=secrets)
+
+
+def build(podman: list[str], target: str) -> str:
+    """Build a target of the Dockerfile, say its size, and give its name."""
+    image = f"localhost/prune-sweep-{target}"
+    run(
+        *podman, "build", "--isolation=chroot", "--network=host", "--layers=false", *as_pip_is_here(),
+        "--format", "docker",  # the other one has no health checks
+        "--file", "docker/Dockerfile", "--target", target, "--build-arg", f"PYTHON_IMAGE={BASE}", "--tag", image, ".",
+    )  # fmt: skip
+    size = run(*podman, "image", "inspect", "--format={{.Size}}", image)
+    print(f"the image {target} takes {int(size) / 1e9:.2f} GB")
+    return image
+
+
+def confined(podman: list[str], image: str, *options: str) -> list[str]:
+    """A command line that runs what follows it in a container that may do next to nothing."""
+    rights = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=none")
+    limits = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", "--tmpfs", "/tmp:rw,mode=1777")
+    return [*podman, "run", "--rm", *rights, *limits, "--cgroups=disabled", *options, image]
+
+
+def becomes_healthy(podman: list[str], image: str, url: str, *command: str, options: tuple[str, ...] = ()) -> None:
+    """Run the command in a container until the health check of its image succeeds, which asks `url`."""
+    _, *check = json.loads(run(*podman, "image", "inspect", "--format={{json .HealthCheck.Test}}", image))
+    script = f'"$@" & for _ in $(seq {HEALTHY_S}); do {shlex.join(check)} && exit 0; sleep 1; done; exit 1'
+    asked = confined(podman, image, "-e", f"HEALTH_URL={url}", *options)
+    in_container(asked, "sh", "-c", f"{{ {script}; }} 2>&1", "sh", *command)
 
 
 def as_pip_is_here() -> list[str]:

@@ -119,7 +119,7 @@ def uri(request, network, tmp_path, monkeypatch) -> Iterator[str]:
     with ObjectStore(tmp_path / "s3", network.address) as store:
         for name, value in store.environment.items():
             monkeypatch.setenv(name, value)  # machines are started with this environment
-        yield f"s3://{BUCKET}/sweeps"
+        yield f"s3://{BUCKET}/{tmp_path.name}"  # an address for each store: this process keeps what it has opened
 
 
 def assert_there(uri: str, plan: Plan, root: Path) -> None:
