@@ -76,6 +76,7 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
     """
     conf = conf or conf_folder()
     parsed = [_parse(text, conf) for text in overrides]
+    _check_once(parsed)
     try:
         config, chosen = _compose(conf, overrides)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -114,8 +115,10 @@ def _parse(text: str, conf: Path) -> Override:
     try:
         override = OverridesParser.create().parse_override(text)
     except (HydraException, RecursionError):
-        raise UserError(f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'") from None
+        raise UserError(_unreadable(text)) from None
     key = override.key_or_group
+    if not key:
+        raise UserError(_unreadable(text))
     if key.split(".")[0].split("/")[0] == "hydra" and key != "hydra.searchpath":
         raise UserError(f"{key} is a setting of Hydra's own that has no effect here: leave it out")
     if override.package is not None:
@@ -124,9 +127,43 @@ def _parse(text: str, conf: Path) -> Override:
         value = text.partition("=")[2]
         fix = f"'{key}=[{value}]'" if "(" not in value else f"the list itself, as in '{key}=[a,b]'"
         raise UserError(f"{text} is not how several values are given: write {fix}")
+    group = next((group for group, section in MANY.items() if section == key), None)
+    if group and override.type != OverrideType.DEL and not isinstance(override.value(), Mapping):
+        choice = f"{group}={text.partition('=')[2]}"
+        raise UserError(f"{key} holds the settings of what is chosen: to choose, write '{choice}'")
     if key in (*MANY, *ONE) and override.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD):
         _check_choice(key, override.value(), conf)
+    if key == "hydra.searchpath":
+        _check_folders(override.value())
     return override
+
+
+def _unreadable(text: str) -> str:
+    key, _, value = text.partition("=")
+    if key and value and value[0] not in "[{\"'":  # a text in which Hydra's grammar sees signs of its own
+        return f"{text!r} cannot be read: put a value that has = or ( in it into both kinds of quotes, '{key}=\"...\"'"
+    return f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'"
+
+
+def _check_once(overrides: Sequence[Override]) -> None:
+    """Refuse a group that is given twice, of which Hydra would take the last choice without a word."""
+    given: dict[str, list[str]] = {}
+    for override in overrides:
+        group = override.key_or_group
+        if group in (*MANY, *ONE) and override.type == OverrideType.CHANGE:
+            given.setdefault(group, []).append(str(override.get_value_element_as_str()).strip("[]"))
+    for group, values in given.items():
+        if len(values) > 1:
+            fix = f"write '{group}=[{','.join(values)}]'" if group in MANY else "give it once"
+            raise UserError(f"{group} is given {len(values)} times: {fix}")
+
+
+def _check_folders(value: Any) -> None:
+    """Refuse a folder of configurations that does not exist, of which Hydra only warns."""
+    for folder in value if isinstance(value, list) else [value]:
+        path = str(folder).removeprefix("file://")
+        if path != folder and not Path(path).is_dir():
+            raise UserError(f"hydra.searchpath={folder} is not a folder: correct the path")
 
 
 def _check_choice(group: str, value: Any, conf: Path) -> None:
@@ -193,6 +230,7 @@ def _not_in(
         having = [name for name in choices(conf)[where] if part in (_read_yaml(conf / where / f"{name}.yaml"))]
         if having:
             return f"{key} is not used by the chosen {where}: choose {' or '.join(f'{where}={n}' for n in having)}"
+    known = known if where else sorted({*known, *MANY, *ONE})
     return f"{key} is not a key of the configuration: in {where or 'its top level'}, {closest(part, known)}"
 
 

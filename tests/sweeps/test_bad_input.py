@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.compose import choices
+from sweeps.compose import MANY, ONE, choices, compose
 from sweeps.run import main
 
 # ruff: noqa: E501 - sentences are easier to compare with what is printed on one line
@@ -17,6 +17,15 @@ SENTENCES = {
     "method=[importance,foo]": f"unknown method 'foo': known: {METHODS}",
     "method=": f"method is given without a name: write method=... with {METHODS}",
     "method=[unit,unit]": "method names 'unit' twice: name it once",
+    "method=unit method=[weight]": "method is given 2 times: write 'method=[unit,weight]'",
+    "training=fast training=full": "training is given 2 times: give it once",
+    "methods=[unit,weight]": "methods holds the settings of what is chosen: to choose, write 'method=[unit,weight]'",
+    "metod=unit": "metod is not a key of the configuration: in its top level, did you mean 'method'? known: "
+    f"{', '.join(sorted({*compose([]).config, *MANY, *ONE}))}",
+    "=unit": "'=unit' cannot be read: write key=value, and a list in quotes as 'key=[a,b]'",
+    "storage.uri=s3://a/b?x=y": "'storage.uri=s3://a/b?x=y' cannot be read: put a value that has = or ( in it into both kinds "
+    "of quotes, 'storage.uri=\"...\"'",
+    "hydra.searchpath=[file:///no/such/folder]": "hydra.searchpath=file:///no/such/folder is not a folder: correct the path",
     "method=a,b": "method=a,b is not how several values are given: write 'method=[a,b]'",
     "thresholds=0.1,0.5": "thresholds=0.1,0.5 is not how several values are given: write 'thresholds=[0.1,0.5]'",
     "seeds=range(1,3)": "seeds=range(1,3) is not how several values are given: write the list itself, as in 'seeds=[a,b]'",
