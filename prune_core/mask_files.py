@@ -63,6 +63,8 @@ def load_masks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         UserError: no such file, or not a file of masks.
     """
     try:
+        if Path(path).is_file() and not zipfile.is_zipfile(path):  # NumPy would speak of pickles
+            raise ValueError("it is not a zip file")
         with np.load(path, allow_pickle=False) as members:
             return _unpack(members)
     except FileNotFoundError:

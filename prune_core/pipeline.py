@@ -44,10 +44,10 @@ class PruneResult:
 
     model: keras.Model
     masked: keras.Model
-    masks: Masks
+    masks: Masks = field(repr=False)
     figures: dict[str, float]
     warnings: tuple[str, ...] = ()
-    by_products: dict[str, np.ndarray] = field(default_factory=dict)
+    by_products: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     seconds: dict[str, float] = field(default_factory=dict)
 
 

@@ -7,6 +7,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from prune_core.errors import UserError
@@ -85,6 +86,7 @@ class MethodSpec:
         for name in ("sparsity", "threshold", "lambda", "beta"):
             given = getattr(self, _attribute(name)) is not None
             if name in needed and not given:
+                self._refuse_misspelt(name)
                 raise UserError(f"{name} is missing: schedule={self.schedule} selection={self.selection} needs it")
             if given and name not in needed:
                 raise UserError(
@@ -96,6 +98,11 @@ class MethodSpec:
             raise UserError(
                 "include_biases has no effect with granularity=unit, where the bias goes with its unit: remove it"
             )
+
+    def _refuse_misspelt(self, missing: str) -> None:
+        for name in self.options:
+            if get_close_matches(name, [missing]):
+                raise UserError(f"{name!r} is not a parameter: did you mean {missing!r}?")
 
     def _check_without_selection(self) -> None:
         for name in self.options:  # no score is there to refuse them

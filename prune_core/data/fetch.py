@@ -53,7 +53,8 @@ def obtain(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dic
     except Timeout as error:
         raise UserError(f"{folder} is locked by another process that has been fetching for too long: end it") from error
     except OSError as error:
-        raise UserError(f"{folder} cannot keep the files of {settings.key} ({error}): choose another cache") from error
+        reason = error.strerror or error
+        raise UserError(f"{folder} cannot keep the files of {settings.key} ({reason}): choose another cache") from error
 
 
 def _fill_cache(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dict[str, bytes]:

@@ -115,6 +115,11 @@ def input_shape(model: Mapping[str, Any]) -> tuple[int | None, ...] | None:
     return tuple(shape[1:]) if shape else None
 
 
+def count_outputs(model: Mapping[str, Any]) -> int:
+    """How many tensors the model gives."""
+    return len(_ends(model["config"]["output_layers"])) if model["class_name"] == "Functional" else 1
+
+
 def output_units(model: Mapping[str, Any]) -> int | None:
     """Units of the layer that makes the output; None if only building the model can tell."""
     config = model["config"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
 from prune_core.models.keras_archive import KerasArchive, read_archive
+from prune_core.models.keras_config import count_outputs, kernel_layers, output_units, refuse_foreign_objects
 from prune_core.models.keras_config import input_shape as archived_input_shape
-from prune_core.models.keras_config import kernel_layers, output_units, refuse_foreign_objects
 from prune_core.models.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ class KerasFile:
         try:
             names = tuple(kernel_layers(archive.config))
             shape = archived_input_shape(archive.config)
-            units = output_units(archive.config)
+            outputs, units = count_outputs(archive.config), output_units(archive.config)
         except (KeyError, TypeError, IndexError, AttributeError):
             raise UserError(f"{where} is neither a Sequential nor a functional model: save one of these") from None
         if shape != tuple(input_shape):
             found = "one input of a fixed shape is needed" if shape is None else f"it takes {shape}"
             raise UserError(f"{where} cannot take samples of shape {tuple(input_shape)}: {found}")
+        if outputs != 1:
+            raise UserError(f"{where} gives {outputs} outputs: save a model of the one that tells the class")
         if units is not None and units != classes:
             raise UserError(
                 f"{where} has {units} outputs for a dataset of {classes} classes: give it a fitting last layer"

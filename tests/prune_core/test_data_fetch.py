@@ -276,7 +276,7 @@ def test_a_misspelt_key_of_a_source_is_an_error_not_a_source_out_of_reach(tmp_pa
 
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "tiny").write_text("a file where a folder should be")
-    with pytest.raises(UserError, match="cannot keep the files of datasets"):
+    with pytest.raises(UserError, match=r"cannot keep the files of datasets.tiny \(File exists\)"):
         load("tiny", tiny_config(), tmp_path)
 
 

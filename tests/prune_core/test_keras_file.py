@@ -126,8 +126,7 @@ def test_two_outputs_are_refused(tmp_path):
     inputs = keras.Input(SHAPE)
     x = layers.Flatten()(inputs)
     path = saved(keras.Model(inputs, [layers.Dense(3)(x), layers.Dense(3)(x)]), tmp_path)
-    with pytest.raises(UserError, match="output"):
-        build("keras_file", {"builder": "keras_file", "path": path}, SHAPE, 3, seed=0)
+    assert "gives 2 outputs" in refusal(path)
 
 
 def test_what_is_no_keras_file_is_refused(tmp_path):

@@ -117,6 +117,12 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes):
         load_masks(tmp_path / "masks.npz")
 
 
+def test_a_text_is_no_reason_to_speak_of_pickles(tmp_path: Path):
+    (tmp_path / "masks.npz").write_text("hello")
+    with pytest.raises(UserError, match="it is not a zip file"):
+        load_masks(tmp_path / "masks.npz")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"nowhere\.npz' does not exist"):
         load_masks(tmp_path / "nowhere.npz")

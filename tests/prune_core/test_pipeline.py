@@ -95,6 +95,12 @@ def test_the_steps_that_were_taken_are_timed(data):
     assert set(prune(mlp(), "rvsm", data=data, training=TRAINING, **RVSM).seconds) == {"copy", "train", "count"}
 
 
+def test_a_result_shows_its_figures_and_no_arrays(data):
+    shown = repr(prune(mlp(), "importance", data=data, threshold=0.5))
+    assert "'sparsity': " in shown
+    assert "array(" not in shown
+
+
 def test_units_go_physically_and_exactly():
     result = prune(mlp(), "unit", sparsity=0.5)
     shapes = {layer.name: tuple(layer.kernel.shape) for layer in prunable_layers(result.model)}
@@ -152,6 +158,7 @@ def test_masks_survive_the_disk(tmp_path):
     [
         ({"method": "importanc", "threshold": 1}, "unknown method 'importanc': did you mean 'importance'"),
         ({"method": "weight"}, "sparsity is missing"),
+        ({"method": "weight", "sparsty": 0.5}, "'sparsty' is not a parameter: did you mean 'sparsity'?"),
         ({"method": "weight", "sparsity": 1.5}, "sparsity=1.5 must be a number in"),
         ({"method": "weight", "sparsity": float("nan")}, "sparsity=nan must be a number in"),
         ({"method": "weight", "sparsity": 0.5, "threshold": 0.1}, "threshold has no effect"),
