@@ -15,6 +15,8 @@ from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 
 # Cached results of a plan this small are listed one by one when piped; of a larger one they are only counted.
 _LIST_CACHED = 20
+MOST_WARNINGS = 3
+"""Of one trial that are printed; deep networks may have one for each layer."""
 
 
 class Clock:
@@ -114,8 +116,8 @@ class Progress:
             self._say(
                 f"{self._position()} {escape(work.label)}: {_figures(result)}{', cached' if cached else self._left()}"
             )
-        if result.tags.get("warning"):
-            self._say(f"[bold yellow]warning[/] {escape(work.label)}: {escape(result.tags['warning'])}")
+        if warnings := result.tags.get("warning"):
+            self._say(f"[bold yellow]warning[/] {escape(work.label)}: {escape(_first(warnings))}")
 
     def failed(self, failure: Failure) -> None:
         self._running.pop(failure.work.key, None)
@@ -167,6 +169,12 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _first(warnings: str) -> str:
+    told = warnings.split("; ")
+    more = len(told) - MOST_WARNINGS
+    return warnings if more <= 0 else "; ".join([*told[:MOST_WARNINGS], f"and {more} more, listed in the report"])
 
 
 def _figures(result: Result) -> str:

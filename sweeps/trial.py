@@ -7,6 +7,7 @@ result is committed to the store.
 import gc
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -108,6 +109,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
             yield epoch / epochs, f"epoch {epoch}/{epochs} val_accuracy {figures['val_accuracy']:.4f}"
     with watch.step("evaluate"):
         metrics = _accuracy(model, data)
+    tags = _warned(metrics["val_accuracy"], data.y_val)
     with watch.step("count"):
         total, nonzero = count_parameters(model)
         metrics |= {"params_total": total, "params_nonzero": nonzero, "macs": count_macs(model), "epochs": epochs}
@@ -119,7 +121,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         if history:
             with watch.step("pictures"):
                 pictures.training_curve(history, folder / "training_curve.png", work.label)
-        store.commit(folder, _result(work, _params(work), metrics, {}, watch))
+        store.commit(folder, _result(work, _params(work), metrics, tags, watch))
     checkpoint.remove()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f}"
 
@@ -250,6 +252,18 @@ def _accuracy(model: Any, data: Any) -> dict[str, float]:
         "accuracy": test.accuracy,
         "loss": test.loss,
         "val_accuracy": evaluate(model, data.x_val, data.y_val).accuracy,
+    }
+
+
+def _warned(val_accuracy: float, y_val: Any) -> dict[str, str]:
+    """Tags of a dense network: a warning if it is within two standard errors of naming one class for everything."""
+    counts = Counter(y_val.tolist())
+    share = max(counts.values()) / len(y_val)
+    if val_accuracy > share + 2 * math.sqrt(share * (1 - share) / len(y_val)):
+        return {}
+    return {
+        "warning": f"with {100 * val_accuracy:.1f} % on validation it does no better than naming one class for "
+        "everything, so what pruning costs cannot be seen: train it longer, or see that network and data fit"
     }
 
 

@@ -56,6 +56,13 @@ def test_warnings_are_printed_on_a_terminal_and_elsewhere():
         assert "warning" in out.getvalue()
 
 
+def test_of_many_warnings_the_first_are_printed():
+    out = io.StringIO()
+    with Progress(PLAN, stream=out) as progress:
+        progress.finished(PLAN.trials[0], result(warning="a dead; b dead; c dead; d dead; e dead"), cached=False)
+    assert out.getvalue().endswith("a dead; b dead; c dead; and 2 more, listed in the report\n")
+
+
 def test_a_terminal_gets_one_live_line_and_what_is_being_trained():
     out = Terminal()
     with Progress(PLAN, stream=out) as progress:
