@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.reporting.links import sweep_link, trials_link, ui_base, ui_command
-from sweeps.reporting.results import Choice, Group, Row, choices, groups, ranked
+from sweeps.reporting.results import UNCHANGED, Choice, Group, Row, choices, groups, ranked
 from sweeps.specs import BaselineSpec, Failure, Plan
 from sweeps.tracking import Place
 from sweeps.tracking_uri import Target, redact
@@ -148,13 +148,19 @@ def _seeds(group: Group) -> str:
 
 def _figures(group: Group) -> list[str]:
     """Validation accuracy, test accuracy, its drop in points, sparsity, size and speed ratios; "" for the unknown."""
+    speed = _ratio(group, "speedup") if group.is_shrunk else UNCHANGED
     return [
         _percent(group, "val_accuracy"),
         _percent(group, "accuracy"),
         _percent(group, "accuracy_drop", signed=True),
         "" if (value := group.mean("sparsity")) is None else f"{100 * value:.1f}",
-        *("" if (value := group.mean(name)) is None else f"{value:.1f}x" for name in ("compression_ratio", "speedup")),
+        _ratio(group, "compression_ratio"),
+        speed,
     ]
+
+
+def _ratio(group: Group, metric: str) -> str:
+    return "" if (value := group.mean(metric)) is None else f"{value:.1f}x"
 
 
 def _percent(group: Group, metric: str, signed: bool = False) -> str:

@@ -17,7 +17,8 @@ body { margin: 0 auto; padding: 1.6rem 1.4rem 4rem; max-width: 1120px; color: va
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .2rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; padding-top: .8rem;
   border-top: 2px solid var(--line); } h3 { font-size: 1.02rem; margin: 1.8rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 78ch; } .soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
+p { margin: .4rem 0; max-width: 92ch; } li { margin: .35rem 0; max-width: 92ch; }
+.soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
 nav { margin: .8rem 0; } nav a { margin-right: 1.1rem; } a { color: var(--blue); }
 .tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
 .tile { background: var(--fill); border: 1px solid var(--line); border-radius: 8px; padding: .7rem 1rem;

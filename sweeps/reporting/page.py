@@ -11,7 +11,7 @@ from prune_core.errors import UserError
 from prune_core.mask_files import load_masks
 from sweeps.profile import profile
 from sweeps.reporting import look
-from sweeps.reporting.answers import ratio, size_and_speed
+from sweeps.reporting.answers import ratio, size_and_speed, speed
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
@@ -95,13 +95,10 @@ def _best(scene: Scene) -> str:
     group = choice.group
     if group is None:
         return f"<p><b>{text(scene.title)}</b>: no pruned network stays within 1 point of dense on validation.</p>"
-    faster = group.mean("speedup")
-    # Of unchanged matrices a measured difference is noise.
-    speed = f", {faster:.1f} times faster" if group.is_shrunk and faster and faster >= 1.05 else ""
     drop = 100 * (group.mean("accuracy_drop") or 0)
     change = f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} dense" if abs(drop) >= 0.005 else "as dense"
     return (
-        f"<p><b>{text(scene.title)}</b>: {group.mean('compression_ratio') or 1:.1f} times smaller{speed} with "
+        f"<p><b>{text(scene.title)}</b>: {group.mean('compression_ratio') or 1:.1f} times smaller{speed(group)} with "
         f"{text(group.label)}, at {100 * (group.mean('accuracy') or 0):.2f} % on the test split, {change}.</p>"
     )
 

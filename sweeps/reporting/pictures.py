@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 _BLUE, _ORANGE = "#0072B2", "#E69F00"  # Okabe and Ito's colours stay apart for colour-blind readers
 _GREY = "#dde1e6"
@@ -22,6 +23,7 @@ def training_curve(history: Sequence[Mapping[str, float]], path: Path, title: st
     epochs = range(1, len(history) + 1)
     loss.plot(epochs, [figures["loss"] for figures in history], color=_BLUE, label="training loss")
     loss.set(xlabel="epoch", ylabel="training loss", title=title)
+    loss.xaxis.set_major_locator(MaxNLocator(integer=True))
     accuracy = loss.twinx()
     accuracy.plot(epochs, [figures["val_accuracy"] for figures in history], color=_ORANGE, label="validation accuracy")
     accuracy.set_ylabel("validation accuracy")

@@ -14,6 +14,8 @@ from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, describe_axes
 from sweeps.store import ResultStore
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
+UNCHANGED = "as dense"
+"""Speed of a network whose matrices have the dense one's shapes: what is measured beside that is noise."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Group:
     @property
     def is_shrunk(self) -> bool:
         """Whether units were taken out, so that the matrices are smaller."""
-        return any(name.startswith("units.") for name in self.metrics)
+        return _is_shrunk({name: self.mean(name) for name in self.metrics})
 
     @property
     def label(self) -> str:
@@ -172,7 +174,8 @@ def aggregates(rows: Sequence[Row], failures: Sequence[Failure], seconds: float)
         "seconds_of_work": sum(row.result.seconds for row in rows if not row.cached),
     }
     for name in ("accuracy", "val_accuracy", "sparsity", "compression_ratio", "speedup"):
-        values = [row.result.metrics[name] for row in trials if name in row.result.metrics]
+        found = [row.result.metrics for row in trials if name in row.result.metrics]
+        values = [metrics[name] for metrics in found if name != "speedup" or _is_shrunk(metrics)]
         if values:
             figures[f"best.{name}"] = max(values)
     for choice in choices(groups(rows)):
@@ -181,6 +184,10 @@ def aggregates(rows: Sequence[Row], failures: Sequence[Failure], seconds: float)
             name = f"best.compression_ratio_within_{100 * choice.tolerance:g}_points"
             figures[name] = max(ratio, figures.get(name, 0))
     return {name: float(value) for name, value in figures.items()}
+
+
+def _is_shrunk(metrics: Mapping[str, float | None]) -> bool:
+    return bool(metrics.get("sparsity")) and any(name.startswith("units.") for name in metrics)
 
 
 def _within(group: Group, tolerance: float) -> bool:

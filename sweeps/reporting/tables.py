@@ -8,7 +8,7 @@ from sweeps.reporting.figures.scene import front_of
 from sweeps.reporting.markup import Cell, number, table
 from sweeps.reporting.record import FailureNote
 from sweeps.reporting.reference import ReferencePoint
-from sweeps.reporting.results import TOLERANCES, Group, Row, choices
+from sweeps.reporting.results import TOLERANCES, UNCHANGED, Group, Row, choices
 from sweeps.reporting.scenes import Scene
 from sweeps.specs import TrialSpec, describe_axes, format_value
 
@@ -74,20 +74,21 @@ def speed_table(scene: Scene, with_zeros: Callable[[Group], float | None]) -> st
     size = scene.dense.get("size_bytes")
     rows: list[list[Cell | str]] = []
     if scene.dense:
-        rows.append(["dense", "as trained", *_sizes(size, size, 1.0), *_times_of(latency, latency, 1.0)])
-        rows[0].append(number(_kilo(scene.dense.get("macs")), "{:,.0f}"))
+        times = [number(latency, "{:.2f}"), number(latency, "{:.2f}"), number(1.0)]
+        macs = number(_kilo(scene.dense.get("macs")), "{:,.0f}")
+        rows.append(["dense", "as trained", *_sizes(size, size, 1.0), *times, macs])
     for group in chosen:
         stored, ratio = group.mean("size_bytes"), group.mean("compression_ratio")
-        took = [group.mean(name) for name in ("latency_ms", "latency_ms_baseline", "speedup")]
-        cells = [*_sizes(with_zeros(group), stored, ratio), *_times_of(*took)]
+        took = [number(group.mean(name), "{:.2f}") for name in ("latency_ms", "latency_ms_baseline")]
+        cells = [*_sizes(with_zeros(group), stored, ratio), *took, _faster(group)]
         rows.append([group.label, delivered(group), *cells, number(_kilo(group.mean("macs")), "{:,.0f}")])
     heads = ["network", "delivered", "kB, zeros in place", "kB delivered", "times smaller"]
     heads += ["ms", "ms of dense", "times faster", "thousand mult."]
     caption = (
         "Each method's smallest network within 1 point of dense, else its most accurate. kB: a file that decodes to "
         "exactly this network, entropy-coded for all. Zeros in place: the dense weights under the same masks, before "
-        "units are taken out, weights shared or training goes on; such a network takes the time of the dense one. "
-        "ms: one batch, dense and pruned timed in turns."
+        "units are taken out, weights shared or training goes on. ms: one batch, dense and pruned timed in turns; "
+        "where the matrices have the dense network's shapes, a difference is the scatter of the measurement."
     )
     return table(heads, rows, caption)
 
@@ -97,8 +98,8 @@ def _sizes(with_zeros: float | None, stored: float | None, ratio: float | None) 
     return [*kilobytes, number(ratio, "{:.1f}")]
 
 
-def _times_of(pruned: float | None, dense: float | None, faster: float | None) -> list[Cell]:
-    return [number(pruned, "{:.2f}"), number(dense, "{:.2f}"), number(faster)]
+def _faster(group: Group) -> Cell:
+    return number(group.mean("speedup"), "{:.2f}") if group.is_shrunk else Cell(UNCHANGED, 1.0, True)
 
 
 def rvsm_table(scene: Scene) -> str:
@@ -183,8 +184,7 @@ def figures(group: Group) -> list[Cell]:
         number(_kilo(group.mean("size_bytes")), "{:,.1f}"),
         number(group.mean("compression_ratio"), "{:.1f}"),
         number(100 * macs / dense if macs is not None and dense else None, "{:.1f}"),
-        # Of unchanged matrices a measured difference is noise.
-        number(group.mean("speedup"), "{:.2f}") if group.is_shrunk else Cell("as dense", 1.0, True),
+        _faster(group),
     ]
 
 

@@ -125,7 +125,7 @@ def values_figure(scene: Scene) -> "Figure | None":
     plain_ticks(axes)
     tidy(axes)
     axes.set(xlabel="distinct values of the weights (all layers, logarithmic)", ylabel="test accuracy (%)")
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
 
 
@@ -174,6 +174,8 @@ def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: 
         axes.set_xticks(places, [format_value(value) for value in at], rotation=30, ha="right", fontsize=7)
     elif len(at) > 2 and min(at) > 0 and max(at) / min(at) > 50:
         plain_ticks(axes)
+    else:
+        axes.locator_params(axis="x", nbins=5)
     knee = knee_of(line.groups)
     if knee is not None:
         place = places[line.groups.index(knee)]

@@ -47,8 +47,14 @@ def plain_ticks(axes: "Axes") -> None:
     """A logarithmic axis with numbers as people write them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    class Ticks(LogLocator):
+        def __call__(self) -> Any:  # what is seen is only known when it is drawn
+            low, high = self.axis.get_view_interval()  # type: ignore[union-attr]
+            self.set_params(subs=(1, 2, 5) if high > 12 * low else (1, 1.5, 2, 3, 4, 5, 7))
+            return super().__call__()
+
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(Ticks())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

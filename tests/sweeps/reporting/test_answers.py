@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sweeps.reporting.answers import ratio, size_and_speed
+from sweeps.reporting.answers import ratio, size_and_speed, speed
 from sweeps.reporting.results import Group
 from sweeps.reporting.scenes import Scene
 
@@ -39,6 +39,20 @@ def test_zeros_in_place_change_only_what_is_stored():
     assert "0.90 to 1.20 times as fast in all 2 points with unchanged matrices" in said
     assert "2.0 kB instead of 4.0 kB, 2.0 times smaller" in said
     assert "method=unit" in said
+
+
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [
+        (point(faster=3.0), " to store, but not faster, since its matrices keep the shapes of the dense ones,"),
+        (point(faster=3.0, metrics=UNITS), " and 3.0 times faster"),
+        (point(faster=1.01, metrics=UNITS), ", though not faster as measured,"),
+        (point(faster=3.0, metrics={**UNITS, "sparsity": 0.0}), speed(point())),
+    ],
+    ids=["zeros in place", "units removed", "no gain", "no unit removed"],
+)
+def test_the_speed_of_a_smaller_network(group, told):
+    assert speed(group) == told
 
 
 def test_removed_units_are_faster_and_need_no_advice():
@@ -80,7 +94,8 @@ def test_training_on_moves_the_ratio():
         point(sparsity=s, recovery=r, drop=d, smaller=1 / (1 - s))
         for s, r, d in ((0.5, "none", 0.0), (0.8, "none", 0.2), (0.5, "finetune", 0.0), (0.8, "finetune", 0.0))
     ]
-    assert "moves weight within 1 point of dense from sparsity=0.5 to 0.8" in plain(ratio(scene_of(*points), None))
+    said = plain(ratio(scene_of(*points), None))
+    assert "weight goes to sparsity=0.8 instead of 0.5 within 1 point of dense" in said
 
 
 @pytest.mark.parametrize("points", [(), (point(sparsity=0.9, drop=0.3),)])

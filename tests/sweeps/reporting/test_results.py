@@ -141,11 +141,30 @@ def test_the_end_of_a_sweep_names_the_best_the_failed_and_the_way_to_look():
     failures = [Failure(trial(baseline()), "blocked", "its baseline failed"), Failure(baseline(), "failed", "NaN loss")]
     text = shown(sweep(seeds=(0, 1)), failures, waiting=3)
     best = next(line for line in text.splitlines() if "weight sparsity" in line)
-    assert best.split()[1:] == ["sparsity=0.5", "0,1", "93.90±0.14", "94.90±0.14", "+0.10", "50.0", "2.0x", "2.0x"]
+    assert best.split()[1:7] == ["sparsity=0.5", "0,1", "93.90±0.14", "94.90±0.14", "+0.10", "50.0"]
+    assert best.split()[7:] == ["2.0x", "as", "dense"]
     assert text.index("NaN loss") < text.index("its baseline failed")
     assert "3 deliveries to sqlite:////data/mlflow.db wait on disk" in text
     assert "look at it: make ui" in text
     assert "http://127.0.0.1:5000/#/experiments/7/runs?searchFilter=" in text
+
+
+def with_units(found: Row, sparsity: float) -> Row:
+    """The row of a network whose units were taken out, as far as there were any to go."""
+    metrics = {**found.result.metrics, "sparsity": sparsity, "units.dense_1": 300 * (1 - sparsity)}
+    return Row(found.work, result_of(found.work, metrics))
+
+
+def test_only_of_networks_with_smaller_matrices_a_speed_is_told():
+    base, zeros = sweep()[:2]
+    shrunk = with_units(row(trial(base.work, "unit", sparsity=0.5), 0.93, 3.0), 0.5)
+    whole = with_units(row(trial(base.work, "unit", sparsity=0.0), 0.94, 1.0), 0.0)
+    assert [group.is_shrunk for group in groups([zeros, shrunk, whole])] == [False, True, False]
+    lines = [line.split() for line in shown([base, zeros, shrunk, whole], []).splitlines()]
+    ends = {" ".join(line[:2]): line[-1] for line in lines if line and line[0] in ("unit", "weight")}
+    assert ends == {"weight sparsity=0.5": "dense", "unit sparsity=0.5": "2.0x", "unit sparsity=0": "dense"}
+    assert "best.speedup" not in aggregates([base, zeros, whole], [], 1.0)
+    assert aggregates([base, zeros, shrunk], [], 1.0)["best.speedup"] == 2.0
 
 
 def test_a_long_sweep_shows_its_best_and_says_how_many_are_left_out():

@@ -1,0 +1,40 @@
+"""The main picture, as far as it says something in words or numbers."""
+
+import pytest
+from matplotlib.figure import Figure
+
+from sweeps.reporting.figures.curves import NOT_FASTER, accuracy_figure
+from sweeps.reporting.figures.style import plain_ticks
+from sweeps.reporting.results import Group
+from sweeps.reporting.scenes import Scene
+
+
+def point(sparsity: float, milliseconds: float, **metrics: float) -> Group:
+    values = {"accuracy": 0.9, "sparsity": sparsity, "compression_ratio": 2.0, "macs": 5.0, "macs_baseline": 10.0}
+    values |= {"latency_ms": milliseconds, "latency_ms_baseline": 10.0, **metrics}
+    return Group("unit", {"sparsity": sparsity}, "net", "data", (0,), {k: [v] for k, v in values.items()}, 0.0)
+
+
+def time_panel(*points: Group):
+    return accuracy_figure(Scene("net", "data", points, {"accuracy": 0.9}, None)).axes[-1]
+
+
+def test_times_are_drawn_of_smaller_matrices_only():
+    panel = time_panel(point(0.5, 4.0, **{"units.dense": 3.0}), point(0.6, 31.0))
+    (measured,) = panel.containers
+    assert list(measured.lines[0].get_xdata()) == [40.0]
+    assert list(panel.texts) == []
+
+
+def test_where_no_matrix_is_smaller_the_panel_says_so():
+    panel = time_panel(point(0.5, 4.0), point(0.6, 31.0))
+    assert [text.get_text() for text in panel.texts] == [NOT_FASTER]
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.3, 8.0), (27.0, 210.0), (80.0, 96.0), (1.0, 1000.0)])
+def test_a_logarithmic_axis_has_a_handful_of_numbers(low, high):
+    axes = Figure().add_subplot()
+    axes.plot([low, high], [0, 1])
+    plain_ticks(axes)
+    axes.set_xlim(low, high)
+    assert 3 <= sum(low <= tick <= high for tick in axes.get_xticks()) <= 12
