@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 RESULTS_VERSION = 1
@@ -43,6 +44,13 @@ class BaselineSpec:
     def label(self) -> str:
         """What a person calls it: "lenet_300_100 on mnist_5k, seed 0"."""
         return f"{self.model} on {self.dataset}, seed {self.seed}"
+
+    @property
+    def title(self) -> str:
+        """Network and data, files of a person's own by name: "keras_file (mine.keras) on mnist_5k"."""
+        parts = ((self.model, self.model_config), (self.dataset, self.dataset_config))
+        named = ((name, PurePath(str(config.get("path") or "")).name) for name, config in parts)
+        return " on ".join(f"{name} ({file})" if file else name for name, file in named)
 
 
 @dataclass(frozen=True)

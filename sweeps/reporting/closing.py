@@ -51,16 +51,16 @@ def show(
 
 def dense_lines(rows: Sequence[Row]) -> list[str]:
     """What the trials are compared with: each dense network, means over its seeds."""
-    dense: dict[tuple[str, str], list[Row]] = {}
+    dense: dict[str, list[Row]] = {}
     for row in rows:
         if isinstance(row.work, BaselineSpec):
-            dense.setdefault((row.work.model, row.work.dataset), []).append(row)
+            dense.setdefault(row.work.title, []).append(row)
     lines = []
-    for (model, dataset), same in dense.items():
+    for title, same in dense.items():
         figures = [row.result.metrics for row in same]
         validation, test = (100 * fmean(figure[name] for figure in figures) for name in ("val_accuracy", "accuracy"))
         lines.append(
-            f"dense {model} on {dataset}: val. acc. {validation:.2f} %, test acc. {test:.2f} %, "
+            f"dense {title}: val. acc. {validation:.2f} %, test acc. {test:.2f} %, "
             f"{figures[0]['params_total']:,.0f} parameters, {figures[0]['size_bytes'] / 1e6:.2f} MB"
         )
     return lines

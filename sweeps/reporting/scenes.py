@@ -6,6 +6,7 @@ from statistics import fmean
 
 from sweeps.reporting.reference import Reference, ReferencePoint
 from sweeps.reporting.results import Group, Row, groups
+from sweeps.run_content import baseline_of
 from sweeps.specs import BaselineSpec
 
 
@@ -18,6 +19,7 @@ class Scene:
         points: groups over seeds.
         dense: metrics of the dense network, means over seeds; {} if none is finished.
         reference: published points that may stand beside them, and what to call them.
+        called: the title, where that says more than the names.
     """
 
     model: str
@@ -25,11 +27,12 @@ class Scene:
     points: tuple[Group, ...]
     dense: Mapping[str, float]
     reference: Reference | None
+    called: str = ""
 
     @property
     def title(self) -> str:
         """ "lenet_300_100 on mnist_5k"."""
-        return f"{self.model} on {self.dataset}"
+        return self.called or f"{self.model} on {self.dataset}"
 
     @property
     def published(self) -> tuple[ReferencePoint, ...]:
@@ -51,5 +54,6 @@ def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scen
         dense = {name: fmean(b[name] for b in baselines if name in b) for name in names}
         here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
         is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
-        found.append(Scene(model, dataset, here, dense, reference if is_about else None))
+        called = next(of.title for row in rows if ((of := baseline_of(row.work)).model, of.dataset) == (model, dataset))
+        found.append(Scene(model, dataset, here, dense, reference if is_about else None, called))
     return found

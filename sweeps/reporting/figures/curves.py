@@ -21,6 +21,8 @@ ZOOM = 0.05
 MOST_IN_PANEL = 9
 """More lines than this cannot be told apart."""
 MOST_PANELS = 6
+LEAST_SPAN = 2.0
+"""Points of accuracy that the whole range shows, however close its curves are."""
 NOT_FASTER = "All matrices here have the dense network's shapes\nand take its time: zeros are multiplied as well."
 
 
@@ -60,7 +62,7 @@ MACS = Measure(
     lambda point, scene: _share(point.metrics.get("macs"), scene.dense.get("macs")),
 )
 LATENCY = Measure(
-    "measured time of a batch (% of dense), of networks with smaller matrices",
+    "measured time of a batch (% of dense; smaller matrices only)",
     lambda group: _share(group.mean("latency_ms"), group.mean("latency_ms_baseline")) if group.is_shrunk else None,
     noisy=True,
 )
@@ -97,6 +99,7 @@ def accuracy_figure(scene: Scene) -> "Figure":
         row, column = divmod(number, columns)
         axes = figure.add_subplot(grid[row, column] if columns > 1 else grid[row, :])
         _panel(axes, scene, SPARSITY, lines)
+        _widen(axes)
         axes.set_title(title, loc="left", fontsize=10)
     named = [entry for axes in figure.axes for entry in zip(*axes.get_legend_handles_labels(), strict=True)]
     legend = {name: handle for handle, name in named}
@@ -183,6 +186,14 @@ def _published(axes: "Axes", scene: Scene, measure: Measure, methods: Sequence[s
             label=f"published: {method}",
             zorder=4,
         )
+
+
+def _widen(axes: "Axes") -> None:
+    """Let the vertical axis span LEAST_SPAN at least: differences below are those of single samples."""
+    bottom, top = axes.get_ylim()
+    if top - bottom < LEAST_SPAN:
+        middle = (bottom + top) / 2
+        axes.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
 
 
 def _zoom(axes: "Axes", scene: Scene, measure: Measure) -> None:

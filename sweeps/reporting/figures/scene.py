@@ -183,7 +183,7 @@ def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: 
     axes.set_title(line.label, fontsize=10, loc="left")
     axes.set_xlabel(line.axis)
     tidy(axes)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, framealpha=0.85, edgecolor="none")
 
 
 def _names(points: Sequence[Group], pattern: re.Pattern[str]) -> list[str]:

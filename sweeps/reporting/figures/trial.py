@@ -49,6 +49,8 @@ def weights_figure(look: Look) -> "Figure | None":
         axes.spines[["top", "right"]].set_visible(False)
     grid[0].set_ylabel("log10(1 + weights in a bin)", fontsize=8)
     grid[0].legend(fontsize=7, frameon=False, loc="upper left", ncols=3, columnspacing=1, handlelength=1.4)
+    if more := len(look.histograms) - len(names):
+        grid[len(names) - 1].set_xlabel(f"weight ({more} more layers are not drawn)", fontsize=8)
     for axes in grid[len(names) :]:
         axes.set_axis_off()
     return figure
@@ -141,14 +143,17 @@ def _connections(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:
 def _first_layer(first: np.ndarray, shape: Sequence[int]) -> _Picture | None:
     """Masks of some units of the first layer, folded back to the image; of a convolution, its filters' windows."""
     if first.ndim == 2 and len(shape) == 3 and first.shape[0] == np.prod(shape):
+        channels = shape[-1]
         tiles = np.asarray(first.T.reshape(-1, *shape).any(axis=-1))
     elif first.ndim == 4:
+        channels = first.shape[2]
         tiles = np.moveaxis(np.asarray(first.any(axis=2)), -1, 0)
     else:
         return None
     chosen = tiles[np.linspace(0, len(tiles) - 1, min(MOST_TILES, len(tiles))).round().astype(int)]
     what = f"{len(chosen)} of {len(tiles)} units" if first.ndim == 2 else f"{len(chosen)} of {len(tiles)} filters"
-    return _Picture(f"first layer, {what}: kept weights are dark", _tiled(chosen), True)
+    dark = "kept weights are dark" if channels == 1 else f"dark where the weight of any of {channels} channels is kept"
+    return _Picture(f"first layer, {what}: {dark}", _tiled(chosen), True)
 
 
 def _units(kernels: Mapping[str, np.ndarray]) -> _Picture | None:
@@ -162,6 +167,7 @@ def _units(kernels: Mapping[str, np.ndarray]) -> _Picture | None:
         band[: kept.size] = kept
         bands += [band.reshape(rows, _STRIP), np.full((2, _STRIP), np.nan)]
         told.append(f"{name} {kept.sum()} of {kept.size}")
+    told += [f"{len(kernels) - MOST_LAYERS} more layers are not drawn"] * (len(kernels) > MOST_LAYERS)
     title = textwrap.fill("units kept (dark), from the top: " + ", ".join(told), 90)
     return _Picture(title, np.concatenate(bands[:-1]), True)
 

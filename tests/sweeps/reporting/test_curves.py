@@ -31,6 +31,12 @@ def test_where_no_matrix_is_smaller_the_panel_says_so():
     assert [text.get_text() for text in panel.texts] == [NOT_FASTER]
 
 
+def test_single_samples_are_not_blown_up():
+    points = (point(0.5, 4.0), point(0.6, 4.0, accuracy=0.898))
+    whole = accuracy_figure(Scene("net", "data", points, {"accuracy": 0.9}, None)).axes[0]
+    assert whole.get_ylim() == pytest.approx((88.9, 90.9))
+
+
 @pytest.mark.parametrize(("low", "high"), [(1.3, 8.0), (27.0, 210.0), (80.0, 96.0), (1.0, 1000.0)])
 def test_a_logarithmic_axis_has_a_handful_of_numbers(low, high):
     axes = Figure().add_subplot()

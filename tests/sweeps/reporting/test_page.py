@@ -122,6 +122,14 @@ def test_the_page_is_well_formed_and_needs_nothing_from_anywhere(drawn):
         assert any(part in told for told in tags.images), (part, tags.images)
 
 
+def test_files_of_ones_own_are_named():
+    base = baseline()
+    mine = replace(base, model="keras_file", model_config={"path": "/home/me/mine.keras"})
+    work = replace(trial(base), baseline=mine)
+    (scene,) = scenes([Row(mine, result_of(mine)), Row(work, result_of(work))])
+    assert scene.title == "keras_file (mine.keras) on digits"
+
+
 def test_links_lead_to_places_on_the_page(drawn):
     for place in re.findall(r'href="#([^"]+)"', drawn):
         assert f'id="{place}"' in drawn
