@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from sweeps.reporting.figures.curves import NOT_FASTER, accuracy_figure
+from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.style import plain_ticks
 from sweeps.reporting.results import Group
 from sweeps.reporting.scenes import Scene
@@ -15,20 +15,11 @@ def point(sparsity: float, milliseconds: float, **metrics: float) -> Group:
     return Group("unit", {"sparsity": sparsity}, "net", "data", (0,), {k: [v] for k, v in values.items()}, 0.0)
 
 
-def time_panel(*points: Group):
-    return accuracy_figure(Scene("net", "data", points, {"accuracy": 0.9}, None)).axes[-1]
-
-
-def test_times_are_drawn_of_smaller_matrices_only():
-    panel = time_panel(point(0.5, 4.0, **{"units.dense": 3.0}), point(0.6, 31.0))
-    (measured,) = panel.containers
-    assert list(measured.lines[0].get_xdata()) == [40.0]
-    assert list(panel.texts) == []
-
-
-def test_where_no_matrix_is_smaller_the_panel_says_so():
-    panel = time_panel(point(0.5, 4.0), point(0.6, 31.0))
-    assert [text.get_text() for text in panel.texts] == [NOT_FASTER]
+def test_zeros_in_place_take_the_time_of_the_dense_network():
+    """What was measured of them is noise."""
+    scene = Scene("net", "data", (point(0.5, 4.0, **{"units.dense": 3.0}), point(0.6, 31.0)), {"accuracy": 0.9}, None)
+    (drawn,) = accuracy_figure(scene).axes[-1].containers
+    assert list(drawn.lines[0].get_xdata()) == [40.0, 100.0]
 
 
 def test_single_samples_are_not_blown_up():
