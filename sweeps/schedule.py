@@ -145,8 +145,8 @@ class Schedule:
         if key in self._running:
             self._give_up(key, Failure(self._running[key], "failed", reason, traceback, self._attempts[key]))
 
-    def lost(self, key: str, reason: str, out_of_memory: bool = False) -> None:
-        """The worker died. The work is tried again, after running out of memory with nothing beside it.
+    def lost(self, key: str, reason: str, out_of_memory: bool = False, traceback: str = "") -> None:
+        """The worker died. The work is tried again, after running out of memory with nothing beside it, and then once.
 
         So is work that was lost twice: Linux may have ended its workers for want of memory, and leaves no word of it.
         Once stopped, lost work is neither tried again nor a failure.
@@ -154,14 +154,23 @@ class Schedule:
         if key not in self._running:
             return
         attempts = self._attempts[key]
+        too_big = out_of_memory and key in self._alone
         if out_of_memory or attempts > 1:
             self._alone.add(key)
         if self._stopped:
             del self._running[key]
-        elif attempts > self._max_retries:
-            self._give_up(key, Failure(self._running[key], "lost", reason, "", attempts))
+        elif too_big or attempts > self._max_retries:
+            reason = f"too big for the memory there, with nothing beside it as well: {reason}" if too_big else reason
+            self._give_up(key, Failure(self._running[key], "lost", reason, traceback, attempts))
         else:
-            log.warning("%s is tried again: %s", self._running[key].label, reason)
+            how = " with nothing beside it" if key in self._alone else ""
+            log.warning("%s is tried again%s: %s", self._running[key].label, how, reason)
+            self._ready.appendleft(self._running.pop(key))
+
+    def not_begun(self, key: str) -> None:
+        """No worker has taken the work: it is as if it had not been handed out."""
+        if key in self._running:
+            self._attempts[key] -= 1
             self._ready.appendleft(self._running.pop(key))
 
     def _take_in(self, plan: Plan) -> None:

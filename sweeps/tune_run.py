@@ -1,21 +1,23 @@
 """The schedule on Ray Tune: a searcher hands work out, a callback takes in what became of it."""
 
 import logging
-import re
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import Callback, CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from sweeps import losses
 from sweeps.capacity import Request
 from sweeps.schedule import Schedule
 from sweeps.specs import Work
@@ -23,7 +25,8 @@ from sweeps.worker import Job, Worker
 
 log = logging.getLogger(__name__)
 
-# So many workers may die one after the other while they start, before the sweep is given up.
+# So many workers may die one after the other while they start, before the sweep is given up; and so many runs of Tune
+# end with an error while nothing runs.
 _FAILED_STARTS = 5
 
 # How long running work may go on after a signal: short trials are finished, long ones are ended.
@@ -41,6 +44,7 @@ class Run:
         job_of: wraps work (None: nothing, to ready a worker) for its way to a worker.
         interrupted: number of the signal caught, 0 if none.
         timeout_s: after which a piece of work is ended, or None.
+        started_at: {key: when a worker took the work}, as long as it has it.
     """
 
     schedule: Schedule
@@ -51,6 +55,7 @@ class Run:
     timeout_s: float | None
     started_at: dict[str, float] = field(default_factory=dict)
     ended_by_us: dict[str, str] = field(default_factory=dict)
+    dead_on_arrival: Counter[str] = field(default_factory=Counter)
     interrupted_at: float | None = None
     start_error: str = ""
 
@@ -58,6 +63,21 @@ class Run:
         self.bundle = PlacementGroupFactory([self.request.bundle()], strategy="PACK")
         # The same for one bundle, but another one to Tune: a worker that is starting is not mixed up with an idle one.
         self.starting = PlacementGroupFactory([self.request.bundle()], strategy="STRICT_PACK")
+
+    def lost(self, key: str, reason: str, out_of_memory: bool) -> None:
+        """The worker that was given this work has died.
+
+        If it was dead before it took the work, that was no try: all idle workers may have died at once.
+        """
+        by_us = self.ended_by_us.pop(key, None)
+        taken = self.started_at.pop(key, None) is not None
+        self.dead_on_arrival[key] += not taken
+        if by_us:
+            self.schedule.failed(key, by_us)
+        elif taken or self.dead_on_arrival[key] > self.slots:
+            self.schedule.lost(key, reason, out_of_memory)
+        else:
+            self.schedule.not_begun(key)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher to disk for a restore that is never asked for, listeners hold locks."""
@@ -72,22 +92,30 @@ def execute(run: Run) -> None:
     """Run the schedule to its end, or until a signal.
 
     Tune gives up as a whole on some losses of workers and nodes: what ran then is lost work, and a fresh run goes on.
+
+    Raises:
+        Exception: Tune's own, if it gives up again and again with nothing running.
     """
+    barren = 0
     while not run.schedule.done:
         try:
             _fit(run)
         except NoWorkersError as error:
             run.schedule.abandon(str(error))
         except Exception as error:
-            lost = run.schedule.running
-            if not lost:
+            running = run.schedule.running
+            barren = 0 if running else barren + 1
+            if barren > _FAILED_STARTS:
                 raise
-            log.warning("Ray Tune stopped and is started again: %s", _last_line(error))
-            for key in lost:
-                run.schedule.lost(key, _last_line(error), out_of_memory=_is_out_of_memory(str(error)))
+            text = str(error)
+            reason = losses.reason(text) or type(error).__name__
+            for key in running:
+                run.lost(key, reason, losses.is_out_of_memory(text))
+            if not run.schedule.done:
+                log.warning("Ray Tune stopped and is started again: %s", reason)
         else:
             for key in run.schedule.running:
-                run.schedule.lost(key, "Ray Tune ended before it did")
+                run.lost(key, "Ray Tune ended before it did", out_of_memory=False)
         if run.interrupted():
             run.schedule.stop()
 
@@ -176,10 +204,14 @@ class _HandOut(Searcher):
         """Nothing."""
 
 
-class _TakeIn(Callback):
-    """Tells the schedule. An exception here would end the whole Tune run: none leaves."""
+class _TakeIn(TrialProgressCallback):
+    """Tells the schedule. An exception here would end the whole Tune run: none leaves.
+
+    Stands in the place of Tune's own callback, which asks workers that have died for what they last said.
+    """
 
     def __init__(self, run: Run) -> None:
+        super().__init__()
         self._run = run
         self._actors: dict[str, Any] = {}
 
@@ -194,6 +226,9 @@ class _TakeIn(Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         _guarded(self._error, trial)
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """Its last result has said so already."""
 
     def _started(self, trial: Any) -> None:
         key = _key(trial)
@@ -214,7 +249,7 @@ class _TakeIn(Callback):
         else:
             self._forget(key)
             if result.get("lost"):
-                schedule.lost(key, result["failure"], result["out_of_memory"])
+                schedule.lost(key, result["failure"], result["out_of_memory"], result["traceback"])
             elif result.get("failure"):
                 schedule.failed(key, result["failure"], result["traceback"])
             else:
@@ -222,16 +257,12 @@ class _TakeIn(Callback):
 
     def _error(self, trial: Any) -> None:
         key = _key(trial)
-        text = _error_text(trial)
+        text = losses.text_of(trial)
         if key is None:
-            self._run.start_error = _cause_of_death(text)
+            self._run.start_error = losses.cause_of_death(text)
             return
-        self._forget(key)
-        by_us = self._run.ended_by_us.pop(key, None)
-        if by_us:
-            self._run.schedule.failed(key, by_us)
-        else:
-            self._run.schedule.lost(key, _cause_of_death(text), out_of_memory=_is_out_of_memory(text))
+        self._actors.pop(key, None)
+        self._run.lost(key, losses.cause_of_death(text), losses.is_out_of_memory(text))
 
     def _forget(self, key: str) -> None:
         self._actors.pop(key, None)
@@ -275,7 +306,10 @@ class _StopInTime(Stopper):
 
 
 class _KeepWarm(FIFOScheduler):
-    """Keeps idle workers: Tune ends all but one of them, and each new one would import TensorFlow again."""
+    """Keeps idle workers: Tune ends all but one of them, and each new one would import TensorFlow again.
+
+    As the one who meets Tune's controller, it also makes it take the loss of a worker for no more than that.
+    """
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -284,42 +318,15 @@ class _KeepWarm(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if not self._told:
-            cache = tune_controller._tune_controller._actor_cache  # no public way in Ray 2.60
-            cache.increase_max(self._run.bundle, by=self._run.slots)
+            controller = tune_controller._tune_controller  # no public way in Ray 2.60
+            controller._actor_cache.increase_max(self._run.bundle, by=self._run.slots)
+            losses.confine(controller._actor_manager)
             self._told = True
 
 
 def _key(trial: Any) -> str | None:
     work = trial.config["job"].work
     return work.key if work else None
-
-
-def _error_text(trial: Any) -> str:
-    """What Ray says of the loss; "" if it left nothing."""
-    try:
-        with open(trial.error_file) as file:
-            return file.read().partition("\n")[2]
-    except (OSError, TypeError):
-        return ""
-
-
-def _cause_of_death(text: str) -> str:
-    """The part of Ray's text that differs from case to case, as one line."""
-    detail = re.search(r"Worker exit detail: (.*?)(?= Some common causes|$)", text, re.MULTILINE)
-    where = re.search(r"\bip[:=] ?([\w.:]*\w)", text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    cause = detail[1] if detail else lines[-1] if lines else "Ray says nothing about it"
-    return f"its worker{f' on {where[1]}' if where else ''} died: {cause}"
-
-
-def _is_out_of_memory(text: str) -> bool:
-    """Whether Ray ended the worker because of memory; its general advice names the OOM killer in every case."""
-    return "OutOfMemoryError" in text or "low on memory" in text
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _guarded(function: Callable[..., None], *arguments: Any) -> None:

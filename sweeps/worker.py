@@ -187,7 +187,8 @@ def _describe(error: BaseException) -> dict[str, Any]:
     lines = str(error).strip().splitlines()
     message = lines[0] if lines else ""
     reason = message if isinstance(error, UserError) else f"{name}: {message}".rstrip(": ")
-    out_of_memory = name in ("MemoryError", "ResourceExhaustedError")
+    # NumPy's and Arrow's errors are kinds of Python's; TensorFlow's is told by its name, without importing it.
+    out_of_memory = isinstance(error, MemoryError) or name == "ResourceExhaustedError"
     return {
         "failure": str(error) if isinstance(error, StorageAway) else reason,
         "traceback": "".join(traceback.format_exception(error)),

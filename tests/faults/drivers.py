@@ -61,6 +61,7 @@ class Driver:
         root: its storage.root.
         overrides: the rest of its command line.
         module: `sweeps.run`, or `tests.faults.light` for work without TensorFlow.
+        machine: the command that it is an argument of, see `tests.faults.machines`.
         environment: added to this process's.
     """
 
@@ -71,6 +72,7 @@ class Driver:
         root: Path,
         overrides: Sequence[str] = SWEEP,
         module: str = "tests.faults.light",
+        machine: Sequence[str] = (),
         **environment: str,
     ) -> None:
         self.root = root
@@ -81,7 +83,7 @@ class Driver:
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
         with self._log.open("wb") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module, *self.overrides],
+                [*machine, sys.executable, "-m", module, *self.overrides],
                 cwd=ROOT, env={**os.environ, **quiet, **environment}, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip

@@ -8,7 +8,7 @@ environment; workers inherit it.
     LIGHT_GAP_AT   ... when it comes there for this time (1)
     LIGHT_STEP     "computed" or "committed": a worker kills the driver before or after its result is in the store
     LIGHT_STEP_AT  ... when so many are (0)
-    LIGHT_TROUBLE  {name of a method: what its trials do}: "shape", "nan", "hang", "memory", "greedy"
+    LIGHT_TROUBLE  {name of a method: what its trials do}: "shape", "nan", "hang", "memory", "greedy", "hoard"
     LIGHT_CLOCK    by how many seconds the clock jumps while a piece of work is done (0)
 """
 
@@ -108,10 +108,20 @@ def _trouble(kind: str, root: Path, key: str) -> None:
         raise FloatingPointError("the loss is nan after epoch 1 of 2: lower training.learning_rate")
     elif kind == "hang":
         ctypes.PyDLL(None).sleep(3600)  # without giving up the interpreter: no thread of the worker runs any more
+    elif kind == "hoard":
+        _hoard()
     elif kind == "greedy" and _running(root) > 1:
         os.kill(os.getpid(), signal.SIGKILL)  # as Linux does with the biggest process when memory runs out
     elif kind == "memory" and journal(root).count((key, "start")) == 1:
-        raise MemoryError("too much")
+        np.empty(2**46)  # more than there are addresses: refused at once on any machine
+
+
+def _hoard() -> None:
+    """Take memory bit by bit, so that Ray has time to see it, until somebody ends this process."""
+    taken = []
+    while True:
+        taken.append(np.ones(2**20))
+        time.sleep(0.02)
 
 
 def _running(root: Path) -> int:

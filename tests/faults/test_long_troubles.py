@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 
 from tests.faults.drivers import SWEEP, Driver, audit, client_of, conclude, finished_keys, planned, wait_for
 from tests.faults.light import journal
+from tests.faults.machines import machine_with
 
 pytestmark = pytest.mark.slow
 TROUBLES = {"unit": "shape", "random": "nan", "threshold": "hang", "importance": "memory"}
@@ -53,6 +55,33 @@ def test_work_that_fits_in_memory_only_alone_is_done_alone(tmp_path):
     starts = Counter(key for key, event in journal(root) if event == "start")
     assert max(starts.values()) > 1
     conclude("work that fits only alone", audit(root, planned(*SWEEP)))
+
+
+def test_what_takes_all_memory_is_tried_alone_and_given_up(tmp_path):
+    """Ray's memory monitor ends real hoarders on a machine of 3 GiB, of which everything else needs less than one."""
+    root = tmp_path / "outputs"
+    plan = planned(*SWEEP)
+    hoarders = {trial.key for trial in plan.trials if trial.method == "unit"}
+    with machine_with(3 * 2**30) as machine:
+        hoard = {"LIGHT_TROUBLE": '{"unit": "hoard"}', "RAY_memory_usage_threshold": "0.7"}
+        with Driver(root, machine=machine, LIGHT_SECONDS="1", **hoard) as driver:
+            assert driver.wait() == 1, driver.said
+            said = driver.said
+    assert "Traceback" not in said
+    assert finished_keys(root) == {work.key for work in plan} - hoarders
+    starts = [key for key, event in journal(root) if event == "start"]
+    assert {key: starts.count(key) for key in hoarders} == dict.fromkeys(hoarders, 2)
+    client = client_of(root)
+    runs = client.search_runs([client.get_experiment_by_name("prune-sweep").experiment_id])
+    failed = [run.data.tags for run in runs if run.info.status == "FAILED" and "trial.key" in run.data.tags]
+    assert {tags["trial.key"]: (tags["status"], tags["attempts"]) for tags in failed} == dict.fromkeys(
+        hoarders, ("lost", "2")
+    )
+    assert len(failed) == len(hoarders)
+    assert all(re.search(r"with nothing beside it.*memory was short there \(", tags["failure"]) for tags in failed)
+    with Driver(root) as driver:
+        driver.finish()
+    conclude("trials that take all memory, then the same again without", audit(root, plan))
 
 
 @pytest.mark.parametrize("seconds", ["-3600", "3600"])

@@ -283,6 +283,20 @@ def test_when_ray_tune_gives_up_as_a_whole_the_rest_is_done_by_a_fresh_run(store
     assert heard.events == [("finished", "b"), ("finished", "t")]
 
 
+def test_when_ray_tune_gives_up_while_nothing_runs_it_is_started_again_but_not_for_ever(store, monkeypatch):
+    schedule = Schedule(trivial.plan(trivial.trial("t", trivial.baseline("b"))), [], store, Announcer([]), 1)
+    runs = []
+
+    def fit(run):
+        runs.append(run)
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(tune_run, "_fit", fit)
+    with pytest.raises(RuntimeError, match="no"):
+        tune_run.execute(tune_run.Run(schedule, resources.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
+    assert 1 < len(runs) < 10
+
+
 def test_without_workers_everything_is_lost_or_blocked_and_the_run_ends(store, monkeypatch):
     b = trivial.baseline("b")
     heard = Recorder()
@@ -348,6 +362,35 @@ def test_work_that_was_lost_twice_is_tried_alone(store):
     assert schedule.next() is None
     schedule.failed("other", "a bug")
     assert schedule.next() == one
+
+
+def test_work_that_is_too_big_even_alone_is_given_up_without_using_up_the_retries(ray_of_two, store):
+    b = trivial.baseline("b")
+    trials = [trivial.trial("huge", b, memory=9), *(trivial.trial(f"t{i}", b) for i in range(3))]
+    outcome, heard = execute(trivial.plan(*trials), store, max_retries=5)
+    assert outcome.finished == 4
+    failure = heard.failures["huge"]
+    assert (failure.status, failure.attempts) == ("lost", 2)
+    assert "with nothing beside it" in failure.reason
+    assert "Unable to allocate" in failure.reason
+    assert "trivial_work.py" in failure.traceback
+
+
+def test_idle_workers_that_died_cost_the_next_work_no_try(store):
+    """Ray's memory monitor may end all idle workers at once: Tune hands work to one after the other."""
+    heard = Recorder()
+    b = trivial.baseline("b")
+    commit(store, "b", "baseline")
+    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
+    run = tune_run.Run(schedule, resources.Request(1, 0, None), 2, lambda work: None, lambda: 0, None)
+    for _ in range(2):
+        assert schedule.next().key == "t"
+        run.lost("t", "its worker died", out_of_memory=True)
+    assert schedule.next().key == "t"
+    run.started_at["t"] = 0.0
+    run.lost("t", "its worker died", out_of_memory=True)
+    assert heard.events[-1] == ("lost", "t")
+    assert heard.failures["t"].attempts == 1
 
 
 SCRIPT = """
