@@ -6,15 +6,12 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeps.json_text import parse
 from sweeps.plan import trial_of
 from sweeps.points import in_range
 from sweeps.specs import SearchSpec, TrialSpec
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -83,41 +80,40 @@ class PointSource:
 
 
 class _Study:
-    """Optuna, asked for points and told what came of them by the number of the point."""
+    """Ray Tune's Optuna searcher, asked for points and told what came of them by the number of the point."""
 
     def __init__(self, search: SearchSpec, known: Sequence[Mapping[str, Any]]) -> None:
         import optuna
+        from ray.tune.search.optuna import OptunaSearch
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # The seed moves with the record: else the points after a resume would repeat the first random ones. Together
-        # and not axis by axis: what one layer can lose depends on what the others have lost.
-        sampler = optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32, multivariate=True)
-        direction = {"max": optuna.study.StudyDirection.MAXIMIZE, "min": optuna.study.StudyDirection.MINIMIZE}
-        ways = [direction[way] for way in search.objectives.values()]
-        self._study = optuna.create_study(directions=ways, sampler=sampler)
         self._objectives = tuple(search.objectives)
         self._ranges = search.ranges
-        self._distributions = {axis: _distribution(limits) for axis, limits in search.ranges.items()}
-        self._asked: dict[int, optuna.Trial] = {}
-        for point in (*known, *search.start[len(known) :]):
-            self._study.enqueue_trial(dict(point))
+        self._searcher = OptunaSearch(
+            {axis: _distribution(limits) for axis, limits in search.ranges.items()},
+            metric=list(search.objectives),
+            mode=list(search.objectives.values()),
+            points_to_evaluate=[dict(point) for point in (*known, *search.start[len(known) :])],
+            # The seed moves with the record: else the points after a resume would repeat the first random ones.
+            # Together and not axis by axis: what one layer can lose depends on what the others have lost.
+            sampler=optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32, multivariate=True),
+        )
 
     def propose(self, number: int) -> dict[str, Any]:
-        self._asked[number] = self._study.ask(self._distributions)
-        drawn = self._asked[number].params
+        from ray.tune.utils import flatten_dict
+
+        drawn = flatten_dict(self._searcher.suggest(str(number)) or {}, "/")  # it makes levels of a layer's path
         return {
             axis: in_range(drawn[axis], span) if "low" in span else drawn[axis] for axis, span in self._ranges.items()
         }
 
     def tell(self, number: int, metrics: Metrics | None) -> None:
         """Metrics without a finite value of every objective count as those of a failure."""
-        from optuna.trial import TrialState
-
         values = [(metrics or {}).get(name, math.nan) for name in self._objectives]
         if all(math.isfinite(value) for value in values):
-            self._study.tell(self._asked[number], values)
+            self._searcher.on_trial_complete(str(number), dict(zip(self._objectives, values, strict=True)))
         else:
-            self._study.tell(self._asked[number], state=TrialState.FAIL)
+            self._searcher.on_trial_complete(str(number), error=True)
 
 
 def _distribution(limits: Mapping[str, Any]) -> Any:

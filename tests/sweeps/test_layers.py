@@ -1,5 +1,6 @@
 """One value a layer: as a list, as an axis for each layer, and one layer at a time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,19 @@ def test_a_search_layer_by_layer_starts_with_the_same_value_for_all_layers() -> 
     counts = "+methods.weight.ranges.n_clusters={low:2,high:64,log:true,integer:true,per_layer:true}"
     (unstarted,) = plan("method=weight", "search=optuna", counts).searches  # the grid has no count to start with
     assert unstarted.start == ()
+
+
+def test_axes_with_any_layer_path_and_any_values_are_proposed_as_they_are(tmp_path: Path) -> None:
+    (search,) = plan("method=weight", "search=optuna", PER_LAYER).searches
+    share = {"low": 0.0, "high": 0.5, "log": False, "integer": False}
+    ranges = {"sparsity.block/dense.1": share, "sparsity.block/conv": share, "n_clusters": {"choices": [[2, 4], 8]}}
+    points = PointSource(replace(search, ranges=ranges, start=()), tmp_path / "points")
+    for _ in range(20):
+        number, trial = points.propose()
+        assert set(trial.axes) == set(ranges)
+        assert trial.axes["n_clusters"] in ([2, 4], 8)
+        assert all(0 <= trial.axes[axis] <= 0.5 for axis in ranges if axis != "n_clusters")
+        points.tell(number, None if number % 5 == 0 else {"val_accuracy": 0.5, "sparsity": float(number % 5 or "nan")})
 
 
 def test_points_to_start_with_are_proposed_first_and_learned_from(tmp_path: Path) -> None:
