@@ -93,7 +93,7 @@ class _Study:
             {axis: _distribution(limits) for axis, limits in search.ranges.items()},
             metric=list(search.objectives),
             mode=list(search.objectives.values()),
-            points_to_evaluate=[dict(point) for point in (*known, *search.start[len(known) :])],
+            points_to_evaluate=[self._numbered(point) for point in (*known, *search.start[len(known) :])],
             # The seed moves with the record: else the points after a resume would repeat the first random ones.
             # Together and not axis by axis: what one layer can lose depends on what the others have lost.
             sampler=optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32, multivariate=True),
@@ -104,7 +104,16 @@ class _Study:
 
         drawn = flatten_dict(self._searcher.suggest(str(number)) or {}, "/")  # it makes levels of a layer's path
         return {
-            axis: in_range(drawn[axis], span) if "low" in span else drawn[axis] for axis, span in self._ranges.items()
+            axis: in_range(drawn[axis], span) if "low" in span else span["choices"][drawn[axis]]
+            for axis, span in self._ranges.items()
+        }
+
+    def _numbered(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """A point with the places of its choices: Optuna takes no lists, which some axes have for values."""
+        spans = self._ranges
+        return {
+            axis: value if "low" in spans[axis] else spans[axis]["choices"].index(value)
+            for axis, value in point.items()
         }
 
     def tell(self, number: int, metrics: Metrics | None) -> None:
@@ -120,7 +129,7 @@ def _distribution(limits: Mapping[str, Any]) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if "choices" in limits:
-        return CategoricalDistribution(list(limits["choices"]))
+        return CategoricalDistribution(range(len(limits["choices"])))
     kind = IntDistribution if limits.get("integer") else FloatDistribution
     return kind(limits["low"], limits["high"], log=bool(limits.get("log")))
 
@@ -150,6 +159,8 @@ def _point(line: bytes, search: SearchSpec) -> dict[str, Any] | None:
     try:
         point = parse(line) if line.endswith(b"\n") else None
         if not isinstance(point, dict) or set(point) != set(search.ranges):
+            return None
+        if any("choices" in span and point[axis] not in span["choices"] for axis, span in search.ranges.items()):
             return None
         trial_of(search, point)
     except ValueError:
