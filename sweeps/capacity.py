@@ -158,7 +158,7 @@ def _refusal(request: Request, nodes: Sequence[Node], where: str) -> UserError:
         most = max(offers, default=0)
         if asked > most:
             any_machine = "any machine of " if len(nodes) > 1 else ""
-            return UserError(f"{key}={asked:g} is more than {any_machine}{where} has ({most:g}): ask for less")
+            return UserError(f"{key}={asked:.12g} is more than {any_machine}{where} has ({most:.12g}): ask for less")
     return UserError(
         f"no machine of {where} has {_spell(request)} together: lower compute.cpus_per_trial, gpus_per_trial or "
         "memory_mb_per_trial"

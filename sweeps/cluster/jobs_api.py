@@ -19,6 +19,12 @@ TIMEOUT_S = 15.0
 """How long a head that has gone away is waited for, at each step of a request."""
 _MOST_NODES = 10_000
 _URL = re.compile(r"https?://[^/\s@]+/?")
+_SIGNS = {
+    "Connection refused": "nobody listens there",
+    "NameResolutionError": "no host of that name is known here",
+    "Connection aborted": "it hangs up, as a port does that is not the one of the jobs API, usually 8265",
+}
+"""{part of an error's text: what it means}."""
 
 
 for _name in ("dashboard_sdk", "job.sdk"):
@@ -42,9 +48,8 @@ class Client(JobSubmissionClient):
             why = "no token was sent" if "Authentication required" in str(error) else "it is another token"
             raise UserError(f"compute.address={self.url} does not let us in ({why}): {REFUSED}") from None
         except requests.RequestException as error:
-            why = "no answer in time" if isinstance(error, requests.Timeout) else "nobody listens there"
             raise Unreachable(
-                f"compute.address={self.url} does not answer ({why}): correct it, or start the cluster"
+                f"compute.address={self.url} does not answer ({_why(error)}): correct it, or start the cluster"
             ) from None
 
     @property
@@ -101,6 +106,20 @@ def machines(client: Client) -> list[NodeState]:
     """The living machines of the cluster."""
     found = list_nodes(address=client.url, detail=True, limit=_MOST_NODES, timeout=int(TIMEOUT_S))
     return [machine for machine in found if machine.state == "ALIVE"]
+
+
+def _why(error: requests.RequestException) -> str:
+    """What is wrong with an address, as far as the error says."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no HTTPS is spoken there that this machine trusts"
+    said = str(error)
+    for sign, meaning in _SIGNS.items():
+        if sign in said:
+            return meaning
+    reason = re.search(r"\[Errno -?\d+\] ([^'\")]+)", said)
+    return reason[1].lower() if reason else type(error).__name__
 
 
 def _minor(version: str) -> str:

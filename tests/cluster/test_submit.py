@@ -1,12 +1,14 @@
 """Sweeps as jobs of a real Ray with a token, on loopback."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from sweeps.cluster import interrupted
 from tests.cluster.ray_cluster import END_S, Loopback, Submit, make_token
 from tests.faults.drivers import ROOT
 from tests.faults.servers import free_port
@@ -39,6 +41,34 @@ def test_no_token_is_refused_in_one_sentence(ray: Loopback, tmp_path: Path) -> N
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: compute.address={ray.api} does not let us in (no token was sent): name the")
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://127.0.0.1:{free}", "nobody listens there"),
+        ("https://{api}", "no HTTPS is spoken there that this machine trusts"),
+        ("http://{gcs}", "a port does that is not the one of the jobs API, usually 8265"),
+        ("http://nobody.invalid:8265", "no host of that name is known here"),
+    ],
+)
+def test_a_wrong_address_is_refused_with_what_is_wrong_about_it(ray: Loopback, address: str, why: str) -> None:
+    from sweeps.cluster.jobs_api import Unreachable, connect
+
+    with pytest.raises(Unreachable, match=why):
+        connect(address.format(free=free_port(), api=ray.api.removeprefix("http://"), gcs=ray.gcs))
+
+
+@pytest.mark.parametrize(("typed", "stops"), [(b"y\n", True), (b"\n", False), (b"no\n", False), (b"\x04", False)])
+def test_only_a_yes_stops_a_job_that_is_left(
+    typed: bytes, stops: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        keyboard.write(typed)
+        assert interrupted.wants_stop("prune-sweep-1", "compute=slurm") is stops
+    assert ("prune-sweep submit logs prune-sweep-1 compute=slurm" in capsys.readouterr().err) is not stops
 
 
 def test_the_same_sweep_twice_is_one_job_and_stopped_is_no_success(ray: Loopback, tmp_path: Path) -> None:
