@@ -76,7 +76,6 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
     """
     conf = conf or conf_folder()
     parsed = [_parse(text, conf) for text in overrides]
-    _check_once(parsed)
     try:
         config, chosen = _compose(conf, overrides)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -143,19 +142,6 @@ def _unreadable(text: str) -> str:
     if key and value and value[0] not in "[{\"'":  # a text in which Hydra's grammar sees signs of its own
         return f"{text!r} cannot be read: put a value that has = or ( in it into both kinds of quotes, '{key}=\"...\"'"
     return f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'"
-
-
-def _check_once(overrides: Sequence[Override]) -> None:
-    """Refuse a group that is given twice, of which Hydra would take the last choice without a word."""
-    given: dict[str, list[str]] = {}
-    for override in overrides:
-        group = override.key_or_group
-        if group in (*MANY, *ONE) and override.type == OverrideType.CHANGE:
-            given.setdefault(group, []).append(str(override.get_value_element_as_str()).strip("[]"))
-    for group, values in given.items():
-        if len(values) > 1:
-            fix = f"write '{group}=[{','.join(values)}]'" if group in MANY else "give it once"
-            raise UserError(f"{group} is given {len(values)} times: {fix}")
 
 
 def _check_folders(value: Any) -> None:

@@ -178,6 +178,11 @@ def _search(
         "training": own_training,
     }
     if start := points_of_equal_layers(axes, layers):
+        if len(start) >= search.n_samples:
+            raise UserError(
+                f"search.n_samples={search.n_samples} leaves nothing to search: a search layer by layer begins with "
+                f"the {len(start)} points of the grid, so give more, or fewer in methods.{axes.method}.grid"
+            )
         content["start"] = tuple(start)
     key = content_key({"kind": "search", **canonical(content)})
     return SearchSpec(key=key, **{**content, "baseline": baseline})

@@ -150,7 +150,8 @@ def _state(work: Work, ahead: Outlook, otherwise: str) -> str:
 
 def _search_label(search: SearchSpec) -> str:
     goals = ", ".join(f"{metric} {way}" for metric, way in search.objectives.items())
-    return f"{search.method} over {', '.join(search.ranges) or 'nothing'} for {goals}, {search.baseline.label}"
+    begun = f", the first {len(search.start)} with equal layers" if search.start else ""
+    return f"{search.method} over {', '.join(search.ranges) or 'nothing'} for {goals}{begun}, {search.baseline.label}"
 
 
 def _methods(plan: Plan) -> list[str]:

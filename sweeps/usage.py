@@ -28,7 +28,7 @@ class Request:
 
 
 def read(arguments: Sequence[str]) -> Request:
-    """Sort the words of a command line. Raises UserError for a flag that is not supported, with the way to say it."""
+    """Sort the words of a command line. Raises UserError, with the way to say it, for what is not supported."""
     action: Literal["help", "print", "sweep"] = "sweep"
     overrides: list[str] = []
     words = iter(arguments)
@@ -48,7 +48,18 @@ def read(arguments: Sequence[str]) -> Request:
             raise UserError(f"{word} is not supported: use --help, --cfg job, or key=value")
         else:
             overrides.append(word)
+    _refuse_second_choices(overrides)
     return Request(action, tuple(overrides))
+
+
+def _refuse_second_choices(overrides: Sequence[str]) -> None:
+    """Of a group that is given twice Hydra would take the last one without a word, where both are meant."""
+    from sweeps.compose import MANY
+
+    for group in MANY:
+        given = [word.partition("=")[2].strip("[]") for word in overrides if word.startswith(f"{group}=")]
+        if len(given) > 1:
+            raise UserError(f"{group} is given {len(given)} times: write '{group}=[{','.join(given)}]'")
 
 
 def text() -> str:

@@ -76,6 +76,8 @@ def number(value: float | None, form: str = "{:.2f}", spread: float | None = Non
     if value is None:
         return Cell("", None, True)
     text = form.format(value)
+    if not text.strip("-0.,"):  # nothing is -0.00
+        text = form.format(0.0)
     return Cell(text if spread is None else f"{text} ± {form.replace(':+', ':').format(spread)}", value, True)
 
 

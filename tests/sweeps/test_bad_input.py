@@ -18,7 +18,6 @@ SENTENCES = {
     "method=": f"method is given without a name: write method=... with {METHODS}",
     "method=[unit,unit]": "method names 'unit' twice: name it once",
     "method=unit method=[weight]": "method is given 2 times: write 'method=[unit,weight]'",
-    "training=fast training=full": "training is given 2 times: give it once",
     "methods=[unit,weight]": "methods holds the settings of what is chosen: to choose, write 'method=[unit,weight]'",
     "metod=unit": "metod is not a key of the configuration: in its top level, did you mean 'method'? known: "
     f"{', '.join(sorted({*compose([]).config, *MANY, *ONE}))}",

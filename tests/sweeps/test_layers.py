@@ -95,6 +95,7 @@ def test_values_asked_for_replace_the_ranges_of_all_layers() -> None:
         (["method=weight", "search=sensitivity", "sparsities=[[0.5,0.5]]"], "must be numbers above 0"),
         (["method=weight", "search=sensitivity", "search.n_samples=3"], "search.n_samples"),
         (["method=weight", "search=optuna", "methods.weight.ranges.sparsity.per_layer=yes please"], "true or false"),
+        (["method=weight", "search=optuna", PER_LAYER, "search.n_samples=10"], "leaves nothing to search"),
         (["search=optuna", "+methods.importance.ranges.threshold.per_layer=true"], "sparsity and n_clusters"),
     ],
 )

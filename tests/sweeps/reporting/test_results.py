@@ -15,6 +15,7 @@ from sweeps import ui
 from sweeps.reporting import closing
 from sweeps.reporting.files import write_files
 from sweeps.reporting.links import compare_link, trials_link, ui_base, ui_command
+from sweeps.reporting.markup import number
 from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked, rows_of_store
 from sweeps.specs import Failure, TrialSpec
 from sweeps.store import ResultStore
@@ -165,6 +166,16 @@ def test_only_of_networks_with_smaller_matrices_a_speed_is_told():
     assert ends == {"weight sparsity=0.5": "dense", "unit sparsity=0.5": "2.0x", "unit sparsity=0": "dense"}
     assert "best.speedup" not in aggregates([base, zeros, whole], [], 1.0)
     assert aggregates([base, zeros, shrunk], [], 1.0)["best.speedup"] == 2.0
+
+
+def test_nothing_lost_is_not_less_than_nothing():
+    base = baseline()
+    odd = row(trial(base, "weight", sparsity=0.5), 0.94, 2.0)
+    metrics = {**odd.result.metrics, "accuracy_drop": -1e-9}
+    assert " +0.00 " in shown([Row(base, result_of(base)), Row(odd.work, result_of(odd.work, metrics))], [])
+    assert number(-1e-9, "{:+.2f}").text == "+0.00"
+    assert number(-0.004, "{:,.0f}").text == "0"
+    assert number(-20.0, "{:+.0f}").text == "-20"
 
 
 def test_a_long_sweep_shows_its_best_and_says_how_many_are_left_out():
