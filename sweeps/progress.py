@@ -89,6 +89,8 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+            if exception[:1] == (None,):  # the live line is gone, and MLflow and the report take some seconds
+                self._say(f"{', '.join(self._counts())}: on to MLflow and the report")
         elif self._cached and not self._list_cached:
             self._say(f"{self._cached} results were there already")
 
@@ -137,18 +139,18 @@ class Progress:
     def _position(self) -> str:
         return f"{self._finished + self._cached + self._failed}/{self._total}"
 
+    def _counts(self) -> list[str]:
+        done = self._finished + self._cached
+        return [f"{done} of {self._total} done", f"{self._failed} failed", f"{self._cached} cached"]
+
     def _left(self) -> str:
         seconds = self._clock.seconds_left(self._running, time.monotonic())
         return "" if seconds is None else f", {format_duration(seconds)} left"
 
     def _render(self) -> Group:
         running = dict(self._running)  # written by the other thread
-        counts = [
-            f"{self._finished + self._cached} of {self._total} done",
-            f"{len(running)} running",
-            f"{self._failed} failed",
-            f"{self._cached} cached",
-        ]
+        done, *others = self._counts()
+        counts = [done, f"{len(running)} running", *others]
         lines = [
             Text("  ".join(counts) + self._left().replace(", ", "  "), style="bold", overflow="ellipsis", no_wrap=True)
         ]

@@ -15,6 +15,9 @@ from sweeps.tracking import Place
 from sweeps.tracking_uri import Target, redact
 
 MOST_ROWS = 12
+WIDE = 108
+"""Columns that the tables need for all their figures; on narrower terminals the method is worth more than some."""
+_FIGURES = ("val. acc. %", "test acc. %", "drop, points", "sparsity %", "smaller", "faster")
 
 
 def show(
@@ -41,8 +44,8 @@ def show(
     for line in dense_lines(rows):
         console.print(Text(line), soft_wrap=True)
     if points:
-        console.print(best_table(points))
-        console.print(choice_table(choices(points)))
+        console.print(best_table(points, is_wide=console.width >= WIDE))
+        console.print(choice_table(choices(points), is_wide=console.width >= WIDE))
     if failures:
         console.print(failure_table(failures))
     for line in _where(plan, place, default, folder, waiting):
@@ -66,8 +69,9 @@ def dense_lines(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def best_table(points: Sequence[Group], most: int = MOST_ROWS) -> Table:
+def best_table(points: Sequence[Group], most: int = MOST_ROWS, is_wide: bool = True) -> Table:
     """The trials, smallest first among those within a point of dense on validation, then by accuracy."""
+    shown_figures = _FIGURES if is_wide else tuple(name for name in _FIGURES if name != "drop, points")
     several_models = len({group.model for group in points}) > 1
     several_datasets = len({group.dataset for group in points}) > 1
     table = Table(title="trials: the smallest within 1 point of dense first, then by validation accuracy", box=None)
@@ -76,19 +80,19 @@ def best_table(points: Sequence[Group], most: int = MOST_ROWS) -> Table:
     for shown, name in ((several_models, "model"), (several_datasets, "dataset")):
         if shown:
             table.add_column(name, overflow="fold")
-    for name in ("seeds", "val. acc. %", "test acc. %", "drop, points", "sparsity %", "smaller", "faster"):
-        table.add_column(name, justify="right", no_wrap=True)
+    _add_figures(table, [*["seeds"] * is_wide, *shown_figures], is_wide)
     for group in ranked(points)[:most]:
         names = [group.label, *[group.model] * several_models, *[group.dataset] * several_datasets]
-        table.add_row(*map(Text, names), _seeds(group), *_figures(group))
+        table.add_row(*map(Text, names), *[_seeds(group)] * is_wide, *_figures(group, shown_figures))
     if len(points) > most:
         table.caption = f"and {len(points) - most} more in results.csv"
         table.caption_justify = "left"
     return table
 
 
-def choice_table(found: Sequence[Choice]) -> Table:
+def choice_table(found: Sequence[Choice], is_wide: bool = True) -> Table:
     """The smallest network for each tolerance, chosen on the validation split, reported on the test split."""
+    shown = _FIGURES[1:] if is_wide else tuple(name for name in _FIGURES[1:] if name != "sparsity %")
     table = Table(title="\nsmallest network, chosen on validation, reported on test", box=None)
     table.title_justify = "left"
     several = len({(choice.model, choice.dataset) for choice in found}) > 1
@@ -96,15 +100,14 @@ def choice_table(found: Sequence[Choice]) -> Table:
         table.add_column("network", overflow="fold")
     table.add_column("may lose", no_wrap=True)
     table.add_column("method", overflow="fold")
-    for name in ("test acc. %", "drop, points", "sparsity %", "smaller", "faster"):
-        table.add_column(name, justify="right", no_wrap=True)
+    _add_figures(table, shown, is_wide)
     for choice in found:
         network = [Text(f"{choice.model} on {choice.dataset}")] * several
         lost = f"{100 * choice.tolerance:g} point{'s' * (choice.tolerance != 0.01)}" if choice.tolerance else "nothing"
         if choice.group is None:
-            table.add_row(*network, lost, "none", *[""] * 5)
+            table.add_row(*network, lost, "none", *[""] * len(shown))
         else:
-            table.add_row(*network, lost, Text(choice.group.label), *_figures(choice.group)[1:])
+            table.add_row(*network, lost, Text(choice.group.label), *_figures(choice.group, shown))
     return table
 
 
@@ -146,17 +149,22 @@ def _seeds(group: Group) -> str:
     return ",".join(map(str, group.seeds)) if len(group.seeds) <= 3 else f"{len(group.seeds)} seeds"
 
 
-def _figures(group: Group) -> list[str]:
-    """Validation accuracy, test accuracy, its drop in points, sparsity, size and speed ratios; "" for the unknown."""
-    speed = _ratio(group, "speedup") if group.is_shrunk else UNCHANGED
-    return [
-        _percent(group, "val_accuracy"),
-        _percent(group, "accuracy"),
-        _percent(group, "accuracy_drop", signed=True),
-        "" if (value := group.mean("sparsity")) is None else f"{100 * value:.1f}",
-        _ratio(group, "compression_ratio"),
-        speed,
-    ]
+def _add_figures(table: Table, names: Sequence[str], is_wide: bool) -> None:
+    for name in names:
+        table.add_column(name if is_wide else name.replace(" ", "\n", 1), justify="right", no_wrap=True)
+
+
+def _figures(group: Group, names: Sequence[str]) -> list[str]:
+    """The figures that columns show, "" for the unknown."""
+    told = {
+        "val. acc. %": _percent(group, "val_accuracy"),
+        "test acc. %": _percent(group, "accuracy"),
+        "drop, points": _percent(group, "accuracy_drop", signed=True),
+        "sparsity %": "" if (value := group.mean("sparsity")) is None else f"{100 * value:.1f}",
+        "smaller": _ratio(group, "compression_ratio"),
+        "faster": _ratio(group, "speedup") if group.is_shrunk else UNCHANGED,
+    }
+    return [told[name] for name in names]
 
 
 def _ratio(group: Group, metric: str) -> str:

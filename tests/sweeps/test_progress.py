@@ -73,6 +73,7 @@ def test_a_terminal_gets_one_live_line_and_what_is_being_trained():
     assert "1 of 5 done  1 running  0 failed  1 cached" in out.getvalue()
     assert "training net on data, seed 0: epoch 3/10 val_accuracy 0.91" in out.getvalue()
     assert "1/5" not in out.getvalue()
+    assert out.getvalue().endswith("1 of 5 done, 0 failed, 1 cached: on to MLflow and the report\n")
 
 
 def test_time_left_is_reckoned_by_kind_and_by_what_runs_at_once():

@@ -168,6 +168,19 @@ def test_only_of_networks_with_smaller_matrices_a_speed_is_told():
     assert aggregates([base, zeros, shrunk], [], 1.0)["best.speedup"] == 2.0
 
 
+@pytest.mark.parametrize("width", [80, 100, 108, 120])
+def test_methods_are_readable_on_a_terminal_of_any_usual_width(width):
+    rows = [Row(base, result_of(base)) for base in map(baseline, (0, 1))]
+    rows += [
+        row(trial(dense.work, "weight", sparsity=0.5, recovery="finetune"), 0.94 - 0.01 * seed, 12.0)
+        for seed, dense in enumerate(rows)
+    ]
+    _, *lines = shown(rows, [], width=width).splitlines()  # the first is of the dense network, and no table
+    assert max(len(line) for line in lines if "http" not in line) <= width
+    assert sum("weight sparsity=0.5" in line for line in lines) == 4  # among the trials, and at three tolerances
+    assert sum(line.rstrip().endswith("12.0x  as dense") for line in lines) == 4
+
+
 def test_nothing_lost_is_not_less_than_nothing():
     base = baseline()
     odd = row(trial(base, "weight", sparsity=0.5), 0.94, 2.0)
