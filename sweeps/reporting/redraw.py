@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from sweeps.specs import Failure, Plan
 
 USAGE = """\
-usage: python sweeps/report.py [sweep=latest | sweep=<id>] [storage.root=outputs] [format=html | format=markdown]
-       python sweeps/report.py deliver [sweep=latest | sweep=<id>] [storage.root=outputs] [tracking.uri=...]
+usage: python sweeps/report.py [sweep=latest] [storage.root=outputs] [format=html | format=markdown]
+       python sweeps/report.py deliver [sweep=latest] [storage.root=outputs] [tracking.uri=...]
+
+sweep=latest, sweep=<id or its beginning>, or sweep=<folder of the sweep>, which stands for storage.root as well.
 
 Draws report.html of a sweep again, from its results in storage.root: finished trials are read, nothing is run.
 With format=markdown its main tables are printed instead, for a README.
@@ -156,4 +158,9 @@ def _read(arguments: Sequence[str], keys: Mapping[str, str]) -> dict[str, str]:
         if key not in keys or not given:
             raise UserError(f"{argument!r} is not understood: {closest(key, keys)}, as in sweep=latest")
         asked[key] = value
+    from sweeps.reporting.record import RECORD_FILE
+
+    named = Path(asked["sweep"]).resolve()
+    if asked["sweep"] and (named / RECORD_FILE).is_file():  # the folder of a sweep, as it prints it
+        asked |= {"sweep": named.name, "storage.root": str(named.parents[1])}
     return asked

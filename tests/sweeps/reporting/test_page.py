@@ -230,6 +230,14 @@ def test_the_command_draws_it_again_and_refuses_in_one_sentence(tmp_path):
     assert (page.parent / "accuracy_vs_sparsity.png").is_file()
 
 
+def test_the_folder_of_a_sweep_names_it(tmp_path, capsys):
+    rows = sweep(ResultStore(tmp_path))
+    folder = tmp_path / "sweeps" / "0123456789ab"
+    save(folder, record_of(rows))
+    assert redraw.main([f"sweep={folder}", "format=markdown"]) == 0
+    assert "**lenet_300_100 on digits**, seeds 0, 1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [(["sweeps=1"], "sweeps"), (["sweep"], "sweep"), (["sweep=zz", "storage.root=/nowhere"], "/nowhere")],
