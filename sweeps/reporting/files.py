@@ -12,6 +12,8 @@ from sweeps.run_content import baseline_of, params_of
 from sweeps.specs import BaselineSpec, Failure, Plan, Work
 from sweeps.tracking_uri import redact
 
+TARGET = "target."
+"""Before the names of axes in results.csv that are metrics as well: target.sparsity is what was asked for."""
 _LAST_COLUMNS = ("cached", "trial.key", "baseline.key", "key", "run_id")
 
 
@@ -51,7 +53,7 @@ def _plan_record(work: Work) -> dict[str, Any]:
 def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
-            **_cells(params_of(row.work)),
+            **_asked(_cells(params_of(row.work)), row.result.metrics),
             **row.result.metrics,
             **row.result.timings,
             **{name: redact(text) for name, text in row.result.tags.items()},
@@ -68,6 +70,11 @@ def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dic
 def _failure_record(failure: Failure) -> dict[str, Any]:
     told = {"status": failure.status, "reason": redact(failure.reason), "attempts": failure.attempts}
     return {**_plan_record(failure.work), **told}
+
+
+def _asked(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, Any]:
+    """The params by the columns they get: what was asked for and what came out may have one name, as sparsity does."""
+    return {f"{TARGET}{name}" if name in metrics else name: value for name, value in params.items()}
 
 
 def _cells(params: Mapping[str, Any]) -> dict[str, Any]:

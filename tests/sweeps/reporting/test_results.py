@@ -101,7 +101,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_the_files_of_a_report(tmp_path):
     base = baseline()
     other = baseline(dataset="mnist_5k")
-    plan = plan_of(trial(base, "weight", sparsity=0.5), trial(other, "cluster", n_clusters=[4, 2]))
+    plan = plan_of(trial(base, "weight", sparsity=0.6), trial(other, "cluster", n_clusters=[4, 2]))
     rows = [Row(work, result_of(work)) for work in plan]
     failures = [Failure(plan.trials[0], "failed", "ValueError: at http://me:hunter2@host")]
     files = write_files(tmp_path / "report", plan, rows, failures, {plan.trials[0].key: "run0"})
@@ -110,6 +110,7 @@ def test_the_files_of_a_report(tmp_path):
     assert all(files[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
     first, second = read(files["results.csv"])
     assert (first["method"], first["sparsity"], first["run_id"]) == ("weight", "0.5", "run0")
+    assert (first["target.sparsity"], second["target.sparsity"]) == ("0.6", "")
     assert (second["n_clusters"], second["run_id"]) == ("[4, 2]", "")
     assert float(first["accuracy"]) == 0.9
     assert [record["kind"] for record in read(files["plan.csv"])] == ["baseline", "baseline", "trial", "trial"]
