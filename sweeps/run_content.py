@@ -195,10 +195,12 @@ def sweep_note(plan: Plan, command: str) -> str:
     rows = [f"| {name} | {', '.join(names)} |" for name, names in axes.items() if names]
     searched = sum(search.n_trials for search in plan.searches)
     trials = f"{len(plan.trials)} planned trials" + (f" and {searched} of a search" if searched else "")
+    networks = f"{len(plan.baselines)} dense network{'s' * (len(plan.baselines) != 1)}"
+    # The UI folds what is below the first lines.
     note = [
-        f"Sweep `{plan.sweep_id}`: {trials} on {len(plan.baselines)} dense networks.",
-        "\n".join(["| axis | values |", "|---|---|", *rows]),
+        f"Sweep `{plan.sweep_id}`: {trials} on {networks}; what came of it: `report.html` under Artifacts.",
         f"Run it again (finished trials are kept):\n\n```\n{redact(command)}\n```",
+        "\n".join(["| axis | values |", "|---|---|", *rows]),
         f"All its trials: filter the runs of this experiment by\n\n```\n{ours}\n```",
         "`accuracy` and `loss` are of the test split; choose on `val_accuracy`.",
     ]
