@@ -45,9 +45,10 @@ def masks(
     kernels = {name: mask for name, mask in masks.items() if mask.ndim > 1}
     caption, values = _input_map(kernels, by_products, input_shape) or ("", np.zeros((0, 0)))
     image = _enlarged(values)
-    names = [name.rpartition("/")[0][-_LONGEST_NAME:] for name in kernels]
+    names = [name.removesuffix("/kernel")[-_LONGEST_NAME:] for name in kernels]  # layers of two kernels name both
     left = 20 + 7 * max(map(len, names), default=0)
     width = left + 340 + (max(280, 50 + image.shape[1]) if image.size else 0)
+    width = max(width, 24 + 7 * len(title))
     height = 60 + max(_ROW * max(5, len(kernels)), 40 + len(image))
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     figure.text(12, height - 16, title, fontsize=10, verticalalignment="center", transform=None)

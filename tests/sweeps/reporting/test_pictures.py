@@ -29,6 +29,16 @@ def test_masks_of_any_network_can_be_drawn(tmp_path: Path, masks: dict, by_produ
     assert matplotlib.image.imread(tmp_path / "masks.png")[..., :3].min() < 0.5
 
 
+def test_a_long_title_makes_the_picture_wider(tmp_path: Path) -> None:
+    def width(title: str) -> int:
+        pictures.masks(DENSE, {}, (64,), tmp_path / "masks.png", title)
+        image = matplotlib.image.imread(tmp_path / "masks.png")
+        assert (image[:, -8:, :3] == 1).all()  # nothing is cut off
+        return image.shape[1]
+
+    assert width("random granularity=weight sparsity=0.3 recovery=finetune lenet_5 fashion_mnist seed 0") > width("x")
+
+
 def test_a_bar_is_filled_as_far_as_weights_are_kept(tmp_path: Path) -> None:
     def blue(share: float) -> int:
         kept = np.arange(1000).reshape(10, 100) < 1000 * share
