@@ -8,7 +8,8 @@ environment; workers inherit it.
     LIGHT_GAP_AT   ... when it comes there for this time (1)
     LIGHT_STEP     "computed" or "committed": a worker kills the driver before or after its result is in the store
     LIGHT_STEP_AT  ... when so many are (0)
-    LIGHT_TROUBLE  {name of a method: what its trials do}: "shape", "nan", "hang", "memory", "greedy", "hoard"
+    LIGHT_TROUBLE  {name of a method, or key of a trial: what its trials do, or what it does}: "shape", "nan", "hang",
+                   "wait", "memory", "greedy", "hoard"
     LIGHT_CLOCK    by how many seconds the clock jumps while a piece of work is done (0)
 """
 
@@ -49,7 +50,8 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
     note(store.root, work.key, "start")
     started, jump = time.time(), float(os.environ.get("LIGHT_CLOCK", "0"))
     if isinstance(work, TrialSpec):
-        _trouble(json.loads(os.environ.get("LIGHT_TROUBLE", "{}")).get(work.method, ""), store.root, work.key)
+        troubles = json.loads(os.environ.get("LIGHT_TROUBLE", "{}"))
+        _trouble(troubles.get(work.key) or troubles.get(work.method, ""), store.root, work.key)
     steps = 10 if isinstance(work, BaselineSpec) else 1
     for step in range(1, steps + 1):
         time.sleep(float(os.environ.get("LIGHT_SECONDS", "0.2")) / steps)
@@ -108,6 +110,8 @@ def _trouble(kind: str, root: Path, key: str) -> None:
         raise FloatingPointError("the loss is nan after epoch 1 of 2: lower training.learning_rate")
     elif kind == "hang":
         ctypes.PyDLL(None).sleep(3600)  # without giving up the interpreter: no thread of the worker runs any more
+    elif kind == "wait":
+        time.sleep(3600)
     elif kind == "hoard":
         _hoard()
     elif kind == "greedy" and _running(root) > 1:

@@ -1,5 +1,6 @@
 """Two sweeps at once, SIGTERM, damaged files, and the same command again, with light work."""
 
+import json
 import os
 import shutil
 import signal
@@ -53,10 +54,15 @@ class Story:
 def story(tmp_path_factory) -> Story:
     """A sweep and another one that shares work with it start at once; a second driver of the first one tries to.
 
-    The first one gets SIGTERM; some of what it has left is damaged; the same command again.
+    The first one, which does not come to an end by itself, gets SIGTERM; some of what it has left is damaged; the same
+    command again.
     """
     root = tmp_path_factory.mktemp("interrupted") / "outputs"
-    with Driver(root, LIGHT_SECONDS="1") as first, Driver(root, OTHER, LIGHT_SECONDS="1") as other:
+    endless = json.dumps({PLAN.trials[2].key: "wait"})
+    with (
+        Driver(root, LIGHT_SECONDS="1", LIGHT_TROUBLE=endless) as first,
+        Driver(root, OTHER, LIGHT_SECONDS="1") as other,
+    ):
         wait_for(lambda: any((root / "sweeps" / PLAN.sweep_id).glob("driver.lock")), "the first driver")
         with Driver(root) as second:
             refused = second.wait(), second.said

@@ -63,7 +63,7 @@ def test_nothing_is_lost_between_processes_that_make_and_remove_the_file(tmp_pat
     path, counter = tmp_path / "lock", tmp_path / "counter"
     counter.write_text("0")
     for process in [start(COUNT, path, counter) for _ in range(3)]:
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     assert counter.read_text() == "600"
     assert not path.exists()
 

@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,14 +68,12 @@ def test_logical_gpus_and_what_fits_are_let_through():
     room(LOCAL)
 
 
-def test_an_address_that_nobody_listens_on_is_refused_quickly():
+def test_an_address_that_nobody_listens_on_is_refused():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    before = time.monotonic()
     with pytest.raises(UserError, match=f"compute.address=127.0.0.1:{port} does not answer"):
         room(replace(LOCAL, address=f"127.0.0.1:{port}"))
-    assert time.monotonic() - before < 10
 
 
 def test_no_single_node_of_a_cluster_has_enough():

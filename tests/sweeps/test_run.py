@@ -15,7 +15,7 @@ HEAVY = ["tensorflow", "keras", "ray", "mlflow", "sklearn", "pandas", "mlxtend",
 
 
 def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.parametrize(

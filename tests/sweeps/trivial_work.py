@@ -15,7 +15,7 @@ from sweeps.remote import StorageAway
 from sweeps.specs import BaselineSpec, Plan, Result, TrialSpec, Work
 from sweeps.store import ResultStore
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 
 
 def baseline(name: str, **what: Any) -> BaselineSpec:
