@@ -1,4 +1,4 @@
-"""The files of a sweep beside its page: plan.csv, results.csv, failures.csv and the main picture as PNG."""
+"""The files of a sweep beside its page: plan.csv, results.csv, failures.csv and the main pictures as PNG."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def write_files(
         run_ids: {key: MLflow run id}, as far as delivered.
         reference: published points for the pictures.
     """
-    from sweeps.reporting.figures.curves import accuracy_curves
+    from sweeps.reporting.main_pictures import write_pictures
 
     folder.mkdir(parents=True, exist_ok=True)
     tables = {"plan.csv": [_plan_record(work) for work in plan], "results.csv": _result_records(rows, run_ids)}
@@ -43,7 +43,7 @@ def write_files(
     for name, records in tables.items():
         _write_csv(folder / name, records)
     files = {name: folder / name for name in tables}
-    return files | {picture.name: picture for picture in accuracy_curves(rows, folder, reference)}
+    return files | {picture.name: picture for picture in write_pictures(rows, folder, reference)}
 
 
 def _plan_record(work: Work) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def redraw(root: Path, sweep: str) -> Path:
     Raises:
         UserError: there is no such sweep, or its record is damaged.
     """
-    from sweeps.reporting.figures.curves import accuracy_curves
+    from sweeps.reporting.main_pictures import write_pictures
     from sweeps.reporting.page import write_page
     from sweeps.reporting.record import load, rows_of
     from sweeps.store import ResultStore
@@ -75,7 +75,7 @@ def redraw(root: Path, sweep: str) -> Path:
     store = ResultStore(root)
     rows = rows_of(record, store)
     where = root / "sweeps" / record.sweep_id
-    accuracy_curves(rows, where, record.reference)
+    write_pictures(rows, where, record.reference)
     return write_page(where, record, rows, store)
 
 

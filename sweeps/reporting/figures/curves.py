@@ -1,16 +1,14 @@
 """The main picture of a sweep: what accuracy is left at which sparsity, size, multiplications and measured time."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.reporting.figures.lines import Line, best_lines, by_what_follows, lines_of, pareto
 from sweeps.reporting.figures.style import COLOURS, methods_of, plain_ticks, span, style, tidy
-from sweeps.reporting.reference import Reference, ReferencePoint
-from sweeps.reporting.results import Group, Row
-from sweeps.reporting.scenes import Scene, scenes
+from sweeps.reporting.reference import ReferencePoint
+from sweeps.reporting.results import Group
+from sweeps.reporting.scenes import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,17 +63,6 @@ LATENCY = Measure(
     lambda group: _time(group),
     noisy=True,
 )
-
-
-def accuracy_curves(rows: Sequence[Row], folder: Path, reference: Reference | None = None) -> list[Path]:
-    """`accuracy_figure` as one PNG for every network and dataset of `rows` that has trials; returns the files."""
-    found = scenes(rows, reference)
-    files = []
-    for scene in found:
-        name = "accuracy_vs_sparsity" + (f"_{scene.model}_{scene.dataset}" if len(found) > 1 else "")
-        files.append(folder / (re.sub(r"[^\w.-]", "_", name) + ".png"))
-        accuracy_figure(scene).savefig(files[-1], dpi=110)
-    return files
 
 
 def accuracy_figure(scene: Scene) -> "Figure":
