@@ -3,7 +3,6 @@
 "I pruned, but size and speed did not change" and "how do I choose the ratio?"
 """
 
-import math
 from collections.abc import Iterator, Sequence
 
 from sweeps.reporting.figures.lines import Line, lines_of
@@ -45,13 +44,8 @@ def speed(group: Group) -> str:
     return f" and {faster:.1f} times faster" if faster >= 1.05 else ", though not faster as measured,"
 
 
-def ratio(scene: Scene, validation_samples: int | None) -> str:
-    """How far each method goes within each tolerance, and where to look closer.
-
-    Args:
-        scene: with its points.
-        validation_samples: of the split that choices are made on, None if unknown.
-    """
+def ratio(scene: Scene) -> str:
+    """How far each method goes within each tolerance, and where to look closer."""
     reached = [(line, _furthest(line.groups)) for line in lines_of(scene.points, MOST_LINES)]
     if not any(group for _, groups in reached for group in groups):
         return (
@@ -60,7 +54,7 @@ def ratio(scene: Scene, validation_samples: int | None) -> str:
     parts = [
         "<p>Choose what the network may lose; the cell says how far the method goes within that, and how many times "
         "smaller it gets. Losses are of the validation split, means over seeds, so that the test split stays "
-        f"unseen until the choice is made.{_doubt(scene, validation_samples)}</p>",
+        f"unseen until the choice is made.{_doubt(scene)}</p>",
         _reach_table(reached),
         *(f"<p>{sentence}</p>" for sentence in (*_recovered(reached), *_closer(scene))),
     ]
@@ -140,14 +134,13 @@ def _reach(line: Line, group: Group | None) -> Cell:
     return Cell(f"{at} · {group.mean('compression_ratio') or 1:.1f}x")
 
 
-def _doubt(scene: Scene, samples: int | None) -> str:
-    accuracy = scene.dense.get("val_accuracy")
-    if not samples or accuracy is None:
+def _doubt(scene: Scene) -> str:
+    if not scene.standard_error:
         return ""
-    points = 100 * math.sqrt(accuracy * (1 - accuracy) / samples)
+    points = 100 * scene.standard_error
     return (
-        f" It has {samples:,} samples, which leaves the accuracy of one network uncertain by {points:.1f} points "
-        "(standard error): do not read more into a difference than that."
+        f" It has {scene.val_samples:,} samples, which leaves the accuracy of one network uncertain by {points:.1f} "
+        "points (standard error): do not read more into a difference than that."
     )
 
 

@@ -35,7 +35,7 @@ from sweeps.reporting.tables import (
     trials_table,
     warning_table,
 )
-from sweeps.run_content import DatasetRecord, as_yaml, baseline_of, dataset_record
+from sweeps.run_content import DatasetRecord, as_yaml, dataset_record
 from sweeps.specs import BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact
@@ -104,13 +104,13 @@ def _best(scene: Scene) -> str:
 
 
 def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -> str:
-    knee = knee_of(scene.points)
-    told = "none, every pruned network loses some" if knee is None else knee.label
+    knee = knee_of(scene.points, scene.standard_error)
+    told = "none, every pruned network loses more" if knee is None else knee.label
     parts = [
         f'<h2 id="scene-{number}">{text(scene.title)}</h2>',
         choice_table(scene),
         _titled("Did it get smaller and faster?", size_and_speed(scene)),
-        _titled("How do I choose the ratio?", ratio(scene, _validation_samples(scene, rows))),
+        _titled("How do I choose the ratio?", ratio(scene)),
         *_by_layer(scene),
         "<h3>Accuracy against what is saved</h3>",
         picture(
@@ -126,7 +126,8 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
         ),
         details("the front as a table, by number", front_table(scene)),
         "<h3>Layer by layer</h3>",
-        f"<p>The knee by rule, the smallest network that loses nothing on validation: <b>{text(told)}</b>.</p>",
+        "<p>The knee by rule, the smallest network whose validation accuracy is within one standard error of dense "
+        f"({100 * scene.standard_error:.2f} points): <b>{text(told)}</b>.</p>",
         picture(layers_figure(scene), "Zeros and units left in every layer, along each method's axis"),
         _titled("Distinct values", picture(values_figure(scene), "Test accuracy against distinct weight values")),
         "<h3>Size and speed</h3>",
@@ -165,17 +166,6 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
             summary = f"{name}: {facts}, {delivered(group)}"
             shows = " open" if number < MOST_OPEN else ""
             yield f"<details{shows}><summary>{text(summary)}</summary>{shown}</details>"
-
-
-def _validation_samples(scene: Scene, rows: Sequence[Row]) -> int | None:
-    """Size of the split that choices are made on; None if the data is not there any more."""
-    from prune_core import data
-
-    baseline = next(b for row in rows if (b := baseline_of(row.work)).dataset == scene.dataset)
-    try:
-        return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
-    except UserError:
-        return None
 
 
 def _with_zeros(group: Group, rows: Sequence[Row], store: ResultStore) -> float | None:

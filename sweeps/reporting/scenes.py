@@ -1,9 +1,11 @@
 """The results of a sweep put apart by network and dataset: what is compared with one another."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from prune_core.errors import UserError
 from sweeps.reporting.reference import Reference, ReferencePoint
 from sweeps.reporting.results import Group, Row, groups
 from sweeps.run_content import baseline_of
@@ -20,6 +22,7 @@ class Scene:
         dense: metrics of the dense network, means over seeds; {} if none is finished.
         reference: published points that may stand beside them, and what to call them.
         called: the title, where that says more than the names.
+        val_samples: size of the split that choices are made on; None if the data is not there any more.
     """
 
     model: str
@@ -28,11 +31,20 @@ class Scene:
     dense: Mapping[str, float]
     reference: Reference | None
     called: str = ""
+    val_samples: int | None = None
 
     @property
     def title(self) -> str:
         """ "lenet_300_100 on mnist_5k"."""
         return self.called or f"{self.model} on {self.dataset}"
+
+    @property
+    def standard_error(self) -> float:
+        """Of the dense network's accuracy on the validation split, as a fraction; 0 if that is not known."""
+        accuracy = self.dense.get("val_accuracy")
+        if accuracy is None or not self.val_samples:
+            return 0.0
+        return math.sqrt(accuracy * (1 - accuracy) / self.val_samples)
 
     @property
     def published(self) -> tuple[ReferencePoint, ...]:
@@ -54,6 +66,16 @@ def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scen
         dense = {name: fmean(b[name] for b in baselines if name in b) for name in names}
         here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
         is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
-        called = next(of.title for row in rows if ((of := baseline_of(row.work)).model, of.dataset) == (model, dataset))
-        found.append(Scene(model, dataset, here, dense, reference if is_about else None, called))
+        of = next(of for row in rows if ((of := baseline_of(row.work)).model, of.dataset) == (model, dataset))
+        samples = _val_samples(of)
+        found.append(Scene(model, dataset, here, dense, reference if is_about else None, of.title, samples))
     return found
+
+
+def _val_samples(baseline: BaselineSpec) -> int | None:
+    from prune_core import data
+
+    try:
+        return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
+    except UserError:
+        return None

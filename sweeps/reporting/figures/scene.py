@@ -56,7 +56,8 @@ def pareto_figure(scene: Scene) -> "Figure":
 def layers_figure(scene: Scene) -> "Figure | None":
     """Along each method's axis: zeros of every layer where layers differ, units left where units go, and the knee.
 
-    The knee is the smallest network of the line that loses nothing on validation. None where there is nothing to show.
+    The knee is the smallest network of the line that is within one standard error of dense on validation. None where
+    there is nothing to show.
     """
     from matplotlib.figure import Figure
 
@@ -74,7 +75,7 @@ def layers_figure(scene: Scene) -> "Figure | None":
     places = iter(grid[: -(-len(lines) // columns)].ravel())
     for line in lines:
         axes = next(places)
-        _layers(axes, line, "sparsity.", _names(line.groups, _SPARSITY), 100)
+        _layers(axes, line, "sparsity.", _names(line.groups, _SPARSITY), 100, scene.standard_error)
         axes.set_ylabel("zeros (%)")
         axes.set_ylim(-3, 103)
     for axes in places:
@@ -83,7 +84,8 @@ def layers_figure(scene: Scene) -> "Figure | None":
     for line in with_units:
         axes = next(places)
         hidden = _names(line.groups, _SPARSITY)
-        _layers(axes, line, "units.", [name for name in _names(line.groups, _UNITS) if name in hidden], 1)
+        names = [name for name in _names(line.groups, _UNITS) if name in hidden]
+        _layers(axes, line, "units.", names, 1, scene.standard_error)
         axes.set_ylabel("units left")
         axes.set_ylim(bottom=0)
     for axes in places:
@@ -129,9 +131,13 @@ def values_figure(scene: Scene) -> "Figure | None":
     return figure
 
 
-def knee_of(points: Sequence[Group]) -> Group | None:
-    """The smallest network whose mean validation accuracy is not below dense; None where every one loses."""
-    return choices(points, tolerances=(0.0,))[0].group
+def knee_of(points: Sequence[Group], tolerance: float) -> Group | None:
+    """The smallest network whose mean validation accuracy is within a tolerance of dense; None if all lose more.
+
+    With the standard error of the dense network's accuracy as tolerance, this is the rule by which Breiman et al.
+    (Classification and Regression Trees, 1984) choose how far to prune a tree.
+    """
+    return choices(points, tolerances=(tolerance,))[0].group
 
 
 def _plain_lines(scene: Scene) -> list[Line]:
@@ -156,7 +162,7 @@ def _differ_by_layer(line: Line) -> bool:
     return any(max(values) - min(values) > 0.02 for values in shares if values)
 
 
-def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: float) -> None:
+def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: float, tolerance: float) -> None:
     assert line.axis is not None
     at = [group.axes[line.axis] for group in line.groups]
     is_number = all(isinstance(value, (int, float)) for value in at)
@@ -176,10 +182,10 @@ def _layers(axes: "Axes", line: Line, prefix: str, names: Sequence[str], scale: 
         plain_ticks(axes)
     else:
         axes.locator_params(axis="x", nbins=5)
-    knee = knee_of(line.groups)
+    knee = knee_of(line.groups, tolerance)
     if knee is not None:
         place = places[line.groups.index(knee)]
-        axes.axvline(place, color="#222222", linestyle=":", linewidth=1.2, label="knee: nothing lost")
+        axes.axvline(place, color="#222222", linestyle=":", linewidth=1.2, label="knee")
     axes.set_title(line.label, fontsize=10, loc="left")
     axes.set_xlabel(line.axis)
     tidy(axes)

@@ -1,6 +1,7 @@
 """The two questions of every user, answered from fabricated points whose answers a reader can check by hand."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -77,7 +78,7 @@ def rows_of(html):
 
 def test_the_furthest_point_within_each_tolerance():
     points = [point(sparsity=s, drop=d, smaller=r) for s, d, r in ((0.5, 0.0, 2.0), (0.8, 0.008, 5.0), (0.9, 0.1, 9.0))]
-    said = ratio(scene_of(*points), validation_samples=376)
+    said = ratio(replace(scene_of(*points), val_samples=376))
     assert rows_of(said) == {"weight": ["0.5 · 2.0x", "0.5 · 2.0x", "0.8 · 5.0x", "0.8 · 5.0x"]}
     assert "376 samples" in said
     assert "uncertain by 1.2 points" in said  # sqrt(0.94 * 0.06 / 376)
@@ -86,7 +87,7 @@ def test_the_furthest_point_within_each_tolerance():
 
 def test_whole_numbers_stay_whole():
     points = [point("cluster", n_clusters=k, drop=d, smaller=r) for k, d, r in ((4, 0.1, 9.0), (8, 0.0, 5.0))]
-    assert "methods.cluster.grid.n_clusters=[7,6,5]" in ratio(scene_of(*points), None)
+    assert "methods.cluster.grid.n_clusters=[7,6,5]" in ratio(scene_of(*points))
 
 
 def test_training_on_moves_the_ratio():
@@ -94,10 +95,10 @@ def test_training_on_moves_the_ratio():
         point(sparsity=s, recovery=r, drop=d, smaller=1 / (1 - s))
         for s, r, d in ((0.5, "none", 0.0), (0.8, "none", 0.2), (0.5, "finetune", 0.0), (0.8, "finetune", 0.0))
     ]
-    said = plain(ratio(scene_of(*points), None))
+    said = plain(ratio(scene_of(*points)))
     assert "weight goes to sparsity=0.8 instead of 0.5 within 1 point of dense" in said
 
 
 @pytest.mark.parametrize("points", [(), (point(sparsity=0.9, drop=0.3),)])
 def test_without_a_choice_it_says_what_to_do(points):
-    assert "prune less, or train on after" in ratio(scene_of(*points), None)
+    assert "prune less, or train on after" in ratio(scene_of(*points))

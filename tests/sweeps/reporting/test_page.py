@@ -178,10 +178,14 @@ def test_published_numbers_do_not_stand_beside_other_networks(tmp_path):
     assert published_table(scene) == ""
 
 
-def test_the_knee_is_the_smallest_that_loses_nothing_and_the_choice_the_smallest_within_a_point(tmp_path):
+def test_the_knee_is_the_smallest_within_its_tolerance_and_the_choice_the_smallest_within_a_point(tmp_path):
     rows = sweep(ResultStore(tmp_path))
     (scene,) = scenes(rows)
-    assert knee_of(groups(rows)).axes == {"sparsity": 0.5}  # validation .941 against .94
+    assert knee_of(groups(rows), 0.0).axes == {"sparsity": 0.5}  # validation .941 against .94
+    assert knee_of(groups(rows), 0.02).axes == {"sparsity": 0.8}
+    assert knee_of([group for group in groups(rows) if group.axes == {"sparsity": 0.8}], 0.0) is None
+    assert scene.standard_error == pytest.approx((0.94 * 0.06 / scene.val_samples) ** 0.5)
+    assert scene.val_samples == 144  # a tenth of the 1,438 samples that digits are trained with
     (chosen,) = representatives(scene)
     assert chosen.axes == {"sparsity": 0.5}
     assert choice_table(scene).count("weight sparsity=0.5") == 3

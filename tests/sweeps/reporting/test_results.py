@@ -105,7 +105,8 @@ def test_the_files_of_a_report(tmp_path):
     rows = [Row(work, result_of(work)) for work in plan]
     failures = [Failure(plan.trials[0], "failed", "ValueError: at http://me:hunter2@host")]
     files = write_files(tmp_path / "report", plan, rows, failures, {plan.trials[0].key: "run0"})
-    pictures = ["accuracy_vs_sparsity_lenet_300_100_digits.png", "accuracy_vs_sparsity_lenet_300_100_mnist_5k.png"]
+    drawn = ("accuracy_vs_sparsity", "pareto_front")
+    pictures = [f"{name}_lenet_300_100_{data}.png" for name in drawn for data in ("digits", "mnist_5k")]
     assert sorted(files) == sorted(["results.csv", "plan.csv", "failures.csv", *pictures])
     assert all(files[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
     first, second = read(files["results.csv"])
