@@ -189,7 +189,8 @@ def test_the_knee_is_the_smallest_within_its_tolerance_and_the_choice_the_smalle
     (chosen,) = representatives(scene)
     assert chosen.axes == {"sparsity": 0.5}
     assert choice_table(scene).count("weight sparsity=0.5") == 3
-    assert choice_table(scene).count("weight sparsity=0.8") == 1
+    assert choice_table(scene).count("weight sparsity=0.8") == 2
+    assert re.search("<td>2 points, the knee</td><td>weight sparsity=0.8</td>", choice_table(scene))
 
 
 def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
