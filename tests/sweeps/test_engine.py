@@ -414,7 +414,7 @@ compute = ComputeSettings(num_cpus=2, num_gpus=0)
 settings = SimpleNamespace(compute=compute, storage=StorageSettings(root, root))
 print("ready", flush=True)
 with Signals() as signals:
-    signals.patience_s = 120  # the machine may be busy
+    signals.patience_s = 40  # the machine may be busy; without its head, Ray ends the process after 60
     outcome = run_plan(plan, settings, store, [], Procedures(trivial.load, trivial.prepare, trivial.run), signals)
 print(outcome.interrupted, outcome.finished, len(outcome.failures), flush=True)
 """
