@@ -1,6 +1,6 @@
 """The last lines of a sweep on the terminal: what is best, what failed, where everything is and how to look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -44,8 +44,8 @@ def show(
     for line in dense_lines(rows):
         console.print(Text(line), soft_wrap=True)
     if points:
-        console.print(best_table(points, is_wide=console.width >= WIDE))
-        console.print(choice_table(choices(points), is_wide=console.width >= WIDE))
+        console.print(best_table(points, console.width))
+        console.print(choice_table(choices(points), console.width))
     if failures:
         console.print(failure_table(failures))
     for line in _where(plan, place, default, folder, waiting):
@@ -69,46 +69,79 @@ def dense_lines(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def best_table(points: Sequence[Group], most: int = MOST_ROWS, is_wide: bool = True) -> Table:
-    """The trials, smallest first among those within a point of dense on validation, then by accuracy."""
-    shown_figures = _FIGURES if is_wide else tuple(name for name in _FIGURES if name != "drop, points")
-    several_models = len({group.model for group in points}) > 1
-    several_datasets = len({group.dataset for group in points}) > 1
+def best_table(points: Sequence[Group], width: int, most: int = MOST_ROWS) -> Table:
+    """The trials, smallest first among those within a point of dense on validation, then by accuracy.
+
+    Args:
+        points: all of the sweep.
+        width: columns of the terminal.
+        most: rows; the others are counted.
+    """
+    networks = _networks(points)
+    is_wide = _is_wide(width, networks)
+    shown = _FIGURES if is_wide else tuple(name for name in _FIGURES if name != "drop, points")
     table = Table(title="trials: the smallest within 1 point of dense first, then by validation accuracy", box=None)
     table.title_justify = "left"
     table.add_column("method", overflow="fold")
-    for shown, name in ((several_models, "model"), (several_datasets, "dataset")):
-        if shown:
-            table.add_column(name, overflow="fold")
-    _add_figures(table, [*["seeds"] * is_wide, *shown_figures], is_wide)
+    if is_wide and networks:
+        table.add_column("network", no_wrap=True)
+    _add_figures(table, [*["seeds"] * is_wide, *shown], is_wide)
     for group in ranked(points)[:most]:
-        names = [group.label, *[group.model] * several_models, *[group.dataset] * several_datasets]
-        table.add_row(*map(Text, names), *[_seeds(group)] * is_wide, *_figures(group, shown_figures))
+        names = _names(group.label, networks.get((group.model, group.dataset)), is_wide)
+        table.add_row(*names, *[_seeds(group)] * is_wide, *_figures(group, shown))
     if len(points) > most:
         table.caption = f"and {len(points) - most} more in results.csv"
         table.caption_justify = "left"
     return table
 
 
-def choice_table(found: Sequence[Choice], is_wide: bool = True) -> Table:
-    """The smallest network for each tolerance, chosen on the validation split, reported on the test split."""
+def choice_table(found: Sequence[Choice], width: int) -> Table:
+    """The smallest network for each tolerance, chosen on the validation split, reported on the test split.
+
+    Args:
+        found: choices of all networks.
+        width: columns of the terminal.
+    """
+    networks = _networks(found)
+    is_wide = _is_wide(width, networks)
     shown = _FIGURES[1:] if is_wide else tuple(name for name in _FIGURES[1:] if name != "sparsity %")
     table = Table(title="\nsmallest network, chosen on validation, reported on test", box=None)
     table.title_justify = "left"
-    several = len({(choice.model, choice.dataset) for choice in found}) > 1
-    if several:
-        table.add_column("network", overflow="fold")
     table.add_column("may lose", no_wrap=True)
     table.add_column("method", overflow="fold")
+    if is_wide and networks:
+        table.add_column("network", no_wrap=True)
     _add_figures(table, shown, is_wide)
     for choice in found:
-        network = [Text(f"{choice.model} on {choice.dataset}")] * several
         lost = f"{100 * choice.tolerance:g} point{'s' * (choice.tolerance != 0.01)}" if choice.tolerance else "nothing"
+        network = networks.get((choice.model, choice.dataset))
         if choice.group is None:
-            table.add_row(*network, lost, "none", *[""] * len(shown))
+            table.add_row(lost, *_names("none", network, is_wide), *[""] * len(shown))
         else:
-            table.add_row(*network, lost, Text(choice.group.label), *_figures(choice.group, shown))
+            table.add_row(lost, *_names(choice.group.label, network, is_wide), *_figures(choice.group, shown))
     return table
+
+
+def _networks(items: Sequence[Group] | Sequence[Choice]) -> dict[tuple[str, str], str]:
+    """{(model, dataset): as much of it as tells them apart}; empty where there is one."""
+    pairs = dict.fromkeys((item.model, item.dataset) for item in items)
+    if len(pairs) < 2:
+        return {}
+    if len({dataset for _, dataset in pairs}) < 2:
+        return {pair: pair[0] for pair in pairs}
+    if len({model for model, _ in pairs}) < 2:
+        return {pair: pair[1] for pair in pairs}
+    return {pair: " on ".join(pair) for pair in pairs}
+
+
+def _is_wide(width: int, networks: Mapping[tuple[str, str], str]) -> bool:
+    return width >= WIDE + max((len(name) + 2 for name in networks.values()), default=0)
+
+
+def _names(method: str, network: str | None, is_wide: bool) -> list[Text]:
+    """Method and network in columns of their own, or in one where there is no room."""
+    parts = [method, *filter(None, [network])]
+    return [Text(part) for part in (parts if is_wide else [", ".join(parts)])]
 
 
 def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:

@@ -183,6 +183,16 @@ def test_methods_are_readable_on_a_terminal_of_any_usual_width(width):
     assert sum(line.rstrip().endswith("12.0x  as dense") for line in lines) == 4
 
 
+@pytest.mark.parametrize(
+    ("width", "told"), [(80, "weight sparsity=0.5, mnist_5k"), (140, "weight sparsity=0.5  mnist_5k")]
+)
+def test_several_networks_are_told_apart_beside_the_method_or_below_it(width, told):
+    rows = [Row(base, result_of(base)) for base in (baseline(), baseline(dataset="mnist_5k"))]
+    rows += [row(trial(dense.work, "weight", sparsity=0.5), 0.94, 12.0) for dense in rows]
+    text = shown(rows, [], width=width)
+    assert sum(" ".join(told.split()) in " ".join(line.split()) for line in text.splitlines()) == 5
+
+
 def test_nothing_lost_is_not_less_than_nothing():
     base = baseline()
     odd = row(trial(base, "weight", sparsity=0.5), 0.94, 2.0)
