@@ -49,7 +49,8 @@ def ratio(scene: Scene) -> str:
     reached = [(line, _furthest(line.groups)) for line in lines_of(scene.points, MOST_LINES)]
     if not any(group for _, groups in reached for group in groups):
         return (
-            "<p>No pruned network here stays within 2 points of dense on validation: prune less, or train on after.</p>"
+            "<p>No pruned network here stays within 2 points of dense on validation: prune less, or train on after "
+            "pruning, <code>recovery=finetune</code>.</p>"
         )
     parts = [
         "<p>Choose what the network may lose; the cell says how far the method goes within that, and how many times "
