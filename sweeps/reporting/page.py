@@ -116,7 +116,8 @@ def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -
         picture(
             accuracy_figure(scene),
             f"Test accuracy of {scene.title} against sparsity, compression ratio, multiplications and time",
-            "Lines are means over seeds, bars their standard deviation. Stars: published by the source.",
+            "Lines are means over seeds, bars their standard deviation."
+            + " Stars: published by the source." * bool(scene.published),
         ),
         _titled("Beside the source", published_table(scene)),
         _titled("RVSM", rvsm_table(scene)),

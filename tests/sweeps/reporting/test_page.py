@@ -130,6 +130,14 @@ def test_files_of_ones_own_are_named():
     assert scene.title == "keras_file (mine.keras) on digits"
 
 
+def test_stars_are_explained_where_there_are_some(drawn, tmp_path):
+    assert "Stars: published by the source" in drawn
+    store = ResultStore(tmp_path)
+    rows = sweep(store)
+    page = write_page(tmp_path, record_of(rows, config={"seeds": [0, 1]}), rows, store)
+    assert "Stars: " not in page.read_text()
+
+
 def test_links_lead_to_places_on_the_page(drawn):
     for place in re.findall(r'href="#([^"]+)"', drawn):
         assert f'id="{place}"' in drawn
