@@ -37,6 +37,8 @@ STOPPED, INTERRUPTED = 143, 130
 WHAT = "prune_sweep"
 """Entry of a job's metadata that tells a sweep from other jobs, and what it is."""
 _A_LITTLE = 0.001
+_WITH_LOG = ", last available logs"
+"""What Ray begins the end of the log with in the message of a job that has failed."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class RayJobs:
         job = self._find(self._connect(), name)
         print(_line(job))
         if job.message:
-            print(job.message.strip())
+            print(job.message.strip().splitlines()[0].partition(_WITH_LOG)[0])
         return 0
 
     def logs(self, name: str) -> int:

@@ -89,3 +89,7 @@ def test_a_submitted_sweep_ends_with_its_own_exit_code(ray: Loopback, tmp_path: 
     code, said = Submit(tmp_path, ray, *without_server(tmp_path), "seeds=[5]").end()
     assert code == 2, said
     assert "nobody answers there" in said
+    (job,) = (name for name, details in ray.jobs().items() if details["status"] == "FAILED")
+    code, said = Submit(tmp_path, ray, "status", job).end()
+    assert (code, said.count("\n")) == (0, 2)
+    assert said.endswith("Job entrypoint command failed with exit code 2\n")
