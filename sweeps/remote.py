@@ -1,7 +1,8 @@
 """What all nodes of a cluster reach (`storage.uri`): files under names, in a shared folder or an object store.
 
 A file is there whole or not at all: an object store shows an object when it is complete, in a folder it is renamed into
-place. Credentials are found by Arrow, in the environment and in the files of the store's own tools.
+place; one that is replaced while it is read is read again. Credentials are found by Arrow, in the environment and in
+the files of the store's own tools.
 """
 
 import logging
@@ -92,7 +93,12 @@ class Remote:
             except FileNotFoundError:
                 return False
             with source, file.open("wb") as target:
+                version = source.metadata()
                 shutil.copyfileobj(source, target, _BLOCK)
+            if file.stat().st_size > _BLOCK:  # read in several requests, which may have met several objects
+                with system.open_input_stream(f"{root}/{name}") as now:
+                    if now.metadata() != version:
+                        raise OSError(f"{name} was replaced while it was read")
             return True
 
         return self._patiently(attempt)

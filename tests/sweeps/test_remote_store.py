@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,28 @@ def test_what_fails_is_tried_again(tmp_path):
     (tmp_path / "shared").unlink()
     patient.join()
     assert (tmp_path / "shared/results/a/b").read_bytes() == b"content"
+
+
+def test_what_is_replaced_while_it_is_read_is_whole(uri, tmp_path):
+    """As large as checkpoints are, so that an object store is asked several times for one of them."""
+    remote, got = Remote(uri, patience_s=0), tmp_path / "got"
+    contents = [b"a" * 9_000_000, b"b" * 9_500_000]
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+
+    def replace() -> None:
+        for number in range(12):
+            remote.put(tmp_path / str(number % 2), "checkpoint")
+
+    replace()
+    writer = threading.Thread(target=replace)
+    writer.start()
+    while writer.is_alive():
+        with suppress(StorageAway):
+            remote.get("checkpoint", got)
+            assert got.read_bytes() in contents
+    assert remote.get("checkpoint", got)
+    assert got.read_bytes() == contents[1]
 
 
 def test_a_store_that_cannot_be_used_is_refused_in_one_sentence(object_store, tmp_path, monkeypatch):
