@@ -49,7 +49,7 @@ def test_what_fits_never_asks_for_more_than_there_is(cpus, per_trial, gpus, gpus
     [
         ({"gpus_per_trial": 3}, "compute.gpus_per_trial=3 is more than this machine has (2)"),
         ({"cpus_per_trial": 8}, "compute.cpus_per_trial=8 is more than this machine has (4)"),
-        ({"memory_mb_per_trial": 10**9}, "compute.memory_mb_per_trial=1e+09 is more than this machine has"),
+        ({"memory_mb_per_trial": 10**9}, "compute.memory_mb_per_trial=1000000000 is more than this machine has"),
         ({"num_gpus": 0, "gpus_per_trial": 0.25}, "compute.gpus_per_trial=0.25 is more than this machine has (0)"),
         ({"address": "nonsense"}, "compute.address='nonsense' must be auto or host:port"),
         ({"address": "ray://host:10001"}, "must be auto or host:port"),
