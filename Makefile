@@ -26,7 +26,7 @@ test-slow: $(DEVTOOLS)  ## run the tests that need full datasets or many minutes
 faults: $(DEVTOOLS)  ## the long set of faults, about half an hour (FAULTS_KILLS=50 FAULTS_SEED=... in the environment)
 	$(BIN)/python -m pytest -s -m slow tests/faults $(ARGS)
 
-cluster-test: $(DEVTOOLS)  ## sweeps on several hosts (Linux namespaces, as root), through the loss of each: a quarter of an hour
+cluster-test: $(DEVTOOLS)  ## sweeps on several hosts (Linux namespaces, as root), through the loss of each: half an hour and more
 	$(BIN)/python -m pytest -s tests/cluster $(ARGS)
 
 lint: $(DEVTOOLS)  ## ruff, mypy, the import contract, licences and known vulnerabilities
