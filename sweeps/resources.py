@@ -1,5 +1,6 @@
 """How Ray is started on this machine, or joined on a cluster."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -89,6 +90,8 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
             yield room_for(request, nodes, _where(compute), compute.max_concurrent).slots
         finally:
             if ours:
+                # References that another thread's collector lets go of while Ray shuts down make Ray end the process.
+                gc.collect()
                 ray.shutdown()
 
 
