@@ -134,6 +134,11 @@ class Schedule:
         except StorageAway as error:
             self.lost(key, str(error))
             return
+        except OSError as error:  # also of moving a damaged result aside
+            self.failed(
+                key, f"its result cannot be read ({error.strerror or error}): see storage.root={self._store.root}"
+            )
+            return
         if result is None:
             self.failed(key, "the worker finished, but there is no intact result in the store: is storage.root shared?")
             return

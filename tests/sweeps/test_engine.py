@@ -350,6 +350,19 @@ def test_another_node_gets_what_networks_are_built_from(ray_of_two, tmp_path):
     assert Home.here(None, []).placed(base) is base
 
 
+def test_a_result_that_cannot_be_read_is_a_failure_and_no_stall(store, monkeypatch):
+    heard = Recorder()
+    b = trivial.baseline("b")
+    commit(store, "b", "baseline")
+    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
+    assert schedule.next().key == "t"
+    (store.results / "t").mkdir()  # without a record, so that it has to be moved aside
+    monkeypatch.setattr("sweeps.store.os.rename", lambda *names: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    schedule.finished("t")
+    assert schedule.done
+    assert "cannot be read (denied)" in heard.failures["t"].reason
+
+
 def test_work_that_was_lost_twice_is_tried_alone(store):
     """The first loss may be anything; after a second one it may be memory, of which Linux leaves no word."""
     one, other = trivial.baseline("one"), trivial.baseline("other")
