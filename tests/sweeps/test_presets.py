@@ -22,15 +22,9 @@ TINY += ["training.finetune.epochs=1", "measure.latency=false"]
 FEWER = {
     "all_methods": ["recovery=none"],
     "clustering_after_pruning": ["sparsities=[0.8]", "n_clusters=[null,16]"],
+    "sensitivity": ["sparsities=[0.5]"],
     "zero_cluster_mnist": ["recovery=none", "methods.threshold.grid.n_clusters=[null,[9,24,110,13]]"],
 }
-QUICK = ("zero_cluster_mnist",)
-
-
-def cases() -> list:
-    return [
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow, id=name) for name in choices()["experiment"]
-    ]
 
 
 def works(plan: Plan, store: ResultStore, folder: Path) -> Iterator[Work]:
@@ -44,7 +38,7 @@ def works(plan: Plan, store: ResultStore, folder: Path) -> Iterator[Work]:
             points.tell(number, store.load(proposed.key).metrics)
 
 
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", choices()["experiment"])
 def test_a_preset_runs(name: str, tmp_path: Path) -> None:
     overrides = [f"experiment={name}", *TINY, *FEWER.get(name, []), f"storage.root={tmp_path}"]
     settings = settings_of(compose(overrides))
