@@ -19,8 +19,11 @@ from tests.faults.drivers import ROOT, wait_for
 from tests.faults.servers import free_port
 
 RAY = str(Path(sys.executable).with_name("ray"))
-RESTARTED = ("sh", "-c", 'while :; do "$@"; sleep 1; done', "sh")
-"""Before a command: it is started again when it ends, as services are; Ray gives up if it is not up after 30 s."""
+RESTARTED = ("sh", "-c", 'while [ "$(cut -d " " -f 4 /proc/$$/stat)" = "$PPID" ]; do "$@"; sleep 1; done', "sh")
+"""Before a command: it is started again when it ends, as services are; Ray gives up if it is not up after 30 s.
+
+Until its parent has ended: tests that were killed leave nobody behind who would start Ray for ever.
+"""
 START_S = 240.0
 END_S = 600.0
 _EVERYWHERE = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
