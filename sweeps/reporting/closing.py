@@ -209,5 +209,5 @@ def _percent(group: Group, metric: str, signed: bool = False) -> str:
     if value is None:
         return ""
     # The drop is a loss: +1.20 means 1.2 points worse than dense.
-    text = f"{100 * value:+.2f}".replace("-0.00", "+0.00") if signed else f"{100 * value:.2f}"
+    text = f"{100 * value:+z.2f}" if signed else f"{100 * value:.2f}"
     return text if spread is None or signed else f"{text}±{100 * spread:.2f}"
