@@ -43,7 +43,7 @@ def storage_settings(section: Mapping[str, Any]) -> StorageSettings:
             raise UserError(f"storage.{name} is not a key: {closest(str(name), KEYS)}")
     root, data, cache = section.get("root"), section.get("data"), section.get("cache")
     settings = StorageSettings(
-        root=folder("storage.root", root),
+        root=_user_cache() / "outputs" if root is None else folder("storage.root", root),
         data=_user_cache() if data is None else folder("storage.data", data),
         uri=_uri(section.get("uri")),
         cache=None if cache is None else folder("storage.cache", cache),

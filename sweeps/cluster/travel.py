@@ -12,9 +12,6 @@ from sweeps.cluster.base import Submission
 from sweeps.schema import Settings
 from sweeps.tracking_uri import redact, resolve
 
-CACHE_THERE = "~/.cache/prune-sweep/outputs"
-"""storage.root on a cluster's machine where results go to storage.uri and this folder is only a cache."""
-
 
 def check_no_secrets(overrides: Sequence[str]) -> None:
     """Raise UserError for an override with a password: job lists, logs and process lists show overrides."""
@@ -61,7 +58,7 @@ def with_storage_there(submission: Submission) -> Submission:
         UserError: results would be gone with the job's temporary folder, or the folder means another one there.
     """
     given = [value for key, _, value in (o.partition("=") for o in submission.overrides) if key == "storage.root"]
-    if given:
+    if given and given[-1] != "null":
         folder = given[-1].strip("'\"")
         if not (PurePosixPath(folder).is_absolute() or folder.startswith("~")):
             raise UserError(f"storage.root={folder} means another folder on the cluster: write it from / on")
@@ -71,4 +68,4 @@ def with_storage_there(submission: Submission) -> Submission:
             "results need a place that outlives the job: set storage.uri=s3://..., or storage.root to a folder that "
             "all machines of the cluster share"
         )
-    return replace(submission, overrides=(*submission.overrides, f"storage.root='{CACHE_THERE}'"))
+    return replace(submission, overrides=(*submission.overrides, "storage.root=null"))

@@ -1,6 +1,8 @@
 """The files of docker/ by themselves: what linters and Compose say of them, and what the secrets are like."""
 
 import os
+import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sweeps import submit
 from tests.faults.drivers import ROOT
 
 DOCKER = ROOT / "docker"
@@ -73,6 +76,17 @@ def test_images_of_others_are_pinned(compose: dict) -> None:
     dockerfile = (DOCKER / "Dockerfile").read_text()
     assert "ARG PYTHON_IMAGE=python:" in dockerfile
     assert "@sha256:" in dockerfile
+
+
+@pytest.mark.parametrize("template", ["kuberay/rayjob.yaml", "slurm/sweep.sh"])
+def test_templates_are_what_the_command_in_them_prints(template: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = (DOCKER / template).read_text()
+    command = re.findall("^#   (.*)", shown, re.MULTILINE)
+    assert submit.act(shlex.split(" ".join(command))[2:]) == 0
+    printed = re.sub("(?<=prune-sweep-)[0-9a-f]{12}", "example", capsys.readouterr().out)
+    first, rest = printed.replace(str(ROOT), "/shared/prune-sweep").split("\n", 1)
+    assert re.sub(r"(?m)^# A .*\n(# .*\n)+", "", shown) == f"{first}\n{rest}"
+
 
 
 def make_secrets(folder: Path, *arguments: str) -> str:

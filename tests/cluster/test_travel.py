@@ -53,15 +53,22 @@ def test_a_database_file_is_refused_on_a_cluster(tmp_path: Path) -> None:
     travel.check_tracking(submission("tracking=server", "tracking.uri=http://mlflow:5000").settings)
 
 
-def test_results_need_a_place_that_outlives_the_job() -> None:
+def test_results_need_a_place_that_outlives_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="results need a place that outlives the job"):
         travel.with_storage_there(submission())
     with pytest.raises(UserError, match=r"storage\.root=outputs means another folder on the cluster"):
         travel.with_storage_there(submission("storage.root=outputs"))
     shared = submission("storage.root=/shared/sweeps")
     assert travel.with_storage_there(shared) == shared
+    with pytest.raises(UserError, match="results need a place that outlives the job"):
+        travel.with_storage_there(submission("storage.root=null"))
+    monkeypatch.setenv("HOME", "/here")
     remote = travel.with_storage_there(submission("storage.uri=s3://bucket/folder"))
-    assert settings_of(compose(remote.driver_arguments())).storage.root == Path(travel.CACHE_THERE).expanduser()
+    # Over there HOME may hold secrets that are mounted read-only.
+    monkeypatch.setenv("HOME", "/run/secrets/home")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/tmp/cache")
+    there = settings_of(compose(remote.driver_arguments())).storage
+    assert (there.root, there.data) == (Path("/tmp/cache/prune-sweep/outputs"), Path("/tmp/cache/prune-sweep"))
 
 
 def test_code_configuration_and_named_files_travel_and_nothing_else(
