@@ -88,7 +88,6 @@ def test_templates_are_what_the_command_in_them_prints(template: str, capsys: py
     assert re.sub(r"(?m)^# A .*\n(# .*\n)+", "", shown) == f"{first}\n{rest}"
 
 
-
 def make_secrets(folder: Path, *arguments: str) -> str:
     """What make_secrets.py prints."""
     command = [sys.executable, DOCKER / "make_secrets.py", "--folder", folder, *arguments]
