@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prune_core.data.fetch import write_atomically
 from sweeps.json_text import parse
 from sweeps.plan import trial_of
 from sweeps.points import in_range
@@ -22,7 +23,7 @@ class PointSource:
     """Proposes the trials of one search and learns from their metrics.
 
     Every point is written to `record` before it is handed out, so that a later run of the same sweep proposes the same
-    points again, in the same order, before Optuna thinks of new ones.
+    points again, in the same order, before Optuna thinks of new ones. A damaged line costs its own point only.
 
     Args:
         search: what to search.
@@ -32,7 +33,7 @@ class PointSource:
     def __init__(self, search: SearchSpec, record: Path) -> None:
         self.search = search
         self._record = record
-        self._recorded = _read_points(record, search)[: search.n_trials]
+        self._points, self._damaged = _read_points(record, search)
         self._proposed = 0
         self._told: dict[int, Metrics | None] = {}
         self._study: _Study | None = None
@@ -50,18 +51,16 @@ class PointSource:
     @property
     def knows_next(self) -> bool:
         """Whether the next point stands in the record, so that proposing it costs nothing."""
-        return not self.exhausted and self._proposed < len(self._recorded)
+        return not self.exhausted and self._proposed < len(self._points)
 
     def propose(self) -> tuple[int, TrialSpec]:
         """(number of the point, its trial). Call only while not `exhausted`."""
         number = self._proposed
-        if self.knows_next:
-            point = self._recorded[number]
-        else:
-            point = self._optuna().propose(number)
-            _append_point(self._record, point)
+        if not self.knows_next:
+            self._points.append(self._optuna().propose(number))
+            self._write_last()
         self._proposed += 1
-        return number, trial_of(self.search, point)
+        return number, trial_of(self.search, self._points[number])
 
     def tell(self, number: int, metrics: Metrics | None) -> None:
         """What came of a point; None if it failed, which counts as a point all the same."""
@@ -71,12 +70,24 @@ class PointSource:
 
     def _optuna(self) -> "_Study":
         if self._study is None:
-            self._study = _Study(self.search, self._recorded)
-            for number in range(len(self._recorded)):
+            self._study = _Study(self.search, self._points)
+            for number in range(len(self._points)):
                 self._study.propose(number)
                 if number in self._told:
                     self._study.tell(number, self._told[number])
         return self._study
+
+    def _write_last(self) -> None:
+        """Add the last point to the record, or make the record anew if there is something in it that is no point."""
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        if self._damaged:
+            write_atomically(self._record, b"".join(map(_line, self._points)))
+            self._damaged = False
+            return
+        with self._record.open("ab") as file:
+            file.write(_line(self._points[-1]))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class _Study:
@@ -93,7 +104,9 @@ class _Study:
             {axis: _distribution(limits) for axis, limits in search.ranges.items()},
             metric=list(search.objectives),
             mode=list(search.objectives.values()),
-            points_to_evaluate=[self._numbered(point) for point in (*known, *search.start[len(known) :])],
+            points_to_evaluate=[
+                self._numbered(point) for point in (*known, *(point for point in search.start if point not in known))
+            ],
             # The seed moves with the record: else the points after a resume would repeat the first random ones.
             # Together and not axis by axis: what one layer can lose depends on what the others have lost.
             sampler=optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32, multivariate=True),
@@ -134,24 +147,18 @@ def _distribution(limits: Mapping[str, Any]) -> Any:
     return kind(limits["low"], limits["high"], log=bool(limits.get("log")))
 
 
-def _read_points(record: Path, search: SearchSpec) -> list[dict[str, Any]]:
-    """The points up to the first damaged line; what is behind it is forgotten, and cut off the file."""
-    points: list[dict[str, Any]] = []
+def _read_points(record: Path, search: SearchSpec) -> tuple[list[dict[str, Any]], bool]:
+    """The points of the search that the record holds, and whether there is anything else in it."""
     try:
-        content = record.read_bytes()
+        lines = record.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
-        return points
-    intact = 0
-    for line in content.splitlines(keepends=True):
-        point = _point(line, search)
-        if point is None:
-            log.warning("%s is damaged after line %d: the points behind it are proposed anew", record, len(points))
-            with record.open("r+b") as file:
-                file.truncate(intact)
-            break
-        points.append(point)
-        intact += len(line)
-    return points
+        return [], False
+    points = [_point(line, search) for line in lines]
+    damaged = [number for number, point in enumerate(points, 1) if point is None]
+    if damaged:
+        where = ", ".join(map(str, damaged[:3])) + (", ..." if len(damaged) > 3 else "")
+        log.warning("%s is damaged in line %s: new points are proposed instead of %d", record, where, len(damaged))
+    return [point for point in points if point is not None], bool(damaged)
 
 
 def _point(line: bytes, search: SearchSpec) -> dict[str, Any] | None:
@@ -168,9 +175,5 @@ def _point(line: bytes, search: SearchSpec) -> dict[str, Any] | None:
     return point
 
 
-def _append_point(record: Path, point: Mapping[str, Any]) -> None:
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with record.open("ab") as file:
-        file.write(json.dumps(dict(point), sort_keys=True).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _line(point: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(point), sort_keys=True).encode() + b"\n"

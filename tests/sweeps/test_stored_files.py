@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,30 @@ def test_damaged_points_of_a_search_are_proposed_anew(data: st.DataObject, tmp_p
         number, found = source.propose()
         assert found == trial_of(search(), found.axes)
         assert 0 <= number < 3
+
+
+@pytest.mark.parametrize("line", [0, 1, 2, 4])
+def test_a_damaged_line_costs_a_search_that_point_only(tmp_path: Path, line: int) -> None:
+    wanted = replace(search(), n_trials=5, start=({"sparsity": 0.5}, {"sparsity": 0.25}))
+
+    def all_points() -> list[Any]:
+        source = PointSource(wanted, tmp_path / "points.jsonl")
+        points = []
+        while not source.exhausted:
+            number, point = source.propose()
+            source.tell(number, {"accuracy": 0.5})
+            points.append(point)
+        return points
+
+    first = all_points()
+    lines = (tmp_path / "points.jsonl").read_bytes().splitlines(keepends=True)
+    lines[line] = lines[line][:-2] + b"\n"
+    (tmp_path / "points.jsonl").write_bytes(b"".join(lines))
+    again = all_points()
+    assert again[:4] == first[:line] + first[line + 1 :]
+    assert again[4] not in again[:4]
+    assert line > 1 or again[4] == first[line]  # a point to start with is known without the record
+    assert all_points() == again
 
 
 @pytest.mark.parametrize("content", [b"", DEEP.encode(), b"\xff", b"{}", b"null", b'{"entry": 1, "sha256": 2}'])
