@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_core.errors import UserError
+from sweeps import signals
 from sweeps.capacity import MIB, MIN_OBJECT_STORE, Node, Request, Room, local_node, room_for
 from sweeps.orphans import clear
 
@@ -80,11 +81,13 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
 
     with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
         ours = not ray.is_initialized()
+        ended_by = signals.handlers()
         if ours:
             if compute.address is None:
                 _start(ray, request, local_node(compute), data_bytes, folder)
             else:
                 _join(ray, request, compute.address)
+            signals.put_in(ended_by)
         try:
             nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
             yield room_for(request, nodes, _where(compute), compute.max_concurrent).slots
@@ -92,7 +95,24 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
             if ours:
                 # References that another thread's collector lets go of while Ray shuts down make Ray end the process.
                 gc.collect()
-                ray.shutdown()
+                _shut_down(ray, ended_by)
+
+
+def _shut_down(ray: Any, ended_by: Mapping[int, Any]) -> None:
+    """End Ray, or leave it.
+
+    Its C code takes away whatever handles SIGTERM, which would then end this process on the spot. So the handlers are
+    put in again right after that, before the seconds in which Ray's processes are ended.
+    """
+    node = ray._private.worker._global_node  # no public way in Ray 2.60
+    end_processes = node.kill_all_processes
+
+    def with_handlers(**options: Any) -> None:
+        signals.put_in(ended_by)
+        end_processes(**options)
+
+    node.kill_all_processes = with_handlers
+    ray.shutdown()
 
 
 def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path | None) -> None:

@@ -5,7 +5,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -51,14 +51,13 @@ class Signals:
             self._watcher = threading.Thread(target=self._watch, name="signals", daemon=True)
             self._watcher.start()
             self._wakeup_before = signal.set_wakeup_fd(self._told, warn_on_full_buffer=False)
-            self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+            self._before = handlers()
             self._catch()
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._before:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+            put_in(self._before)
             signal.set_wakeup_fd(self._wakeup_before)
             os.write(self._told, bytes([_LEFT]))
             self._watcher.join()
@@ -79,8 +78,7 @@ class Signals:
 
     def _catch(self) -> None:
         """Put the handlers in, again after a library has put in its own."""
-        for number in self._before:
-            signal.signal(number, self._handle)
+        put_in(dict.fromkeys(self._before, self._handle))
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self._handled = self._handled, True
@@ -110,6 +108,21 @@ class Signals:
             # What the main thread does with its streams is not known: it may hold their locks.
             os.write(2, f"interrupted, and ended before all was in order: {GO_ON}\n".encode())
             os._exit(128 + self.caught)
+
+
+def handlers() -> dict[int, Any]:
+    """{signal: what handles it now, as far as Python knows}."""
+    return {number: signal.getsignal(number) for number in _SIGNALS}
+
+
+def put_in(wanted: Mapping[int, Any]) -> None:
+    """Have signals handled as `handlers` has said, also where C code has changed that, which Python does not notice.
+
+    In another thread than the main one, where Python cannot do it, nothing is done.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in wanted.items():
+            signal.signal(number, handler)
 
 
 def _exception(number: int) -> BaseException:

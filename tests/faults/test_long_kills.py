@@ -89,7 +89,7 @@ def test_ended_at_many_random_instants(tmp_path):
             assert "run the same command again to go on" in said
         elif code:  # Python itself is ended before our first line and after our last one
             assert code == -signal.SIGTERM, said
-            assert "results go to" not in said or len(finished_keys(root)) == len(PLAN)
+            assert "results go to" not in said or "\nreport: " in said, said
         findings.stuck += [f"{ray} is left over"] if ray.exists() else []
         ended += code != 0
         if len(finished_keys(root)) == len(PLAN):

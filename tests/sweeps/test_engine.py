@@ -1,11 +1,6 @@
 """The engine on a real Ray with trivial work: order, caching, failures, losses, searches, signals."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +23,6 @@ from sweeps.store import ResultStore
 from sweeps.worker import Procedures
 from tests.sweeps import trivial_work as trivial
 
-ROOT = Path(__file__).parents[2]
 COMPUTE = ComputeSettings(num_cpus=2, num_gpus=1)
 
 
@@ -404,79 +398,3 @@ def test_idle_workers_that_died_cost_the_next_work_no_try(store):
     run.lost("t", "its worker died", out_of_memory=True)
     assert heard.events[-1] == ("lost", "t")
     assert heard.failures["t"].attempts == 1
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-from sweeps.engine import run_plan
-from sweeps.schema import ComputeSettings
-from sweeps.signals import Signals
-from sweeps.storage import StorageSettings
-from sweeps.store import ResultStore
-from sweeps.worker import Procedures
-from tests.sweeps import trivial_work as trivial
-
-root = Path(sys.argv[1])
-store = ResultStore(root)
-store.prepare()
-b = trivial.baseline("b")
-plan = trivial.plan(*(trivial.trial(f"t{i}", b, sleep=600 if i else 0) for i in range(4)))
-compute = ComputeSettings(num_cpus=2, num_gpus=0)
-settings = SimpleNamespace(compute=compute, storage=StorageSettings(root, root))
-print("ready", flush=True)
-with Signals() as signals:
-    signals.patience_s = 40  # the machine may be busy; without its head, Ray ends the process after 60
-    outcome = run_plan(plan, settings, store, [], Procedures(trivial.load, trivial.prepare, trivial.run), signals)
-print(outcome.interrupted, outcome.finished, len(outcome.failures), flush=True)
-"""
-
-
-def signalled(root: Path, number: int, send) -> tuple[int, str, str]:
-    """Start SCRIPT, send it a signal once two trials hang; its exit code and what it printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(root)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 300
-        while sum(event == "start" for _, event, *_ in trivial.notes(root)) < 4:  # baseline, t0, and two that hang
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        send(process.pid, number)
-        out, err = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
-@pytest.mark.parametrize(
-    ("number", "send"),
-    [(signal.SIGTERM, os.kill), pytest.param(signal.SIGINT, os.killpg, marks=pytest.mark.slow)],
-)
-def test_a_signal_ends_the_run_in_order(tmp_path, number, send):
-    code, out, err = signalled(tmp_path, number, send)  # a terminal sends SIGINT to the workers too
-    assert code == 0, err
-    assert out.split() == ["ready", str(int(number)), "2", "0"]
-    assert "Traceback" not in err
-    assert gone(tmp_path)
-
-
-@pytest.mark.slow
-def test_a_signal_that_ends_ray_as_well_ends_the_run(tmp_path):
-    code, _, err = signalled(tmp_path, signal.SIGTERM, os.killpg)
-    assert code in (0, 128 + signal.SIGTERM), err
-    assert gone(tmp_path)
-
-
-def gone(root: Path) -> bool:
-    """Whether the workers end."""
-    workers = {pid for *_, pid in trivial.notes(root)}
-    deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
