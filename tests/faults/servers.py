@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,14 +91,16 @@ def postgres_server(folder: Path) -> Iterator[Server]:
         pytest.skip("no initdb: install Debian's postgresql to run this")
     if importlib.util.find_spec("psycopg2") is None:
         pytest.skip("no psycopg2 for the MLflow server: install psycopg2-binary, or put its folder into PYTHONPATH")
-    programs, data, sockets, port = found[-1].parent, folder / "postgres", folder / "sockets", free_port()
-    for made in (data, sockets):
-        made.mkdir()
+    programs, port = found[-1].parent, free_port()
+    # Not below pytest's folders: those are for their owner alone, and PostgreSQL runs as somebody else.
+    with tempfile.TemporaryDirectory(prefix="prune-sweep-postgres-", ignore_cleanup_errors=True) as own:
+        data = Path(own) / "data"
+        data.mkdir()
         if not os.geteuid():
-            shutil.chown(made, "postgres")
-    control = [str(programs / "pg_ctl"), "-D", str(data), "-w"]
-    options = f"-p {port} -k {sockets} -c listen_addresses=127.0.0.1"
-    with reachable_by_others(folder):
+            Path(own).chmod(0o711)
+            shutil.chown(data, "postgres")
+        control = [str(programs / "pg_ctl"), "-D", str(data), "-w"]
+        options = f"-p {port} -c unix_socket_directories= -c listen_addresses=127.0.0.1"
         _as_postgres(
             str(programs / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"
         )
