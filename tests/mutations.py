@@ -51,7 +51,7 @@ def _altered(value: Any, changes: list[tuple[int, str, Any]]) -> Any:
         if how != "replace":
             del container[key]
         if how == "replace":
-            container[key] = odd
+            container[key] = copy.deepcopy(odd)  # else a later change puts it into itself
         elif how == "rename" and isinstance(container, dict):
             container[f"{key}?"] = old
     return value

@@ -204,7 +204,8 @@ def search() -> SearchSpec:
 def test_damaged_points_of_a_search_are_proposed_anew(data: st.DataObject, tmp_path_factory) -> None:
     file = tmp_path_factory.mktemp("points") / "points.jsonl"
     points = [{"sparsity": 0.5}, {"sparsity": 0.25}]
-    lines = "".join(json.dumps(point) + "\n" for point in data.draw(altered(points) | st.just(points)) or [])
+    found = data.draw(altered(points) | st.just(points))
+    lines = "".join(json.dumps(point) + "\n" for point in (found if isinstance(found, list) else [found]))
     file.write_bytes(data.draw(damaged(lines.encode() or b" ") | st.just(lines.encode()) | st.just(DEEP.encode())))
     source = PointSource(search(), file)
     while source.knows_next:
