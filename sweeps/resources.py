@@ -81,24 +81,24 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
 
     with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
         ours = not ray.is_initialized()
-        ended_by = signals.handlers()
+        handled_by = signals.handlers()
         if ours:
             if compute.address is None:
                 _start(ray, request, local_node(compute), data_bytes, folder)
             else:
                 _join(ray, request, compute.address)
-            signals.put_in(ended_by)
         try:
+            signals.put_in(handled_by)  # Ray has put in its own
             nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
             yield room_for(request, nodes, _where(compute), compute.max_concurrent).slots
         finally:
             if ours:
                 # References that another thread's collector lets go of while Ray shuts down make Ray end the process.
                 gc.collect()
-                _shut_down(ray, ended_by)
+                _shut_down(ray, handled_by)
 
 
-def _shut_down(ray: Any, ended_by: Mapping[int, Any]) -> None:
+def _shut_down(ray: Any, handled_by: Mapping[int, Any]) -> None:
     """End Ray, or leave it.
 
     Its C code takes away whatever handles SIGTERM, which would then end this process on the spot. So the handlers are
@@ -108,7 +108,7 @@ def _shut_down(ray: Any, ended_by: Mapping[int, Any]) -> None:
     end_processes = node.kill_all_processes
 
     def with_handlers(**options: Any) -> None:
-        signals.put_in(ended_by)
+        signals.put_in(handled_by)
         end_processes(**options)
 
     node.kill_all_processes = with_handlers
