@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ def _execute(
         for key, baseline in _datasets(schedule.baselines()).items()
     }
     data_bytes = sum(_bytes(data) for data in datasets.values())
-    with resources.connected(settings.compute, data_bytes, ray_folder) as slots:
+    with ExitStack() as until_ray_has_ended, resources.connected(settings.compute, data_bytes, ray_folder) as slots:
         request = resources.Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
@@ -97,8 +97,9 @@ def _execute(
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
         )
-        with signals.noted():
-            execute(run)
+        # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.
+        until_ray_has_ended.enter_context(signals.noted())
+        execute(run)
 
 
 def _datasets(baselines: Sequence[BaselineSpec]) -> dict[str, BaselineSpec]:

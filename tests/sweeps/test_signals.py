@@ -77,6 +77,24 @@ def test_a_signal_that_ends_ray_as_well_ends_the_run(tmp_path):
     assert gone(tmp_path)
 
 
+def test_a_signal_while_ray_ends_is_noted_and_ray_ends_first(tmp_path):
+    sending = """
+from sweeps import resources
+shut_down = resources._shut_down
+def with_a_signal(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    shut_down(*arguments)
+resources._shut_down = with_a_signal
+"""
+    script = "import os, signal" + SCRIPT.replace("600 if i else 0", "0").replace("\nroot =", f"{sending}\nroot =")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["ready", str(int(signal.SIGTERM)), "5", "0"]
+
+
 def gone(root: Path) -> bool:
     """Whether the workers end."""
     workers = {pid for *_, pid in trivial.notes(root)}
