@@ -56,6 +56,7 @@ def run_plan(
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
         if not schedule.done:
             _execute(settings, store, schedule, signals, procedures, ray_folder)
+            store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
         return announcer.outcome(signals.caught)
 
 
