@@ -85,7 +85,9 @@ def test_templates_are_what_the_command_in_them_prints(template: str, capsys: py
     assert submit.act(shlex.split(" ".join(command))[2:]) == 0
     printed = re.sub("(?<=prune-sweep-)[0-9a-f]{12}", "example", capsys.readouterr().out)
     first, rest = printed.replace(str(ROOT), "/shared/prune-sweep").split("\n", 1)
-    assert re.sub(r"(?m)^# A .*\n(# .*\n)+", "", shown) == f"{first}\n{rest}"
+    body = (ROOT / "sweeps" / "cluster" / "slurm_job.sh").read_text().rstrip()
+    whole = shown.replace('source "$code/sweeps/cluster/slurm_job.sh"', body)
+    assert re.sub(r"(?m)^# A .*\n(# .*\n)+", "", whole) == f"{first}\n{rest}"
 
 
 def make_secrets(folder: Path, *arguments: str) -> str:
