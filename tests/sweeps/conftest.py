@@ -1,10 +1,11 @@
-"""One real sweep that several files of tests look at."""
+"""What several files of tests look at or begin with."""
 
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from tests.faults.drivers import client_of
 from tests.sweeps.real_sweep import EVERY_METHOD, SMALL, sweep
 
 
@@ -15,3 +16,11 @@ def finished(tmp_path_factory) -> tuple[Path, CompletedProcess]:
     done = sweep(root, EVERY_METHOD, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     return root, done
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """A database without runs: MLflow takes two seconds to make one."""
+    folder = tmp_path_factory.mktemp("empty")
+    client_of(folder).search_experiments()
+    return folder / "mlflow.db"

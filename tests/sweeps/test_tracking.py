@@ -1,29 +1,21 @@
-"""The tracker against real MLflow: a database file, and a real server process that is killed and comes back."""
+"""The tracker against real MLflow on a database file."""
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from prune_core.errors import UserError
-from sweeps.mlflow_runs import prepare_environment
 from sweeps.specs import Failure, Plan
-from sweeps.store import ResultStore
 from sweeps.tracking import Tracker
+from tests.faults.drivers import client_of
 from tests.sweeps.sweep_fixtures import (
     Settings,
     Storage,
-    Tracking,
     baseline,
     commit,
     grid,
@@ -31,6 +23,15 @@ from tests.sweeps.sweep_fixtures import (
     plan_of,
     result_of,
     trial,
+)
+from tests.sweeps.trackers import (
+    PATIENCE_S,
+    assert_each_once,
+    key_of,
+    make_tracker,
+    prepared_store,
+    run_sweep,
+    runs_of,
 )
 
 SLOW = pytest.mark.slow
@@ -41,62 +42,6 @@ GAPS = (
     "run finished",
     pytest.param("acknowledged", marks=SLOW),
 )
-PATIENCE_S = 300  # far more than it takes: the machine may be busy
-
-
-def make_tracker(root: Path, plan: Plan, problems: list[str] | None = None, **tracking: object) -> Tracker:
-    settings = Settings(Storage(root), Tracking(**tracking))  # type: ignore[arg-type]
-    told = [] if problems is None else problems
-    return Tracker(settings, plan, prepared_store(root), {"seeds": [0]}, told.append, "python sweeps/run.py method=x")
-
-
-def prepared_store(root: Path) -> ResultStore:
-    store = ResultStore(root)
-    store.prepare()
-    return store
-
-
-def run_sweep(
-    root: Path, plan: Plan, cached: bool = False, problems: list[str] | None = None, **tracking: object
-) -> int:
-    """Deliver all of a plan, making the results that are not there."""
-    tracker = make_tracker(root, plan, problems, **tracking)
-    store = prepared_store(root)
-    tracker.start()
-    for work in plan:
-        tracker.finished(work, store.load(work.key) or commit(store, work), cached)
-    return tracker.finish("FINISHED", {}, {"trials": len(plan.trials)}, PATIENCE_S)
-
-
-def client_of(root: Path, uri: str | None = None):
-    prepare_environment()
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=uri or f"sqlite:///{root}/mlflow.db")
-
-
-def runs_of(client, sweep_id: str) -> list:
-    experiment = client.get_experiment_by_name("prune-sweep")
-    return client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{sweep_id}'", max_results=1000)
-
-
-def key_of(run) -> str:
-    return run.data.tags.get("trial.key") or run.data.tags.get("baseline.key", "parent")
-
-
-def assert_each_once(client, plan: Plan) -> None:
-    """Every piece of work and the sweep itself have exactly one run, and it is finished."""
-    runs = runs_of(client, plan.sweep_id)
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    assert Counter(key_of(run) for run in runs) == Counter([work.key for work in plan] + ["parent"])
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory) -> Path:
-    """A database without runs: MLflow takes two seconds to make one."""
-    folder = tmp_path_factory.mktemp("empty")
-    client_of(folder).search_experiments()
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -257,7 +202,7 @@ import json, os, signal, sys
 from pathlib import Path
 from sweeps.tracking import Tracker
 from tests.sweeps.sweep_fixtures import Settings, Storage, Tracking, grid
-from tests.sweeps.test_tracking import prepared_store
+from tests.sweeps.trackers import prepared_store
 
 root, gap, countdown = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
@@ -297,145 +242,6 @@ def test_two_drivers_of_one_sweep_at_once_deliver_each_result_once(root):
     drivers = [subprocess.Popen(command) for _ in range(2)]
     assert [driver.wait(PATIENCE_S) for driver in drivers] == [0, 0]
     assert_each_once(client_of(root), plan)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A real `mlflow server` on a database file; `kill` ends it as a power cut would."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.process: subprocess.Popen | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        off = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_ENABLE_AI_GATEWAY": "false"}
-        arguments = ["server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        places = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
-        places += ["--artifacts-destination", str(self.folder / "artifacts")]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", *arguments, *places],
-                env={**os.environ, **off},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        wait_for(self._answers)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def server(tmp_path, empty_database) -> Iterator[Server]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    shutil.copyfile(empty_database, folder / "server.db")
-    server = Server(folder)
-    server.start()
-    yield server
-    server.kill()
-
-
-def test_a_server_killed_in_the_middle_loses_and_repeats_nothing(tmp_path, server):
-    root = tmp_path / "outputs"
-    plan, store = grid(20), prepared_store(root)
-    problems: list[str] = []
-    tracker = make_tracker(root, plan, problems, uri=server.uri)
-    tracker.check()
-    tracker.start()
-    works = list(plan)
-    for work in works[:10]:
-        tracker.finished(work, commit(store, work), False)
-    wait_for(lambda: len(tracker.run_ids) >= 5)
-    server.kill()
-    for work in works[10:]:
-        tracker.finished(work, commit(store, work), False)
-    wait_for(lambda: bool(problems))
-    server.start()
-    assert tracker.finish("FINISHED", {}, {}, PATIENCE_S) == 0
-    assert_each_once(client_of(root, server.uri), plan)
-    assert len(problems) == 2
-    assert "does not take results" in problems[0]
-    assert "takes results again" in problems[1]
-
-
-def test_without_a_server_results_wait_and_the_next_run_delivers_them(tmp_path, server):
-    root = tmp_path / "outputs"
-    server.kill()
-    plan, store = grid(3), prepared_store(root)
-    problems: list[str] = []
-    tracker = make_tracker(root, plan, problems, uri=server.uri, on_unreachable="queue")
-    tracker.check()
-    tracker.start()
-    for work in plan:
-        tracker.finished(work, commit(store, work), False)
-    wait_for(lambda: len(problems) == 2)  # one of the check, one of the outage
-    assert tracker.finish("FINISHED", {}, {}, timeout_s=2) == len(list(plan)) + 1
-    assert len(problems) == 2, problems
-
-    server.start()
-    assert run_sweep(root, plan, cached=True, uri=server.uri) == 0
-    assert_each_once(client_of(root, server.uri), plan)
-
-
-def test_an_unreachable_server_is_refused_in_one_sentence_without_mlflow(tmp_path):
-    code = (
-        "import sys; from tests.sweeps.test_tracking import *\n"
-        "tracker = make_tracker(Path(sys.argv[1]), grid(1), uri=sys.argv[2])\n"
-        "try: tracker.check()\n"
-        "except UserError as error: print(error)\n"
-        "print('mlflow' in sys.modules)"
-    )
-    uri = f"http://user:secret@127.0.0.1:{free_port()}"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), uri], capture_output=True, text=True, check=True)
-    sentence, imported = done.stdout.splitlines()
-    assert sentence.startswith("tracking.uri=http://***@127.0.0.1:")
-    assert "nobody answers there" in sentence
-    assert imported == "False"
-
-
-def test_something_else_than_mlflow_on_the_port_is_refused(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer() -> None:
-            connection, _ = listener.accept()  # the look at the port
-            connection.close()
-            connection, _ = listener.accept()
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-            connection.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(UserError, match="not an MLflow server"):
-            make_tracker(tmp_path, grid(1), uri=uri).check()
-        thread.join()
 
 
 def test_a_deleted_experiment_is_refused(root):
