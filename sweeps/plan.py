@@ -14,6 +14,7 @@ from prune_core.data import DatasetInfo
 from prune_core.errors import UserError
 from prune_core.models import ModelInfo
 from prune_core.spec import RECOVERIES, SCHEDULES, MethodSpec
+from prune_core.versions import versions_of_method, versions_of_network
 from sweeps.layers import Layers, check_lists, layers_of
 from sweeps.methods import Axes, canonical
 from sweeps.points import (
@@ -124,7 +125,13 @@ def _baseline_content(
         "model": {"name": model, "fingerprint": info.fingerprint, "config": canonical(config)},
         "training": canonical(training),
         "seed": seed,
+        **_versions(versions_of_network(is_given=info.fingerprint is not None)),
     }
+
+
+def _versions(raised: Mapping[str, int]) -> dict[str, Any]:
+    """The part of a key that tells changed computations from their first versions."""
+    return {"versions": dict(raised)} if raised else {}
 
 
 def _trial(
@@ -146,6 +153,7 @@ def _trial(
             "training": canonical(training),
             "prune_output": prune_output,
             "measure": canonical(measure),
+            **_versions(versions_of_method(point.spec)),
         }
     )
     return TrialSpec(key, baseline, method, point.axes, parameters, prune_output, measure, training)
@@ -184,5 +192,6 @@ def _search(
                 f"the {len(start)} points of the grid, so give more, or fewer in methods.{axes.method}.grid"
             )
         content["start"] = tuple(start)
-    key = content_key({"kind": "search", **canonical(content)})
+    raised = {name: v for point in end_points(drawn) for name, v in versions_of_method(point.spec).items()}
+    key = content_key({"kind": "search", **canonical(content), **_versions(raised)})
     return SearchSpec(key=key, **{**content, "baseline": baseline})

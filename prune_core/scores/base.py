@@ -58,6 +58,7 @@ class Score:
         granularities: what it can score.
         needs_data: whether it reads `ctx.x`.
         options: names that it accepts in `ctx.options`.
+        version: raised when the function gives other scores than before; results of earlier versions are made anew.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Score:
     granularities: tuple[str, ...]
     needs_data: bool = False
     options: tuple[str, ...] = ()
+    version: int = 1
 
     def check(self, granularity: str, options: Mapping[str, Any]) -> None:
         """Refuse, at plan time, what this score cannot do. Raises UserError."""
