@@ -217,6 +217,11 @@ class Failure:
     attempts: int = 1
 
 
+def of_dense(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a trial repeats of its dense network's `metrics`, so that one row holds all that a choice rests on."""
+    return {f"{name}_baseline": metrics[name] for name in ("accuracy", "val_accuracy", "loss") if name in metrics}
+
+
 def describe_axes(axes: Mapping[str, Any]) -> str:
     """A grid point as a person writes it: "sparsity=0.5 recovery=finetune"; what is none goes without saying."""
     return " ".join(f"{name}={format_value(value)}" for name, value in axes.items() if value not in (None, "none"))

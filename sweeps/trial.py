@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from prune_core.errors import UserError
 from prune_core.stopwatch import Stopwatch
-from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
+from sweeps.specs import BaselineSpec, Result, TrialSpec, Work, of_dense
 from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact_all
 
@@ -147,7 +147,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
     metrics = {
         **pruned.figures,
         **accuracy,
-        "accuracy_baseline": dense["accuracy"],
+        **of_dense(dense),
         "accuracy_drop": dense["accuracy"] - accuracy["accuracy"],
         "size_bytes": len(encoded),
         "size_bytes_baseline": dense["size_bytes"],

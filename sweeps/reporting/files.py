@@ -9,7 +9,7 @@ from typing import Any
 from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row
 from sweeps.run_content import baseline_of, params_of
-from sweeps.specs import BaselineSpec, Failure, Plan, Work
+from sweeps.specs import BaselineSpec, Failure, Plan, Work, of_dense
 from sweeps.tracking_uri import redact
 
 TARGET = "target."
@@ -51,9 +51,11 @@ def _plan_record(work: Work) -> dict[str, Any]:
 
 
 def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dict[str, Any]]:
+    dense = {row.work.key: row.result.metrics for row in rows if isinstance(row.work, BaselineSpec)}
     return [
         {
             **_asked(_cells(params_of(row.work)), row.result.metrics),
+            **of_dense(dense.get(baseline_of(row.work).key, {})),  # results of earlier versions lack some of it
             **row.result.metrics,
             **row.result.timings,
             **{name: redact(text) for name, text in row.result.tags.items()},
