@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from prune_core.errors import UserError
+from prune_core.registry import closest
 from prune_core.relevance.rules import rule_of
 from prune_core.relevance.steps import Step, as_graph, unroll
+from prune_core.scores import STARTS
 from prune_core.weights import kernel_attributes
 
 logger = logging.getLogger(__name__)
@@ -42,27 +44,31 @@ class Relevance:
     lost: dict[str, float]
 
 
-def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256) -> Relevance:
+def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256, start: str = "uniform") -> Relevance:
     """Propagate relevance through a functional or Sequential network, in inference mode.
 
-    At the outputs a sample's relevance is |output|, normalised to sum 1; `prune_core.relevance.rules` says how it
-    goes back. Layers without a rule can be given one by `register_relevance_rule`.
+    Each sample has a relevance of 1 in all, whatever its outputs. `prune_core.relevance.rules` says how it goes back.
+    Layers without a rule can be given one by `register_relevance_rule`.
 
     Args:
         model: any graph of layers with one input.
         x: samples, shape (N, ...), N >= 1.
         batch_size: samples that go through at once; changes the result by rounding only.
+        start: how a sample's relevance is shared out over the elements of all outputs: "uniform", the same to each;
+            "output", in proportion to |output|.
 
     Raises:
-        UserError: no samples, several inputs, a subclassed model, or a layer without a rule.
+        UserError: no samples, several inputs, a subclassed model, a layer without a rule, or an unknown `start`.
     """
+    if start not in STARTS:
+        raise UserError(f"start={start!r} is not one of its values: {closest(str(start), STARTS)}")
     graph = as_graph(model)
     if len(graph.inputs) != 1:
         raise UserError(f"model {model.name!r} has {len(graph.inputs)} inputs: relevance needs a model with one input")
     if len(x) == 0:
         raise UserError("relevance needs training data and x has no samples: give at least one")
     size = min(batch_size, len(x))
-    batch_sums = _compiled(graph)
+    batch_sums = _compiled(graph, start)
     totals: _Sums | None = None
     health = 0.0
     for start in range(0, len(x), size):
@@ -81,9 +87,9 @@ def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256) -> Relev
 _Sums = tuple[dict[str, tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]
 
 
-def _compiled(graph: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor]]:
+def _compiled(graph: keras.Model, start: str) -> Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor]]:
     # Without XLA: on CPU it needs 0.6 s to compile, gains nothing on dense networks and loses on convolutions.
-    return tf.function(lambda samples, present: _batch_sums(graph, samples, present), autograph=False)
+    return tf.function(lambda samples, present: _batch_sums(graph, start, samples, present), autograph=False)
 
 
 def _padded(samples: np.ndarray, size: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -94,10 +100,10 @@ def _padded(samples: np.ndarray, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(np.pad(samples, padding) if missing else samples), tf.constant(present, tf.float32)
 
 
-def _batch_sums(graph: keras.Model, samples: tf.Tensor, present: tf.Tensor) -> tuple[_Sums, tf.Tensor]:
+def _batch_sums(graph: keras.Model, start: str, samples: tf.Tensor, present: tf.Tensor) -> tuple[_Sums, tf.Tensor]:
     source = tf.cast(samples, graph.inputs[0].dtype)
     steps, outputs = unroll(graph, [source])
-    at_outputs = _at_outputs(outputs, present)
+    at_outputs = _at_outputs(outputs, start, present)
     arrived: dict[int, tf.Tensor] = {}
     _add(arrived, outputs, at_outputs)
     channels: dict[str, tf.Tensor] = {}
@@ -114,9 +120,11 @@ def _batch_sums(graph: keras.Model, samples: tf.Tensor, present: tf.Tensor) -> t
     return (channels, tf.reduce_sum(reached, axis=0), lost), deviation
 
 
-def _at_outputs(outputs: Sequence[tf.Tensor], present: tf.Tensor) -> list[tf.Tensor]:
-    """|output|, normalised to sum 1 a sample; 0 in padding, which thereby counts nowhere."""
+def _at_outputs(outputs: Sequence[tf.Tensor], start: str, present: tf.Tensor) -> list[tf.Tensor]:
+    """Relevance of sum 1 a sample over the elements of all outputs; 0 in padding, which thereby counts nowhere."""
     amounts = [tf.abs(tf.cast(output, tf.float32)) for output in outputs]
+    if start == "uniform":
+        amounts = [tf.ones_like(amount) for amount in amounts]
     scale = tf.math.divide_no_nan(present, sum(map(_per_sample, amounts)))
     return [amount * tf.reshape(scale, [-1] + [1] * (len(amount.shape) - 1)) for amount in amounts]
 
