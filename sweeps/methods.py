@@ -79,7 +79,7 @@ def read_methods(
 
 def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     where = f"methods.{name}"
-    scores = _scores(section)
+    scores = _scores(where, section)
     parameters = (*PARAMETERS, *sorted({option for score in scores for option in score.options}))
     for key in section:
         if key not in (*parameters, "grid", "ranges", "options"):
@@ -89,31 +89,40 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     grid = {
         str(axis): _values(f"{where}.grid.{axis}", str(axis), values)
         for axis, values in _mapping(f"{where}.grid", section.get("grid")).items()
+        if not _is_of_another_score(where, str(axis), scores, asked)
     }
     fixed = {key: value for key, value in section.items() if key in parameters}
     for axis in grid:
         if axis not in parameters and axis not in options:
             raise UserError(f"{where}.grid.{axis} is not an axis: {closest(axis, (*parameters, *options))}")
-    for key, value in fixed.items():
-        if f"{where}.{key}" in asked:
-            grid[key] = _values(f"{where}.{key}", key, [value])
-        elif key in grid and f"{where}.grid.{key}" not in asked:
-            raise UserError(f"{where}.{key} is given twice, fixed and under grid: leave one out")
-    for key, value in options.items():
-        if f"{where}.options.{key}" in asked:
-            grid[str(key)] = _values(f"{where}.options.{key}", str(key), [value])
+    places = {f"{where}.{key}": (key, value) for key, value in fixed.items()}
+    places |= {f"{where}.options.{key}": (str(key), value) for key, value in options.items()}
+    for place, (key, value) in places.items():
+        if key in grid and (place in asked) == (f"{where}.grid.{key}" in asked):
+            raise UserError(f"{place} is given twice, fixed and under grid: leave one out")
+        if place in asked:
+            grid[key] = _values(place, key, [value])
     fixed = {key: value for key, value in fixed.items() if key not in grid}
     fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
     usual = {option: values[0] for score in scores for option, values in score.choices.items()}
     return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), {**UNSAID, **usual})
 
 
-def _scores(section: Mapping[str, Any]) -> list[Score]:
+def _scores(where: str, section: Mapping[str, Any]) -> list[Score]:
     """The score of a method, or the scores where that is an axis; their options are parameters like others."""
     grid = section.get("grid")
     named = grid.get("score") if isinstance(grid, Mapping) else None
-    names = [section.get("score"), *(named if isinstance(named, list) else [named])]
-    return [SCORES.get(name) for name in names if name in SCORES]
+    names = named if isinstance(named, list) else [named or section.get("score")]
+    try:
+        return [SCORES.get(name) for name in names if isinstance(name, str)]
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _is_of_another_score(where: str, axis: str, scores: Sequence[Score], asked: frozenset[str]) -> bool:
+    """Whether a file gives an axis to its own score, in whose place the command line asks for others without it."""
+    replaced = bool({f"{where}.score", f"{where}.grid.score"} & asked) and f"{where}.grid.{axis}" not in asked
+    return replaced and axis not in PARAMETERS and not all(axis in score.options for score in scores)
 
 
 def _ranges(
@@ -169,10 +178,10 @@ def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: fro
             f"{key} sets the axis {axis}, which no chosen method has: chosen is {', '.join(methods)}, "
             f"which can take {', '.join(known) or 'no shortcut'}"
         )
-    for name in having:
-        own = f"methods.{name}.grid.{axis}"
-        if own in asked and key in asked:
-            raise UserError(f"{key} and {own} set the same axis: give one of them")
+    own = {name: {f"methods.{name}.grid.{axis}", f"methods.{name}.{axis}"} & asked for name in having}
+    for place in sorted(set().union(*own.values())):
+        if key in asked:
+            raise UserError(f"{key} and {place} set the same axis: give one of them")
     values = _values(key, axis, value)
     taken = {
         name: replace(
@@ -181,7 +190,7 @@ def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: fro
             ranges={**methods[name].ranges, axis: {"choices": list(values)}},
         )
         for name in having
-        if f"methods.{name}.grid.{axis}" not in asked  # a preset's shortcut yields to what was asked for
+        if not own[name]  # a preset's shortcut yields to what was asked for
     }
     return {**methods, **taken}
 

@@ -71,8 +71,8 @@ def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256, start: s
     batch_sums = _compiled(graph, start)
     totals: _Sums | None = None
     health = 0.0
-    for start in range(0, len(x), size):
-        sums, deviation = batch_sums(*_padded(x[start : start + size], size))
+    for first in range(0, len(x), size):
+        sums, deviation = batch_sums(*_padded(x[first : first + size], size))
         arrays = tf.nest.map_structure(lambda tensor: tensor.numpy().astype(np.float64), sums)
         totals = arrays if totals is None else tf.nest.map_structure(np.add, totals, arrays)
         health = max(health, float(deviation))
