@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
+from prune_core.calls import data_tensors, nodes_in_order
 from prune_core.errors import UserError
 from prune_core.weights import kernel_attributes
 
@@ -51,14 +52,13 @@ def _calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, _Shape, _Sh
             f"model {model.name!r} has no graph: MACs are counted for functional and built Sequential models"
         )
     graph = keras.Model(model.inputs, model.outputs)  # a Sequential keeps its own to itself
-    for nodes in graph._nodes_by_depth.values():
-        for node in nodes:
-            operation = node.operation
-            if isinstance(operation, keras.Model):
-                _check_called_as_built(operation, node.input_tensors)
-                yield from _calls(operation)
-            elif isinstance(operation, keras.layers.Layer) and operation.weights:
-                yield operation, node.input_tensors[0].shape, node.outputs[0].shape
+    for node in nodes_in_order(graph):
+        operation = node.operation
+        if isinstance(operation, keras.Model):
+            _check_called_as_built(operation, data_tensors(node))
+            yield from _calls(operation)
+        elif isinstance(operation, keras.layers.Layer) and operation.weights:
+            yield operation, data_tensors(node)[0].shape, node.outputs[0].shape
 
 
 def _check_called_as_built(model: keras.Model, inputs: list[keras.KerasTensor]) -> None:

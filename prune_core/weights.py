@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
+from prune_core.calls import data_tensors
+
 # Attributes under which Keras layers keep what they multiply their input with.
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
@@ -119,7 +121,7 @@ def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
         if kernel_attributes(operation):
             found.append(operation)
         elif not isinstance(operation, keras.Model) or _walk_back(operation, found):
-            before = operation._inbound_nodes[node_index].input_tensors
+            before = data_tensors(operation._inbound_nodes[node_index])
             meets_input = meets_input or not before
             waiting.extend(before)
     return meets_input
