@@ -1,17 +1,23 @@
 """A network's architecture as JSON, from which it can be built again without running anything of its author's."""
 
 import json
+from dataclasses import astuple
 from typing import Any
 
 import keras
 
 from prune_core.errors import UserError
-from prune_core.weights import leaf_layers
+from prune_core.places import layers_inside
+from prune_core.sharing import Shared, share_again, shared_weights
 
 # Of the package keras, the parts whose classes only describe a network. Keras itself refuses the rest's functions.
 _MODULES = {"layers", "models", "ops", "initializers", "regularizers", "constraints", "dtype_policies", "quantizers"}
 # Layers that carry code or load files.
 _REFUSED = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "function", "__lambda__"}
+
+
+# Beside what Keras writes: the weights that layers share, which Keras would make anew for each of them.
+_SHARED = "shared_weights"
 
 
 def describe(model: keras.Model) -> str:
@@ -26,12 +32,14 @@ def describe(model: keras.Model) -> str:
         raise UserError(f"model {model.name!r} is subclassed: only functional and Sequential models can be stored")
     if not model.built:
         raise UserError(f"model {model.name!r} has no weights yet: give it an Input first")
-    for path, layer in leaf_layers(model):
+    for path, layer in layers_inside(model):
         if hasattr(layer, "save_assets"):
             raise UserError(f"layer {path!r} ({type(layer).__name__}) keeps a vocabulary: preprocess outside the model")
     config = json.loads(model.to_json())
     config.pop("compile_config", None)
     _refuse_code(config)
+    if shared := shared_weights(model):
+        config[_SHARED] = [list(astuple(one)) for one in shared]
     return json.dumps(config, separators=(",", ":"))
 
 
@@ -50,13 +58,23 @@ def rebuild(text: str) -> keras.Model:
         raise UserError(f"architecture of the encoded model is no JSON ({error}): encode the model again") from error
     if not isinstance(config, dict) or "compile_config" in config:
         raise UserError("architecture of the encoded model does not describe a network: encode the model again")
+    shared = _shared(config.pop(_SHARED, []))
     try:
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except Exception as error:  # Keras raises whatever the first wrong value leads to
         raise UserError(f"Keras {keras.__version__} cannot build the encoded model: {error}") from error
     if not isinstance(model, keras.Model):
         raise UserError("architecture of the encoded model does not describe a network: encode the model again")
+    share_again(model, shared)
     return model
+
+
+def _shared(entries: Any) -> list[Shared]:
+    try:
+        shared = [Shared(str(path), str(first), bool(keeps_own)) for path, first, keeps_own in entries]
+    except (TypeError, ValueError):
+        raise UserError("encoded model: its list of shared weights is none: encode the model again") from None
+    return shared
 
 
 def _refuse_code(config: Any) -> None:
