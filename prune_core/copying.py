@@ -6,7 +6,7 @@ from prune_core.agreement import check_agreement
 from prune_core.errors import UserError
 from prune_core.graph.classes import functional_graph
 from prune_core.graph.rebuild import blank_duplicates
-from prune_core.layer_state import hand_over_state
+from prune_core.layer_state import hand_over_policy, hand_over_state
 from prune_core.places import layers_inside, weight_variables
 from prune_core.sharing import share_again, shared_weights
 
@@ -23,10 +23,12 @@ def copy_of(model: keras.Model) -> keras.Model:
         twin = keras.models.clone_model(model, clone_function=duplicate, recursive=True)
     share_again(twin, shared_weights(model))
     _copy_weights(model, twin)
-    states = dict(layers_inside(twin))
-    for path, layer in layers_inside(model):
-        if path in states:
-            hand_over_state(layer, states[path])
+    twins = {"": twin, **dict(layers_inside(twin))}
+    for path, layer in {"": model, **dict(layers_inside(model))}.items():
+        if path in twins:
+            hand_over_policy(layer, twins[path])
+            _name_inputs(layer, twins[path])
+            hand_over_state(layer, twins[path])
     check_agreement(
         model,
         twin,
@@ -37,10 +39,19 @@ def copy_of(model: keras.Model) -> keras.Model:
     return twin
 
 
+def _name_inputs(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
+    """Keras calls the inputs of a copied functional model as their tensors, by a number that counts up."""
+    if isinstance(layer, keras.Model):
+        for tensor, copied in zip(layer.inputs, twin.inputs, strict=True):
+            copied._keras_history.operation.name = tensor._keras_history.operation.name
+
+
 def _copy_weights(model: keras.Model, twin: keras.Model) -> None:
     weights, targets = weight_variables(model), weight_variables(twin)
     if weights.keys() != targets.keys():
         path = next(iter(weights.keys() ^ targets.keys()))
-        raise UserError(f"{model.name!r} cannot be copied: the weight {path!r} is not in both of the network and its copy")
+        raise UserError(
+            f"{model.name!r} cannot be copied: the weight {path!r} is not in both of the network and its copy"
+        )
     for path, weight in weights.items():
         targets[path].assign(weight)

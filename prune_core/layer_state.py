@@ -7,6 +7,12 @@ from pathlib import Path
 import keras
 
 
+def hand_over_policy(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Give a model the dtype policy that another was made under; a new model has that of the process."""
+    if isinstance(target, keras.Model) and target.dtype_policy != source.dtype_policy:
+        target.dtype_policy = source.dtype_policy
+
+
 def hand_over_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Give a layer what another of its kind keeps beside its weights: what it computes from them, vocabularies.
 

@@ -68,7 +68,9 @@ class _Values:
             return self._rng.integers(0, 2, shape).astype(bool)
         if self._numbers:
             return self._rng.choice(self._numbers, shape).astype(dtype)
-        return self._rng.integers(0, min(limit, self._limit or limit, _LEVELS // 2 if dtype == "int8" else limit), shape).astype(dtype)
+        return self._rng.integers(
+            0, min(limit, self._limit or limit, _LEVELS // 2 if dtype == "int8" else limit), shape
+        ).astype(dtype)
 
 
 def _shape(tensor: Any, free_size: int) -> tuple[int, ...]:

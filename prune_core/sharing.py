@@ -54,7 +54,9 @@ def share_again(model: keras.Model, shared: list[Shared]) -> None:
         if place.variable is weight:
             continue
         if (place.variable.shape, place.variable.dtype) != (weight.shape, weight.dtype) or place.attribute is None:
-            raise UserError(f"{one.path!r} of {model.name!r} cannot share the weight {one.first!r}: it is another shape")
+            raise UserError(
+                f"{one.path!r} of {model.name!r} cannot share the weight {one.first!r}: it is another shape"
+            )
         _set(place, weight, one.keeps_own)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from prune_core.errors import UserError
 from prune_core.graph.classes import ChannelClasses, functional_graph
 from prune_core.graph.walk import Step, inner_graph, run_graph
-from prune_core.layer_state import hand_over_state
+from prune_core.layer_state import hand_over_policy, hand_over_state
 from prune_core.places import layers_inside, places_in, weight_variables
 from prune_core.sharing import share_again, shared_weights
 
@@ -34,6 +34,7 @@ def rebuild(
     with blank_duplicates() as duplicate:
         builder = _Builder(classes, kept, biases, duplicate)
         result = builder.build(model.name, functional_graph(model))
+    hand_over_policy(model, result)
     share_again(result, shared_weights(model))
     _copy_trainable(model, result, builder.copies)
     return result
@@ -119,6 +120,7 @@ class _Builder:
         if is_new:
             inner = inner_graph(step)
             duplicate = self._duplicate(original) if inner is None else self.build(original.name, inner)
+            hand_over_policy(original, duplicate)
             self.copies[id(original)] = (original, duplicate)
             is_new = inner is None
         duplicate = self.copies[id(original)][1]
@@ -181,6 +183,7 @@ def _copy_states(original: Any, duplicate: Any) -> None:
     hand_over_state(original, duplicate)
     copies = dict(layers_inside(duplicate))
     for path, layer in layers_inside(original):
+        hand_over_policy(layer, copies[path])
         hand_over_state(layer, copies[path])
 
 
