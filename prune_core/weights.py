@@ -1,9 +1,19 @@
 """Names for a network's weights that survive saving, loading and cloning, and the layers that can be pruned."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
+
+from prune_core.places import leaf_layers, weight_variables
+
+__all__ = [
+    "PrunableLayer",
+    "kernel_attributes",
+    "layers_without_kernel",
+    "leaf_layers",
+    "prunable_layers",
+    "weight_variables",
+]
 
 # Attributes under which Keras layers keep what they multiply their input with.
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
@@ -21,7 +31,7 @@ class PrunableLayer:
         bias: its bias, shape (units,), or None.
         path: weight path of the kernel.
         bias_path: weight path of the bias, or None.
-        is_output: whether the layer makes an output of the network.
+        is_output: whether the layer, or one that shares its kernel, makes an output of the network.
     """
 
     name: str
@@ -33,38 +43,19 @@ class PrunableLayer:
     is_output: bool
 
 
-def leaf_layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
-    """(path, layer) of every layer that is not itself a model, depth first in the model's order."""
-    for layer in model.layers:
-        path = f"{prefix}{layer.name}"
-        if isinstance(layer, keras.Model):
-            yield from leaf_layers(layer, f"{path}/")
-        else:
-            yield path, layer
-
-
-def weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """{weight path: variable} of every weight, in the order of the layers, e.g. "conv_1/kernel".
-
-    Keras's own `Variable.path` changes when a Sequential is saved and loaded; these paths do not.
-    """
-    return {
-        f"{path}/{variable.path.rpartition(f'{layer.name}/')[2]}": variable
-        for path, layer in leaf_layers(model)
-        for variable in layer.weights
-        if "seed_generator" not in variable.path
-    }
-
-
 def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
-    """The kernels of a network in the order of its layers, the output layer's among them."""
+    """The kernels of a network in the order of its layers, the output layer's too; one that layers share is there once."""
     paths = {id(variable): path for path, variable in weight_variables(model).items()}
-    outputs = {id(layer) for layer in _output_layers(model)}
-    found = []
+    outputs = {id(kernel) for layer in _output_layers(model) for kernel in _kernels(layer)}
+    found: list[PrunableLayer] = []
+    seen: set[int] = set()
     for name, layer in leaf_layers(model):
         kernels = kernel_attributes(layer)
         for attribute in kernels:
             kernel = getattr(layer, attribute)
+            if id(kernel) in seen:
+                continue
+            seen.add(id(kernel))
             bias = getattr(layer, "bias", None) if attribute == kernels[-1] else None
             found.append(
                 PrunableLayer(
@@ -74,7 +65,7 @@ def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
                     bias=bias,
                     path=paths[id(kernel)],
                     bias_path=paths[id(bias)] if bias is not None else None,
-                    is_output=id(layer) in outputs,
+                    is_output=id(kernel) in outputs,
                 )
             )
     return found
@@ -83,6 +74,10 @@ def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
 def kernel_attributes(layer: keras.layers.Layer) -> list[str]:
     """Names of the attributes of a layer that hold a kernel; empty where there is none."""
     return [name for name in _KERNELS if isinstance(getattr(layer, name, None), keras.Variable)]
+
+
+def _kernels(layer: keras.layers.Layer) -> list[keras.Variable]:
+    return [getattr(layer, name) for name in kernel_attributes(layer)]
 
 
 def layers_without_kernel(model: keras.Model) -> dict[str, str]:

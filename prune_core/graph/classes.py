@@ -12,7 +12,7 @@ from prune_core.graph.ids import ChannelIds
 from prune_core.graph.rule import Axes, Call, Traced, find_rule, has_channels
 from prune_core.graph.rules_shape import operation_rule
 from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
-from prune_core.weights import PrunableLayer, prunable_layers, weight_variables
+from prune_core.weights import PrunableLayer, kernel_attributes, prunable_layers, weight_variables
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class _Tracer:
     def _units(self, layer: PrunableLayer) -> np.ndarray | None:
         """Raw ids of a layer's own units; None for a kernel that has none (depthwise)."""
         trace = self.traces.get(id(layer.layer))
-        attribute = layer.path.rpartition("/")[2]
+        attribute = next(name for name in kernel_attributes(layer.layer) if getattr(layer.layer, name) is layer.kernel)
         axes = trace.traced.weights.get(attribute) if trace is not None else None
         if axes is not None and trace is not None:
             return axes.ids[axes.silent] if trace.traced.link is not None and axes.silent is not None else None
