@@ -1,5 +1,6 @@
 """Run a Keras graph under any interpretation: on tensors, on channel ids, or on symbols of a new graph."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ class Step:
         masks: values of the tensors that it takes as masks.
         outputs: its symbolic outputs in the original graph.
         node: Keras's record of the call, with all arguments.
-        values: value of every symbolic tensor known so far, by `id`.
+        values: value of every symbolic tensor that a step still needs, by `id`.
         is_for_masks: whether what it makes reaches the graph's outputs as a mask only.
     """
 
@@ -59,7 +60,7 @@ def run_graph(
     prefix: str = "",
     enter: bool = True,
 ) -> list[Any]:
-    """Carry values from `graph.inputs` to `graph.outputs`.
+    """Carry values from `graph.inputs` to `graph.outputs`; each is let go as soon as no step needs it any more.
 
     Args:
         graph: a functional model.
@@ -73,7 +74,10 @@ def run_graph(
     """
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
     for_masks = nodes_for_masks(graph)
-    for node in nodes_in_order(graph):
+    nodes = list(nodes_in_order(graph))
+    uses = Counter(id(tensor) for tensor in graph.outputs)
+    uses.update(id(tensor) for node in nodes for tensor in node.input_tensors)
+    for node in nodes:
         tensors = data_tensors(node)
         step = Step(
             operation=node.operation,
@@ -93,6 +97,10 @@ def run_graph(
             attach_masks(step.operation, step.inputs, *step.arguments())
             results = run_graph(inner, step.inputs, visit, prefix=f"{step.path}/")
         values.update((id(tensor), result) for tensor, result in zip(node.outputs, results, strict=True))
+        uses.subtract(id(tensor) for tensor in node.input_tensors)
+        for tensor in (*node.input_tensors, *node.outputs):
+            if not uses[id(tensor)]:
+                values.pop(id(tensor), None)
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
