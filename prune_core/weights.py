@@ -44,7 +44,7 @@ class PrunableLayer:
 
 
 def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
-    """The kernels of a network in the order of its layers, the output layer's too; one that layers share is there once."""
+    """The kernels of a network in the order of its layers, the output's too; one that layers share is there once."""
     paths = {id(variable): path for path, variable in weight_variables(model).items()}
     outputs = {id(kernel) for layer in _output_layers(model) for kernel in _kernels(layer)}
     found: list[PrunableLayer] = []
