@@ -9,12 +9,11 @@ import keras
 import numpy as np
 
 from prune_core.clustering import cluster_weights
+from prune_core.copying import copy_of
 from prune_core.coverage import left_out, prunable_weights, remark
 from prune_core.errors import UserError
 from prune_core.given_data import as_splits, check_samples, check_training_data
 from prune_core.graph import shrink
-from prune_core.graph.classes import functional_graph
-from prune_core.graph.rebuild import blank_duplicates
 from prune_core.macs import count_macs
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
@@ -164,19 +163,6 @@ def _weight_and_work(dense: keras.Model, delivered: keras.Model) -> dict[str, fl
         "macs": count_macs(delivered, nonzero_only=True),
         "macs_baseline": count_macs(dense),
     }
-
-
-def copy_of(model: keras.Model) -> keras.Model:
-    """A second network with the same layers, names and weights.
-
-    Raises:
-        UserError: no Keras model, one that is not built, a subclassed one, or a layer that cannot be copied.
-    """
-    functional_graph(model)
-    with blank_duplicates() as duplicate:
-        twin = keras.models.clone_model(model, clone_function=duplicate, recursive=True)
-    twin.set_weights(model.get_weights())
-    return twin
 
 
 def _check_switches(seed: Any, prune_output: Any) -> None:

@@ -101,6 +101,13 @@ def inner_layers(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Laye
     return list(zip(_told_apart(names), inside, strict=True))
 
 
+def layers_inside(layer: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
+    """(path, layer) of everything inside a model or a layer, models and composite layers too, the innermost first."""
+    for name, part in inner_layers(layer):
+        yield from layers_inside(part, _join(path, name))
+        yield _join(path, name), part
+
+
 def _members(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     if not isinstance(layer, keras.Model):
         return list(layer._layers)
@@ -120,17 +127,17 @@ def _owners(model: keras.Model, path: str) -> Iterator[tuple[str, keras.layers.L
         yield path, model
 
 
+def places_in(layer: keras.layers.Layer) -> Iterator[Place]:
+    """The places in a layer or model and in all that is inside it; paths begin in the layer."""
+    return places(layer) if isinstance(layer, keras.Model) else _places_of(layer, "")
+
+
 def _places_of(owner: keras.layers.Layer, path: str) -> Iterator[Place]:
     """The places in a layer with those of the layers inside it first, for a wrapper may point at what it wraps."""
     if not isinstance(owner, keras.Model):
-        yield from _inner_places(owner, path)
+        for inner_path, layer in layers_inside(owner, path):
+            yield from _own_places(layer, inner_path)
     yield from _own_places(owner, path)
-
-
-def _inner_places(layer: keras.layers.Layer, path: str) -> Iterator[Place]:
-    for name, part in inner_layers(layer):
-        yield from _inner_places(part, _join(path, name))
-        yield from _own_places(part, _join(path, name))
 
 
 def _own_places(layer: keras.layers.Layer, path: str) -> Iterator[Place]:
@@ -139,6 +146,7 @@ def _own_places(layer: keras.layers.Layer, path: str) -> Iterator[Place]:
     if not variables:
         return
     attributes = _attributes(layer)
+    variables.sort(key=lambda variable: id(variable) not in attributes)  # those without an attribute do not move others
     kept = [attributes.get(id(variable)) for variable in variables]
     names = [
         variable.name if attribute is None else _NAMES.get(attribute, attribute.lstrip("_"))

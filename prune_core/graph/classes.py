@@ -1,6 +1,6 @@
 """Which units of a network can only be removed together, and which not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 
 from prune_core.errors import UserError
 from prune_core.graph.ids import ChannelIds
-from prune_core.graph.rule import Axes, Call, Traced, find_rule, has_channels
+from prune_core.graph.rule import Axes, Call, Link, Traced, find_rule, has_channels
 from prune_core.graph.rules_shape import operation_rule
 from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
+from prune_core.places import places
 from prune_core.weights import PrunableLayer, kernel_attributes, prunable_layers, weight_variables
 
 
@@ -172,6 +173,7 @@ class _Tracer:
 
     def result(self, model: keras.Model) -> ChannelClasses:
         prunable = prunable_layers(model)
+        self._unite_shared(model)
         own = {layer.name: self._units(layer) for layer in prunable}
         units = {name: ids for name, ids in own.items() if ids is not None}
         table = self.ids.classes()
@@ -197,6 +199,33 @@ class _Tracer:
             tensors={key: table[ids] for key, ids in self.tensors.items()},
             sources=sources,
         )
+
+    def _unite_shared(self, model: keras.Model) -> None:
+        """Layers that share a weight are cut alike, and no constant goes into the bias of one of them alone."""
+        holders: dict[int, dict[int, keras.layers.Layer]] = {}
+        for place in places(model):
+            holders.setdefault(id(place.variable), {})[id(place.layer)] = place.layer
+        for key, layers in holders.items():
+            if len(layers) == 1:
+                continue
+            known = [self.traces[number] for number in layers if number in self.traces]
+            axes = [found for trace in known for found in _axes_of(trace, key)]
+            self._unite_axes(axes, len(axes) == len(layers))
+            for trace in known:
+                if trace.traced.link is not None:
+                    changed = replace(trace.traced, link=_without_gain(trace.traced.link))
+                    self.traces[id(trace.operation)] = replace(trace, traced=changed)
+
+    def _unite_axes(self, axes: list[Axes], all_known: bool) -> None:
+        for others in axes[1:]:
+            for first, second in zip(axes[0].ids, others.ids, strict=True):
+                if first is not None and second is not None:
+                    self.ids.unite(first, second)
+                else:
+                    all_known = all_known and first is second
+        if not all_known:
+            ids = [part for found in axes for part in found.ids if part is not None]
+            self.pins += [(part, "it shares its weights with a layer that cannot be cut alike") for part in ids]
 
     def _units(self, layer: PrunableLayer) -> np.ndarray | None:
         """Raw ids of a layer's own units; None for a kernel that has none (depthwise, inside of another layer)."""
@@ -238,6 +267,15 @@ def _apply_rule(call: Call, step: Step) -> Traced:
     if traced.link is None and not np.isin(np.concatenate(traced.outputs), np.concatenate(step.inputs)).all():
         return call.opaque(f"{kind} makes new channels by a rule without a link, which cannot be cut")
     return traced
+
+
+def _axes_of(trace: TracedLayer, key: int) -> list[Axes]:
+    """How the weight of this `id` is laid out in a layer, if its rule says so."""
+    return [axes for name, axes in trace.traced.weights.items() if id(getattr(trace.operation, name)) == key]
+
+
+def _without_gain(link: Callable[[Any], Link]) -> Callable[[Any], Link]:
+    return lambda layer: replace(link(layer), gain=None)
 
 
 def _layout(traced: Traced) -> list[np.ndarray]:

@@ -4,59 +4,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prune_core.errors import UserError
+from prune_core.keras_objects import is_of_keras, runs_code_or_reads_files
 from prune_core.models.keras_kernels import NESTING
 
 _UNITS = ("units", "filters")
-# Layers that run code, other frameworks, or read files.
-_UNSAFE = {
-    "Lambda",
-    "__lambda__",
-    "TorchModuleWrapper",
-    "JaxLayer",
-    "FlaxLayer",
-    "TFSMLayer",
-    "StringLookup",
-    "IntegerLookup",
-    "TextVectorization",
-}
-# Where a plain network's layers, initialisers, policies and bare operations come from.
-_MODULES = (
-    "keras.layers",
-    "keras.src.layers",
-    "keras.initializers",
-    "keras.src.initializers",
-    "keras.regularizers",
-    "keras.src.regularizers",
-    "keras.constraints",
-    "keras.src.constraints",
-    "keras.activations",
-    "keras.src.activations",
-    "keras.src.ops",
-    "keras.src.models",
-    "keras.dtype_policies",
-    "keras.quantizers",
-)
-_KERAS_CLASSES = {"Functional", "Sequential", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Quantizer"}
 _MAX_DEPTH = 200
 
 
 def refuse_foreign_objects(path: object, config: Mapping[str, Any]) -> None:
     """Raise UserError if any object in a serialised model is not one of Keras's own harmless ones.
 
-    The compile configuration is left out: it is never loaded.
+    The compile configuration of the model is left out: it is never loaded. Those of nested models are.
     """
     for found in _objects(path, {key: value for key, value in config.items() if key != "compile_config"}):
         name = found["class_name"]
-        if name == "__keras_tensor__":
-            continue
-        if name in _UNSAFE:
+        if runs_code_or_reads_files(found):
             raise UserError(f"{path} has a {name}, which runs code or reads files: replace it by standard Keras layers")
-        module = found.get("module")
-        known = isinstance(module, str) and (
-            any(module == root or module.startswith(f"{root}.") for root in _MODULES)
-            or (module == "keras" and name in _KERAS_CLASSES)
-        )
-        if not known or ">" in str(found.get("registered_name") or ""):
+        if not is_of_keras(found):
             raise UserError(
                 f"{path} has the custom object {found.get('registered_name') or name!r} and would need its code: "
                 "build it from standard Keras layers"
@@ -70,9 +34,8 @@ def _objects(path: object, value: Any, depth: int = 0) -> Iterator[Mapping[str, 
     if isinstance(value, dict):
         if isinstance(value.get("class_name"), str):
             yield value
-        for key, item in value.items():
-            if key != "compile_config":
-                yield from _objects(path, item, depth + 1)
+        for item in value.values():
+            yield from _objects(path, item, depth + 1)
     elif isinstance(value, list):
         for item in value:
             yield from _objects(path, item, depth + 1)
