@@ -2,16 +2,19 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
+from prune_core.called_parts import called_parts
 from prune_core.errors import UserError
 from prune_core.weights import kernel_attributes
 
 _LOG = logging.getLogger(__name__)
 _Shape = tuple[int | None, ...]
+_Call = tuple[keras.layers.Layer, _Shape, _Shape]
 
 
 def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
@@ -19,9 +22,10 @@ def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
 
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
     output, transposed convolutions those of their input. Positions at a padded border count in full, as dense kernels
-    compute them. A layer or nested model that is called twice counts twice. Additions of biases, normalisation,
-    activations and pooling are not counted; layers with matrices of other kinds (recurrent, attention, custom) are not
-    either, which is logged as a warning.
+    compute them. A layer or nested model that is called twice counts twice; what is inside TimeDistributed or a
+    recurrent layer counts at every time step, the projections of attention at every place. Additions of biases,
+    normalisation, activations, pooling and the products of attention, which have no weights, are not counted; layers
+    with matrices of other kinds (custom) are not either, which is logged as a warning.
 
     Args:
         model: a functional or Sequential model whose input shape, but for the batch, is fixed.
@@ -32,10 +36,7 @@ def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
     """
     count = np.count_nonzero if nonzero_only else np.size
     total, elements = 0, {}
-    for layer, input_shape, output_shape in _calls(model):
-        positions = _positions(layer, input_shape, output_shape)
-        if positions is None:
-            continue
+    for layer, positions in _kernel_layers(_calls(model)):
         for attribute in kernel_attributes(layer):
             kernel = getattr(layer, attribute)
             if id(kernel) not in elements:
@@ -44,7 +45,25 @@ def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
     return total
 
 
-def _calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, _Shape, _Shape]]:
+def _kernel_layers(calls: Iterable[_Call], times: int = 1) -> Iterator[tuple[keras.layers.Layer, int]]:
+    """(layer, number of places at which its kernels are used) of calls, those inside of layers among them."""
+    for layer, input_shape, output_shape in calls:
+        parts = called_parts(layer, input_shape, output_shape)
+        if parts is None:
+            positions = _positions(layer, input_shape, output_shape)
+            if positions is not None:
+                yield layer, times * positions
+            continue
+        for call in parts:
+            if call.times is None:
+                raise _open_shape(layer, input_shape)
+            inner = [(call.part, call.given, call.made)]
+            yield from _kernel_layers(
+                _calls(call.part) if isinstance(call.part, keras.Model) else inner, times * call.times
+            )
+
+
+def _calls(model: keras.Model) -> Iterator[_Call]:
     """(layer, input shape, output shape) of every call of a layer with weights, nested models' too."""
     if not getattr(model, "inputs", None):
         raise UserError(
@@ -76,13 +95,24 @@ def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Sh
         if isinstance(layer, kinds):
             places = shape_of(layer, input_shape, output_shape)
             if None in places:
-                raise UserError(
-                    f"layer {layer.name!r} works on an open shape {output_shape}: fix the model's input shape"
-                )
+                raise _open_shape(layer, output_shape)
             return math.prod(int(n) for n in places if n is not None)
     if any(len(weight.shape) > 1 for weight in layer.weights):
         _LOG.warning("MACs of layer %r (%s) are not counted", layer.name, type(layer).__name__)
     return None
+
+
+def _open_shape(layer: keras.layers.Layer, shape: _Shape) -> UserError:
+    return UserError(f"layer {layer.name!r} works on an open shape {shape}: fix the model's input shape")
+
+
+def _einsum_places(layer: keras.layers.EinsumDense, given: _Shape, made: _Shape) -> _Shape:
+    """Sizes of the input's axes that the kernel does not have, but for the batch."""
+    axes, _, kernel = layer.equation.partition("->")[0].replace(" ", "").partition(",")
+    if "..." in axes:
+        before, _, after = axes.partition("...")
+        axes = before + "." * (len(given) - len(before) - len(after)) + after
+    return tuple(size for axis, size in list(zip(axes, given, strict=True))[1:] if axis not in kernel)
 
 
 def _spatial(layer: keras.layers.Layer, shape: _Shape) -> _Shape:
@@ -95,6 +125,9 @@ _POSITIONS: list[
     tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, _Shape, _Shape], _Shape]]
 ] = [
     ((_layers.Dense,), lambda layer, given, made: made[1:-1]),
+    ((_layers.EinsumDense,), _einsum_places),
+    ((_layers.LSTMCell, _layers.GRUCell, _layers.SimpleRNNCell), lambda layer, given, made: ()),
+    ((ConvLSTMCell,), lambda layer, given, made: _spatial(layer, made)),
     (
         (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose),
         lambda layer, given, made: _spatial(layer, given),

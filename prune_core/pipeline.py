@@ -10,6 +10,7 @@ import numpy as np
 
 from prune_core.clustering import cluster_weights
 from prune_core.copying import copy_of
+from prune_core.coverage import left_out, prunable_weights, remark
 from prune_core.errors import UserError
 from prune_core.given_data import as_splits, check_samples, check_training_data
 from prune_core.graph import shrink
@@ -33,10 +34,12 @@ class PruneResult:
         masked: the network in its original shape, removed weights and units zero; outputs equal `model`'s unless
             weights are shared as well.
         masks: {weight path: bool array}, True = kept; `masked` is any weight times its mask.
-        figures: numbers by name: sparsity, sparsity.<layer>, params_total (given) and params_nonzero (delivered),
-            macs_baseline (given) and macs (delivered, weights that are not zero), and as far as the method makes
-            them units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w, ...
-        warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why.
+        figures: numbers by name: sparsity, sparsity.<layer>, params_total (given), params_prunable (its kernel weights
+            that the method could prune) and params_nonzero (delivered), macs_baseline (given) and macs (delivered,
+            weights that are not zero), and as far as the method makes them units.<layer>, shrink_difference,
+            unique_values, n_clusters.<layer>, accuracy_w, ...
+        warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why, a
+            large part of the network that the method cannot prune.
         by_products: arrays that the score had to compute anyway, e.g. "input_relevance".
         seconds: wall time by step: copy, score, select, train (the method's own), finetune, shrink, cluster, count.
     """
@@ -135,6 +138,7 @@ def before_sharing(
     delivered = _deliver(job)
     with watch.step("count"):
         job.figures |= _weight_and_work(model, delivered)
+    _describe_coverage(job)
     return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products, watch.seconds)
 
 
@@ -265,6 +269,17 @@ def _describe_masks(job: _Job, masks: Masks) -> None:
         job.figures[f"sparsity.{layer.name}"] = by_layer[layer.name]
         if by_layer[layer.name] == 1:
             job.warnings.append(f"{layer.name} is dead: all of its weights are zero")
+
+
+def _describe_coverage(job: _Job) -> None:
+    """How much of the network the method could prune."""
+    prunable = prunable_weights(job.layers, job.kept_whole)
+    job.figures["params_prunable"] = prunable
+    is_sharing_only = job.spec.selection == "none" and job.spec.schedule == "one_shot"
+    missing = left_out(job.masked, job.layers, job.kept_whole)
+    sentence = remark(prunable, int(job.figures["params_total"]), missing)
+    if sentence is not None and not is_sharing_only:
+        job.warnings.insert(0, sentence)
 
 
 def _deliver(job: _Job) -> keras.Model:

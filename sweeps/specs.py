@@ -127,12 +127,14 @@ class Plan:
         baselines: each once, in the order in which trials first need them.
         trials: each key once.
         searches: further trials, known only when a searcher has seen earlier results.
+        remarks: sentences that a person should read before it runs.
     """
 
     sweep_id: str
     baselines: tuple[BaselineSpec, ...]
     trials: tuple[TrialSpec, ...]
     searches: tuple[SearchSpec, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Work]:
         yield from self.baselines

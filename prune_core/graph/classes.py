@@ -52,7 +52,7 @@ class ChannelClasses:
 
     Attributes:
         units: {layer name: class of each of its units, shape (units,)}, for every prunable layer that has own units
-            (all but depthwise kernels).
+            (all but depthwise kernels and those inside of other layers).
         pinned: bool (classes,), whether a class must stay.
         pinned_reasons: {layer name: one sentence}, for every layer in `units` with a pinned unit.
         silenced: {weight path: (axis, class of each entry along it)} of what is masked with a unit: kernel columns,
@@ -228,7 +228,9 @@ class _Tracer:
             self.pins += [(part, "it shares its weights with a layer that cannot be cut alike") for part in ids]
 
     def _units(self, layer: PrunableLayer) -> np.ndarray | None:
-        """Raw ids of a layer's own units; None for a kernel that has none (depthwise)."""
+        """Raw ids of a layer's own units; None for a kernel that has none (depthwise, inside of another layer)."""
+        if layer.inside is not None:
+            return None
         trace = self.traces.get(id(layer.layer))
         attribute = next(name for name in kernel_attributes(layer.layer) if getattr(layer.layer, name) is layer.kernel)
         axes = trace.traced.weights.get(attribute) if trace is not None else None

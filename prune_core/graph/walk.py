@@ -1,5 +1,6 @@
 """Run a Keras graph under any interpretation: on tensors, on channel ids, or on symbols of a new graph."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ class Step:
         tensors: the symbolic tensors of the original graph that `inputs` stand for.
         outputs: its symbolic outputs in the original graph.
         node: Keras's record of the call, with all arguments.
-        values: value of every symbolic tensor known so far, by `id`.
+        values: value of every symbolic tensor that a step still needs, by `id`.
     """
 
     operation: keras.Operation
@@ -53,7 +54,7 @@ def run_graph(
     prefix: str = "",
     enter: bool = True,
 ) -> list[Any]:
-    """Carry values from `graph.inputs` to `graph.outputs`.
+    """Carry values from `graph.inputs` to `graph.outputs`; each is let go as soon as no step needs it any more.
 
     Args:
         graph: a functional model.
@@ -66,25 +67,27 @@ def run_graph(
         One value for each of `graph.outputs`.
     """
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            step = Step(
-                operation=node.operation,
-                path=f"{prefix}{node.operation.name}",
-                inputs=[values[id(tensor)] for tensor in node.input_tensors],
-                tensors=list(node.input_tensors),
-                outputs=list(node.outputs),
-                node=node,
-                values=values,
-            )
-            inner = inner_graph(step) if enter else None
-            if inner is None:
-                results = list(visit(step))
-            else:
-                results = run_graph(inner, step.inputs, visit, prefix=f"{step.path}/")
-            values.update((id(tensor), result) for tensor, result in zip(node.outputs, results, strict=True))
+    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
+    nodes = [node for node in nodes if not node.is_input]
+    uses = Counter(id(tensor) for tensor in graph.outputs)
+    uses.update(id(tensor) for node in nodes for tensor in node.input_tensors)
+    for node in nodes:
+        step = Step(
+            operation=node.operation,
+            path=f"{prefix}{node.operation.name}",
+            inputs=[values[id(tensor)] for tensor in node.input_tensors],
+            tensors=list(node.input_tensors),
+            outputs=list(node.outputs),
+            node=node,
+            values=values,
+        )
+        inner = inner_graph(step) if enter else None
+        results = list(visit(step)) if inner is None else run_graph(inner, step.inputs, visit, prefix=f"{step.path}/")
+        values.update((id(tensor), result) for tensor, result in zip(node.outputs, results, strict=True))
+        uses.subtract(id(tensor) for tensor in node.input_tensors)
+        for tensor in (*node.input_tensors, *node.outputs):
+            if not uses[id(tensor)]:
+                values.pop(id(tensor), None)
     return [values[id(tensor)] for tensor in graph.outputs]
 
 

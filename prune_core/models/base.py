@@ -19,6 +19,10 @@ class ModelInfo:
         fingerprint: sha256 of the file that the network comes from; None where the configuration says everything.
         macs: multiply-accumulates for one sample, biases counted as one each; None where only building tells.
         trained: whether the network comes with its final weights, so that it is evaluated but not trained.
+        output_kernels: how many of the last of `kernel_layers` make the output.
+        kernel_sizes: number of weights of each of `kernel_layers`, None where it is not known; () if none is.
+        inner_kernels: those of `kernel_layers` that lie inside of a wrapper, a recurrent or an attention layer, where
+            weights can be pruned but no units.
     """
 
     kernel_layers: tuple[str, ...]
@@ -26,6 +30,9 @@ class ModelInfo:
     fingerprint: str | None = None
     trained: bool = False
     macs: int | None = None
+    output_kernels: int = 1
+    kernel_sizes: tuple[int | None, ...] = ()
+    inner_kernels: frozenset[str] = frozenset()
 
 
 class Builder(Protocol):

@@ -5,7 +5,8 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ class KerasArchive:
         config: the serialised model, `{"class_name": ..., "config": ...}`.
         parameters: number of weights stored, those of an optimiser and of random generators aside.
         sha256: digest of the file.
+        sizes: {path in the weights file: number of values there}.
     """
 
     path: Path
     config: dict[str, Any]
     parameters: int
     sha256: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_archive(path: Path) -> KerasArchive:
@@ -55,7 +58,8 @@ def read_archive(path: Path) -> KerasArchive:
         raise UserError(f"{path} is damaged or was never a .keras file: save the model again") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no model: save the model again")
-    return KerasArchive(path, config, _count_parameters(path, weights), hashlib.sha256(content).hexdigest())
+    sizes = _sizes(path, weights)
+    return KerasArchive(path, config, sum(sizes.values()), hashlib.sha256(content).hexdigest(), sizes)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -92,14 +96,13 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is no ordinary network")
 
 
-def _count_parameters(path: Path, weights: bytes) -> int:
-    """Numbers in the weights file. Links to other files are refused, not followed."""
+def _sizes(path: Path, weights: bytes) -> dict[str, int]:
+    """How many numbers are where in the weights file. Links to other files are refused, not followed."""
     import h5py
 
-    total = 0
+    sizes: dict[str, int] = {}
 
     def visit(name: str, item: object) -> None:
-        nonlocal total
         if isinstance(item, h5py.Group):
             for key in item:
                 if not isinstance(item.get(key, getlink=True), h5py.HardLink):
@@ -108,7 +111,7 @@ def _count_parameters(path: Path, weights: bytes) -> int:
             if item.external or item.is_virtual:
                 raise UserError(f"{path} keeps weights outside itself: save the model again")
             if not name.startswith("optimizer/") and "seed_generator" not in name:
-                total += item.size
+                sizes[name] = int(item.size)
 
     try:
         with h5py.File(io.BytesIO(weights), "r") as file:
@@ -116,4 +119,4 @@ def _count_parameters(path: Path, weights: bytes) -> int:
             file.visititems(visit)
     except (OSError, RuntimeError, KeyError, TypeError):
         raise UserError(f"{path} has damaged weights: save the model again") from None
-    return total
+    return sizes

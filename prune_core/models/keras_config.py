@@ -5,24 +5,9 @@ from typing import Any
 
 from prune_core.errors import UserError
 from prune_core.keras_objects import is_of_keras, runs_code_or_reads_files
+from prune_core.models.keras_kernels import NESTING
 
-# Class name -> the names of the kernels it has; more than one makes more than one prunable layer.
-_KERNELS: dict[str, tuple[str, ...]] = {
-    "Dense": ("kernel",),
-    "EinsumDense": ("kernel",),
-    "Conv1D": ("kernel",),
-    "Conv2D": ("kernel",),
-    "Conv3D": ("kernel",),
-    "Conv1DTranspose": ("kernel",),
-    "Conv2DTranspose": ("kernel",),
-    "Conv3DTranspose": ("kernel",),
-    "DepthwiseConv1D": ("kernel",),
-    "DepthwiseConv2D": ("kernel",),
-    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
-}
 _UNITS = ("units", "filters")
-_NESTING = ("Functional", "Sequential")
 _MAX_DEPTH = 200
 
 
@@ -56,16 +41,6 @@ def _objects(path: object, value: Any, depth: int = 0) -> Iterator[Mapping[str, 
             yield from _objects(path, item, depth + 1)
 
 
-def kernel_layers(model: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Names of the layers with a kernel, as `prune_core.weights.prunable_layers` calls them."""
-    for layer in model["config"]["layers"]:
-        name = f"{prefix}{layer['config']['name']}"
-        if layer["class_name"] in _NESTING:
-            yield from kernel_layers(layer, f"{name}/")
-        kernels = _KERNELS.get(layer["class_name"], ())
-        yield from (name if len(kernels) == 1 else f"{name}/{kernel}" for kernel in kernels)
-
-
 def input_shape(model: Mapping[str, Any]) -> tuple[int | None, ...] | None:
     """Shape of one sample; None unless the model has exactly one input of a shape that is written down."""
     config = model["config"]
@@ -95,7 +70,7 @@ def output_units(model: Mapping[str, Any]) -> int | None:
     if not kept or (model["class_name"] == "Functional" and len(ends) != 1):
         return None
     last = kept[-1]
-    if last["class_name"] in _NESTING:
+    if last["class_name"] in NESTING:
         return output_units(last)
     return next((last["config"][key] for key in _UNITS if key in last["config"]), None)
 

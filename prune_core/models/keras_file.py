@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
 from prune_core.models.keras_archive import KerasArchive, read_archive
-from prune_core.models.keras_config import count_outputs, kernel_layers, output_units, refuse_foreign_objects
+from prune_core.models.keras_config import count_outputs, output_units, refuse_foreign_objects
 from prune_core.models.keras_config import input_shape as archived_input_shape
+from prune_core.models.keras_kernels import stored_kernels
 from prune_core.models.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class KerasFile:
         settings, archive = _open(name, config)
         where = f"{settings.where}.path={archive.path}"
         try:
-            names = tuple(kernel_layers(archive.config))
+            kernels = stored_kernels(archive.config, archive.sizes)
             shape = archived_input_shape(archive.config)
             outputs, units = count_outputs(archive.config), output_units(archive.config)
         except (KeyError, TypeError, IndexError, AttributeError):
@@ -37,9 +38,18 @@ class KerasFile:
             raise UserError(
                 f"{where} has {units} outputs for a dataset of {classes} classes: give it a fitting last layer"
             )
-        if not names:
+        if not kernels:
             raise UserError(f"{where} has no layer with a kernel: there is nothing to prune")
-        return ModelInfo(names, archive.parameters, archive.sha256, trained=not settings.flag("train", False))
+        every = [kernel for layer in kernels for kernel in layer]
+        return ModelInfo(
+            kernel_layers=tuple(kernel.name for kernel in every),
+            parameters=archive.parameters,
+            fingerprint=archive.sha256,
+            trained=not settings.flag("train", False),
+            output_kernels=len(kernels[-1]),
+            kernel_sizes=tuple(kernel.size for kernel in every),
+            inner_kernels=frozenset(kernel.name for kernel in every if kernel.is_inside),
+        )
 
     def build(
         self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int, seed: int

@@ -90,11 +90,15 @@ SCORES: Registry[Score] = Registry("score", "prune_core.scores")
 
 
 def unit_axis(layer: "PrunableLayer") -> int | None:
-    """The axis of a kernel along which its units lie; None for a depthwise kernel, which makes no units of its own.
+    """The axis of a kernel along which its units lie; None for a kernel without units that could be removed: that of a
+    depthwise convolution, which makes none of its own, and any inside of another layer.
 
     Last axis in general, second last in transposed convolutions, whose kernels are (..., units, inputs).
     """
     import keras
+
+    if layer.inside is not None:
+        return None
 
     depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
     transposed = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)

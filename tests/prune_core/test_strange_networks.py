@@ -183,10 +183,11 @@ def test_frozen_layers_are_kept_by_rvsm_and_named():
     assert "nothing was pruned" in warnings
 
 
-@pytest.mark.parametrize("method", ["weight", "unit"])
-def test_layers_of_other_kinds_are_kept_whole_and_named(method):
+@pytest.mark.parametrize(("method", "share"), [("weight", 0.5), ("unit", 0)])
+def test_recurrent_layers_lose_weights_but_no_units(method, share):
     result = prune(recurrent(), method, sparsity=0.5)
-    assert any(warning.startswith("gru was kept whole") for warning in result.warnings)
+    assert any(warning.startswith("gru was kept whole") for warning in result.warnings) == (method == "unit")
+    assert result.figures["sparsity.gru/gru_cell/kernel"] == pytest.approx(share, abs=0.02)
     np.testing.assert_allclose(answers(result.model), answers(result.masked), atol=1e-5)
 
 
