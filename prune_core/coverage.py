@@ -29,7 +29,8 @@ def left_out(model: "keras.Model", layers: "Sequence[PrunableLayer]", kept_whole
     from prune_core.weights import leaf_layers, prunable_layers
 
     everywhere = prunable_layers(model)
-    passed_by = {id(layer.kernel) for layer in everywhere if layer.is_output}
+    passed_by = {id(layer.bias) for layer in everywhere}
+    passed_by |= {id(layer.kernel) for layer in everywhere if layer.is_output}
     passed_by |= {id(layer.kernel) for layer in layers if not _is_kept(layer, kept_whole)}
     found: dict[str, int] = {}
     for name, layer in leaf_layers(model):
@@ -48,8 +49,8 @@ def remark(prunable: int, total: int, missing: Mapping[str, int]) -> str | None:
     names = [f"{name} has {_percent(size, total)}" for name, size in list(missing.items())[:_MOST_NAMES]]
     more = ["others have the rest"] if len(missing) > _MOST_NAMES else []
     return (
-        f"sparsity is that of {_percent(prunable, total)} of the network's {total:,} weights, "
-        f"no others can be pruned: {', '.join(names + more)}"
+        f"only {_percent(prunable, total)} of the network's {total:,} weights can be pruned this way: "
+        f"{', '.join(names + more)}"
     )
 
 
@@ -67,10 +68,10 @@ def expectation(info: "ModelInfo", granularity: str, prune_output: bool) -> str 
     prunable = sum(sizes[name] for name in reached)
     if info.parameters - sum(sizes[name] for name in {*reached, *outputs}) <= WORTH_SAYING * info.parameters:
         return None
-    inside = " inside of wrappers, recurrent and attention layers only single weights," if granularity == "unit" else ""
+    inner = "wrappers, recurrent and attention layers, " if granularity == "unit" else ""
     return (
-        f"can prune no more than {_percent(prunable, info.parameters)} of its {info.parameters:,} weights:{inside} "
-        "embeddings and the like not at all"
+        f"reaches no more than {_percent(prunable, info.parameters)} of the network's {info.parameters:,} weights: it "
+        f"leaves {inner}embeddings and the like whole"
     )
 
 

@@ -223,11 +223,11 @@ def test_what_sparsity_leaves_out_is_said() -> None:
     assert result.figures["params_total"] == 657
     assert result.figures["params_prunable"] == 80 + 100 + 30
     assert result.warnings[0] == (
-        "sparsity is that of 32 % of the network's 657 weights, no others can be pruned: words (Embedding) has 60.9 %"
+        "only 32 % of the network's 657 weights can be pruned this way: words (Embedding) has 60.9 %"
     )
     result = prune_core.prune(model, "unit", sparsity=0.5)
     assert result.figures["params_prunable"] == 30
-    assert result.warnings[0].startswith("sparsity is that of 4.57 % of")
+    assert result.warnings[0].startswith("only 4.57 % of")
     assert "words (Embedding) has 60.9 %, lstm (LSTM) has 27.4 %" in result.warnings[0]
     small = prune_core.prune(text(6, 2), "weight", sparsity=0.5)
     assert small.warnings == ("words was kept whole: the weights of Embedding are of no kind that can be pruned",)
@@ -237,8 +237,8 @@ def test_a_plan_says_it_before_anything_runs(tmp_path: Path) -> None:
     text(6, 100).save(tmp_path / "net.keras")
     info = info_of(tmp_path / "net.keras", (6,))
     assert expectation(info, "weight", prune_output=False) == (
-        "can prune no more than 32 % of its 657 weights: embeddings and the like not at all"
+        "reaches no more than 32 % of the network's 657 weights: it leaves embeddings and the like whole"
     )
-    assert str(expectation(info, "unit", prune_output=False)).startswith("can prune no more than 4.57 % of its 657")
+    assert str(expectation(info, "unit", prune_output=False)).startswith("reaches no more than 4.57 % of")
     text(6, 2).save(tmp_path / "net.keras")
     assert expectation(info_of(tmp_path / "net.keras", (6,)), "weight", prune_output=False) is None

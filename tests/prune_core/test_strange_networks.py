@@ -187,7 +187,7 @@ def test_frozen_layers_are_kept_by_rvsm_and_named():
 def test_recurrent_layers_lose_weights_but_no_units(method, share):
     result = prune(recurrent(), method, sparsity=0.5)
     assert any(warning.startswith("gru was kept whole") for warning in result.warnings) == (method == "unit")
-    assert result.figures["sparsity.gru/gru_cell/kernel"] == share
+    assert result.figures["sparsity.gru/gru_cell/kernel"] == pytest.approx(share, abs=0.02)
     np.testing.assert_allclose(answers(result.model), answers(result.masked), atol=1e-5)
 
 
