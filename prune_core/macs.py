@@ -2,19 +2,26 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
+from prune_core.data.fit import fits
 from prune_core.errors import UserError
+from prune_core.graph.walk import graph_of
 from prune_core.weights import kernel_attributes
 
 _LOG = logging.getLogger(__name__)
 _Shape = tuple[int | None, ...]
 
 
-def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
+class OpenSize(UserError):
+    """How often a kernel is used depends on a size that the network leaves open."""
+
+
+def count_macs(model: keras.Model, nonzero_only: bool = False, sample_shape: Sequence[int] | None = None) -> int:
     """Multiply-accumulates of the kernels for one input sample.
 
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
@@ -24,15 +31,17 @@ def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
     either, which is logged as a warning.
 
     Args:
-        model: a functional or Sequential model whose input shape, but for the batch, is fixed.
+        model: a functional or built Sequential model.
         nonzero_only: count only kernel elements that are not zero: the cost on hardware that skips zeros.
+        sample_shape: shape of one sample, for a model of one input that takes samples of several sizes.
 
     Raises:
-        UserError: a subclassed or unbuilt model, or an input shape that leaves the positions open.
+        UserError: a subclassed or unbuilt model, or samples that it cannot take.
+        OpenSize: the input's shape leaves the positions open and `sample_shape` is not given.
     """
     count = np.count_nonzero if nonzero_only else np.size
     total, elements = 0, {}
-    for layer, input_shape, output_shape in _calls(model):
+    for layer, input_shape, output_shape in _calls(model, sample_shape):
         positions = _positions(layer, input_shape, output_shape)
         if positions is None:
             continue
@@ -44,30 +53,65 @@ def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
     return total
 
 
-def _calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, _Shape, _Shape]]:
+_Call = tuple[keras.layers.Layer, _Shape, _Shape]
+
+
+def _calls(model: keras.Model, sample_shape: Sequence[int] | None) -> list[_Call]:
     """(layer, input shape, output shape) of every call of a layer with weights, nested models' too."""
-    if not getattr(model, "inputs", None):
+    graph = graph_of(model)
+    if graph is None:
         raise UserError(
             f"model {model.name!r} has no graph: MACs are counted for functional and built Sequential models"
         )
-    graph = keras.Model(model.inputs, model.outputs)  # a Sequential keeps its own to itself
-    for nodes in graph._nodes_by_depth.values():
-        for node in nodes:
-            operation = node.operation
-            if isinstance(operation, keras.Model):
-                _check_called_as_built(operation, node.input_tensors)
-                yield from _calls(operation)
-            elif isinstance(operation, keras.layers.Layer) and operation.weights:
-                yield operation, node.input_tensors[0].shape, node.outputs[0].shape
-
-
-def _check_called_as_built(model: keras.Model, inputs: list[keras.KerasTensor]) -> None:
-    for own, given in zip(model.inputs, inputs, strict=True):
-        if own.shape[1:] != given.shape[1:]:
+    shapes = [tensor.shape for tensor in graph.inputs]
+    if sample_shape is not None:
+        if len(shapes) != 1 or not fits(sample_shape, shapes[0][1:]):
+            taken = " and ".join(str(shape[1:]) for shape in shapes)
             raise UserError(
-                f"nested model {model.name!r} is called with shape {given.shape[1:]} but was built for "
-                f"{own.shape[1:]}: build it for the shape it is used with"
+                f"the network {model.name!r} takes samples of shape {taken}, not {tuple(sample_shape)}: give theirs"
             )
+        shapes = [(shapes[0][0], *sample_shape)]
+    calls: list[_Call] = []
+    _run(graph, shapes, calls)
+    return calls
+
+
+def _run(graph: Any, shapes: Sequence[_Shape], calls: list[_Call]) -> list[_Shape]:
+    """Note the calls of a graph whose inputs have certain shapes; returns the shapes of its outputs.
+
+    Where shapes are those that the graph was built with, its tensors know them; elsewhere Keras works them out.
+    """
+    known = {id(tensor): shape for tensor, shape in zip(graph.inputs, shapes, strict=True)}
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            operation = node.operation
+            arrived = [known[id(tensor)] for tensor in node.input_tensors]
+            inner = graph_of(operation)
+            if inner is not None and len(inner.inputs) == len(arrived):
+                made = _run(inner, arrived, calls)
+            elif all(tensor.shape == shape for tensor, shape in zip(node.input_tensors, arrived, strict=True)):
+                made = [tensor.shape for tensor in node.outputs]
+            else:
+                made = _made(node, known)
+            known.update((id(tensor), shape) for tensor, shape in zip(node.outputs, made, strict=True))
+            if inner is None and isinstance(operation, keras.layers.Layer) and operation.weights:
+                calls.append((operation, arrived[0], made[0]))
+    return [known[id(tensor)] for tensor in graph.outputs]
+
+
+def _made(node: Any, known: Mapping[int, _Shape]) -> list[_Shape]:
+    """Shapes of the outputs of one call on inputs of other shapes than it was built with."""
+    given = {id(tensor): keras.KerasTensor(known[id(tensor)], tensor.dtype) for tensor in node.input_tensors}
+    args, kwargs = node.arguments.fill_in(given)
+    try:
+        outputs = node.operation.compute_output_spec(*args, **kwargs)
+    except (ValueError, TypeError) as error:  # what Keras and TensorFlow raise for a size that does not go
+        shapes = " and ".join(str(tensor.shape[1:]) for tensor in given.values())
+        reason = " ".join(str(error).split())
+        raise UserError(f"layer {node.operation.name!r} cannot take an input of shape {shapes}: {reason}") from error
+    return [tensor.shape for tensor in keras.tree.flatten(outputs)]
 
 
 def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Shape) -> int | None:
@@ -76,8 +120,8 @@ def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Sh
         if isinstance(layer, kinds):
             places = shape_of(layer, input_shape, output_shape)
             if None in places:
-                raise UserError(
-                    f"layer {layer.name!r} works on an open shape {output_shape}: fix the model's input shape"
+                raise OpenSize(
+                    f"layer {layer.name!r} works on an open shape {output_shape}: give the shape of a sample"
                 )
             return math.prod(int(n) for n in places if n is not None)
     if any(len(weight.shape) > 1 for weight in layer.weights):
