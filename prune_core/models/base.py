@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prune_core.data.values import RawInput
+
 if TYPE_CHECKING:
     import keras
 
@@ -19,6 +21,7 @@ class ModelInfo:
         fingerprint: sha256 of the file that the network comes from; None where the configuration says everything.
         macs: multiply-accumulates for one sample, biases counted as one each; None where only building tells.
         trained: whether the network comes with its final weights, so that it is evaluated but not trained.
+        raw: why it takes numbers as they are stored, pixels of 0 to 255 for instance; None: it takes [0, 1].
     """
 
     kernel_layers: tuple[str, ...]
@@ -26,6 +29,7 @@ class ModelInfo:
     fingerprint: str | None = None
     trained: bool = False
     macs: int | None = None
+    raw: RawInput | None = None
 
 
 class Builder(Protocol):
@@ -33,8 +37,8 @@ class Builder(Protocol):
 
     Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
     `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
-    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax or a
-    sigmoid.
+    (batch, *input_shape), or the same with a last axis of length 1 more or less, and gives (batch, classes): logits, or
+    probabilities if its last activation is a softmax or a sigmoid.
     """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:

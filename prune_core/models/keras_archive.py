@@ -3,9 +3,12 @@
 import hashlib
 import io
 import json
+import re
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,15 @@ class KerasArchive:
         config: the serialised model, `{"class_name": ..., "config": ...}`.
         parameters: number of weights stored, those of an optimiser and of random generators aside.
         sha256: digest of the file.
+        statistics: {layer name: (mean, variance)} of normalisations, averages over all channels; not of layers of
+            which several have one name.
     """
 
     path: Path
     config: dict[str, Any]
     parameters: int
     sha256: str
+    statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def read_archive(path: Path) -> KerasArchive:
@@ -55,7 +61,15 @@ def read_archive(path: Path) -> KerasArchive:
         raise UserError(f"{path} is damaged or was never a .keras file: save the model again") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no model: save the model again")
-    return KerasArchive(path, config, _count_parameters(path, weights), hashlib.sha256(content).hexdigest())
+    parameters, statistics = _weigh(path, weights)
+    return KerasArchive(path, config, parameters, hashlib.sha256(content).hexdigest(), statistics)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The serialised model in a file that has been checked before, nothing else of it."""
+    with zipfile.ZipFile(path) as archive:
+        config: dict[str, Any] = json.loads(archive.read("config.json"))
+    return config
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -92,11 +106,12 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is no ordinary network")
 
 
-def _count_parameters(path: Path, weights: bytes) -> int:
-    """Numbers in the weights file. Links to other files are refused, not followed."""
+def _weigh(path: Path, weights: bytes) -> tuple[int, dict[str, tuple[float, float]]]:
+    """Numbers in the weights file, and the statistics in it. Links to other files are refused, not followed."""
     import h5py
 
     total = 0
+    found: list[tuple[str, tuple[float, float]]] = []
 
     def visit(name: str, item: object) -> None:
         nonlocal total
@@ -104,6 +119,7 @@ def _count_parameters(path: Path, weights: bytes) -> int:
             for key in item:
                 if not isinstance(item.get(key, getlink=True), h5py.HardLink):
                     raise UserError(f"{path} links to data outside itself: save the model again")
+            found.extend(_statistics(name, item))
         elif isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual:
                 raise UserError(f"{path} keeps weights outside itself: save the model again")
@@ -116,4 +132,18 @@ def _count_parameters(path: Path, weights: bytes) -> int:
             file.visititems(visit)
     except (OSError, RuntimeError, KeyError, TypeError):
         raise UserError(f"{path} has damaged weights: save the model again") from None
-    return total
+    names = [name for name, _ in found]
+    return total, {name: values for name, values in found if names.count(name) == 1}
+
+
+def _statistics(path: str, group: Any) -> list[tuple[str, tuple[float, float]]]:
+    """[(layer name, (mean, variance))] if a group holds the weights of a normalisation, else nothing."""
+    kind = re.fullmatch(r"(?:.*/)?(batch_)?normalization(?:_\d+)?/vars", path)
+    if kind is None:
+        return []
+    with suppress(Exception):  # a file may say anything; what is not understood says nothing
+        arrays = [group[str(number)] for number in range(len(group))]
+        # Normalization keeps mean, variance and count; BatchNormalization what is learnt, then mean and variance.
+        mean, variance = arrays[-2:] if kind[1] else arrays[:2]
+        return [(str(group.attrs["name"]), (float(mean[()].mean()), float(variance[()].mean())))]
+    return []
