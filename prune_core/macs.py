@@ -2,19 +2,18 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 from prune_core.data.fit import fits
 from prune_core.errors import UserError
+from prune_core.graph.shapes import Shape, carry_shapes
 from prune_core.graph.walk import graph_of
 from prune_core.weights import kernel_attributes
 
 _LOG = logging.getLogger(__name__)
-_Shape = tuple[int | None, ...]
 
 
 class OpenSize(UserError):
@@ -53,7 +52,7 @@ def count_macs(model: keras.Model, nonzero_only: bool = False, sample_shape: Seq
     return total
 
 
-_Call = tuple[keras.layers.Layer, _Shape, _Shape]
+_Call = tuple[keras.layers.Layer, Shape, Shape]
 
 
 def _calls(model: keras.Model, sample_shape: Sequence[int] | None) -> list[_Call]:
@@ -72,49 +71,16 @@ def _calls(model: keras.Model, sample_shape: Sequence[int] | None) -> list[_Call
             )
         shapes = [(shapes[0][0], *sample_shape)]
     calls: list[_Call] = []
-    _run(graph, shapes, calls)
+
+    def note(operation: keras.Operation, given: Shape, made: Shape) -> None:
+        if isinstance(operation, keras.layers.Layer) and operation.weights:
+            calls.append((operation, given, made))
+
+    carry_shapes(graph, shapes, note)
     return calls
 
 
-def _run(graph: Any, shapes: Sequence[_Shape], calls: list[_Call]) -> list[_Shape]:
-    """Note the calls of a graph whose inputs have certain shapes; returns the shapes of its outputs.
-
-    Where shapes are those that the graph was built with, its tensors know them; elsewhere Keras works them out.
-    """
-    known = {id(tensor): shape for tensor, shape in zip(graph.inputs, shapes, strict=True)}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            operation = node.operation
-            arrived = [known[id(tensor)] for tensor in node.input_tensors]
-            inner = graph_of(operation)
-            if inner is not None and len(inner.inputs) == len(arrived):
-                made = _run(inner, arrived, calls)
-            elif all(tensor.shape == shape for tensor, shape in zip(node.input_tensors, arrived, strict=True)):
-                made = [tensor.shape for tensor in node.outputs]
-            else:
-                made = _made(node, known)
-            known.update((id(tensor), shape) for tensor, shape in zip(node.outputs, made, strict=True))
-            if inner is None and isinstance(operation, keras.layers.Layer) and operation.weights:
-                calls.append((operation, arrived[0], made[0]))
-    return [known[id(tensor)] for tensor in graph.outputs]
-
-
-def _made(node: Any, known: Mapping[int, _Shape]) -> list[_Shape]:
-    """Shapes of the outputs of one call on inputs of other shapes than it was built with."""
-    given = {id(tensor): keras.KerasTensor(known[id(tensor)], tensor.dtype) for tensor in node.input_tensors}
-    args, kwargs = node.arguments.fill_in(given)
-    try:
-        outputs = node.operation.compute_output_spec(*args, **kwargs)
-    except (ValueError, TypeError) as error:  # what Keras and TensorFlow raise for a size that does not go
-        shapes = " and ".join(str(tensor.shape[1:]) for tensor in given.values())
-        reason = " ".join(str(error).split())
-        raise UserError(f"layer {node.operation.name!r} cannot take an input of shape {shapes}: {reason}") from error
-    return [tensor.shape for tensor in keras.tree.flatten(outputs)]
-
-
-def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Shape) -> int | None:
+def _positions(layer: keras.layers.Layer, input_shape: Shape, output_shape: Shape) -> int | None:
     """At how many places each kernel element of a layer is used; None for layers of unknown kinds with matrices."""
     for kinds, shape_of in _POSITIONS:
         if isinstance(layer, kinds):
@@ -129,15 +95,13 @@ def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Sh
     return None
 
 
-def _spatial(layer: keras.layers.Layer, shape: _Shape) -> _Shape:
+def _spatial(layer: keras.layers.Layer, shape: Shape) -> Shape:
     return shape[2:] if layer.data_format == "channels_first" else shape[1:-1]
 
 
 _layers = keras.layers
 # First match counts: Keras derives the transposed and separable convolutions from other bases than the plain ones.
-_POSITIONS: list[
-    tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, _Shape, _Shape], _Shape]]
-] = [
+_POSITIONS: list[tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, Shape, Shape], Shape]]] = [
     ((_layers.Dense,), lambda layer, given, made: made[1:-1]),
     (
         (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose),

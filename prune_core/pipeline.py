@@ -160,15 +160,20 @@ def _weight_and_work(job: _Job, dense: keras.Model, delivered: keras.Model) -> d
         "params_total": count_parameters(dense)[0],
         "params_nonzero": count_parameters(delivered)[1],
     }
-    shape = None if job.data is None else np.shape(job.data.x_train)[1:]
-    if len(dense.inputs) != 1 or shape is None or not fits(shape, dense.inputs[0].shape[1:]):
-        shape = None
+    shape = _sample_shape(job)
     try:
         figures["macs"] = count_macs(delivered, nonzero_only=True, sample_shape=shape)
         figures["macs_baseline"] = count_macs(dense, sample_shape=shape)
     except OpenSize as error:
         job.warnings.append(f"macs are left out, since the network takes samples of any size: {error}, data=x")
     return figures
+
+
+def _sample_shape(job: _Job) -> tuple[int, ...] | None:
+    """Shape of one sample, if there are data and they fit the network."""
+    shape = None if job.data is None else np.shape(job.data.x_train)[1:]
+    is_known = shape is not None and len(job.masked.inputs) == 1 and fits(shape, job.masked.inputs[0].shape[1:])
+    return shape if is_known else None
 
 
 def copy_of(model: keras.Model) -> keras.Model:
@@ -295,7 +300,7 @@ def _deliver(job: _Job) -> keras.Model:
     delivered = job.masked
     if job.spec.granularity == "unit":
         with job.watch.step("shrink"):
-            shrunk = shrink(job.masked)
+            shrunk = shrink(job.masked, _sample_shape(job))
         delivered = shrunk.model
         job.figures["shrink_difference"] = shrunk.max_difference
         job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}

@@ -44,14 +44,14 @@ class Network:
     Attributes:
         file: *.keras.
         input_shape: of one sample; None for an axis of any length; () if unknown.
-        dtype: of the input.
         classes: length of the output; 0 if unknown.
+        dtype: of the input.
     """
 
     file: Path
     input_shape: tuple[int | None, ...] = ()
-    dtype: str = "float32"
     classes: int = 0
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,8 @@ def _network(work: Work, file: Path) -> Network:
         info = data.describe(baseline.dataset, baseline.dataset_config)
     except UserError:  # as below
         return Network(file)
-    return Network(file, *(stored_input(file) or (info.input_shape, "float32")), info.classes)
+    shape, dtype = stored_input(file) or (info.input_shape, "float32")
+    return Network(file, shape, info.classes, dtype)
 
 
 @lru_cache(maxsize=64)

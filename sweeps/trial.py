@@ -19,7 +19,6 @@ from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact_all
 
 if TYPE_CHECKING:
-    from prune_core.models import ModelInfo
     from prune_core.pipeline import PruneResult
 
 Progress = tuple[float, str]
@@ -91,7 +90,7 @@ class _Idle:
 def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core import models, training
     from prune_core.codec import size_bytes
-    from prune_core.data import fit_samples
+    from prune_core.data import check_indices, fit_samples, range_warning
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
     from sweeps.reporting import pictures
@@ -101,7 +100,9 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         about = models.check(work.model, work.model_config, info.input_shape, info.classes)
         _refuse_change(work, "model", about.fingerprint)
         model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
-        data = fit_samples(data, model.input_shape[1:])
+        data = fit_samples(data, model.inputs[0].shape[1:])
+        for x in (data.x_train, data.x_val, data.x_test):
+            check_indices(x, about.raw)
     history: list[Mapping[str, float]] = []
     epochs = 0 if about.trained else work.training["epochs"]
     checkpoint = store.training_state(work.key)
@@ -112,7 +113,11 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
             yield epoch / epochs, f"epoch {epoch}/{epochs} val_accuracy {figures['val_accuracy']:.4f}"
     with watch.step("evaluate"):
         metrics = _accuracy(model, data)
-    tags = _remarks(work, metrics["val_accuracy"], data, about)
+    tags = _warned(metrics["val_accuracy"], data.y_val)
+    if unlikely := range_warning(data.x_train, work.dataset, work.dataset_config, about.raw):
+        tags["warning"] = "; ".join(filter(None, [unlikely, tags.get("warning")]))
+    if work.remark:
+        tags["data"] = work.remark
     with watch.step("count"):
         total, nonzero = count_parameters(model)
         metrics |= {"params_total": total, "params_nonzero": nonzero, "epochs": epochs}
@@ -141,7 +146,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
 
     with watch.step("load"):
         baseline = _Baseline.of(work.baseline.key, store)
-        data = fit_samples(data, baseline.model.input_shape[1:])
+        data = fit_samples(data, baseline.model.inputs[0].shape[1:])
     pruned = share_weights(_Pruned.of(work, baseline, data), MethodSpec.from_parameters(work.parameters))
     watch.add(pruned.seconds)
     yield 0.5, "pruned"
@@ -262,28 +267,16 @@ def _accuracy(model: Any, data: Any) -> dict[str, float]:
     }
 
 
-def _remarks(work: BaselineSpec, val_accuracy: float, data: Any, about: "ModelInfo") -> dict[str, str]:
-    """Tags of a dense network: how the data were scaled for it, and warnings."""
-    from prune_core.data import range_warning
-
-    warnings = [
-        range_warning(data.x_train, work.dataset, work.dataset_config, about.raw),
-        _guessing(val_accuracy, data.y_val),
-    ]
-    tags = {"warning": "; ".join(filter(None, warnings)), "data": work.remark}
-    return {name: text for name, text in tags.items() if text}
-
-
-def _guessing(val_accuracy: float, y_val: Any) -> str | None:
-    """A warning if a dense network is within two standard errors of naming one class for everything."""
+def _warned(val_accuracy: float, y_val: Any) -> dict[str, str]:
+    """Tags of a dense network: a warning if it is within two standard errors of naming one class for everything."""
     counts = Counter(y_val.tolist())
     share = max(counts.values()) / len(y_val)
     if val_accuracy > share + 2 * math.sqrt(share * (1 - share) / len(y_val)):
-        return None
-    return (
-        f"with {100 * val_accuracy:.1f} % on validation it does no better than naming one class for everything, so "
-        "what pruning costs cannot be seen: train it longer, or see that network and data fit"
-    )
+        return {}
+    return {
+        "warning": f"with {100 * val_accuracy:.1f} % on validation it does no better than naming one class for "
+        "everything, so what pruning costs cannot be seen: train it longer, or see that network and data fit"
+    }
 
 
 def _params(baseline: BaselineSpec, trial: TrialSpec | None = None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from prune_core.data.embedded import DIGITS, MNIST_5K
 from prune_core.data.fit import fit_samples, fitted_shape
 from prune_core.data.idx import IDX
 from prune_core.data.npz import NPZ
-from prune_core.data.values import RawInput, range_warning, settled
+from prune_core.data.values import RawInput, check_indices, range_warning, settled
 
 DATASETS.register("digits", DIGITS)
 DATASETS.register("mnist_5k", MNIST_5K)
@@ -39,6 +39,7 @@ __all__ = [
     "Loader",
     "RawArrays",
     "RawInput",
+    "check_indices",
     "describe",
     "fit_samples",
     "fitted_shape",

@@ -40,10 +40,12 @@ class RawInput:
     Attributes:
         layer: the first of its layers that says so, e.g. "the Rescaling 'rescaling'".
         is_index: whether it looks the numbers up or counts them, so that they must stay whole; else it scales them.
+        below: how many numbers it knows, from 0 on; None if it does not say.
     """
 
     layer: str
     is_index: bool = False
+    below: int | None = None
 
 
 def settled(config: Mapping[str, Any], scaling: Scaling | None, raw: RawInput | None) -> tuple[Mapping[str, Any], str]:
@@ -77,6 +79,24 @@ def is_kept(settings: Settings) -> bool:
     if scale not in (None, "auto", "none"):
         raise UserError(f"{settings.path('scale')}={scale!r} is not one of its values: auto, none")
     return scale == "none"
+
+
+def check_indices(x: np.ndarray, raw: RawInput | None) -> None:
+    """Refuse samples that a network cannot look up.
+
+    Raises:
+        UserError: fractions, or numbers that the network does not know.
+    """
+    if raw is None or raw.below is None:
+        return
+    low, high = float(x.min()), float(x.max())
+    is_whole = bool((x == np.floor(x)).all())
+    if not is_whole or low < 0 or high >= raw.below:
+        found = f"whole numbers from {low:.0f} to {high:.0f}" if is_whole else "fractions"
+        raise UserError(
+            f"the samples hold {found}, and the network begins with {raw.layer}, which takes whole numbers from 0 to "
+            f"{raw.below - 1}: store such"
+        )
 
 
 def range_warning(x: np.ndarray, name: str, config: Mapping[str, Any], raw: RawInput | None) -> str | None:

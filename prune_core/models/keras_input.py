@@ -35,15 +35,19 @@ _CHAINS = {"Sequential", "Pipeline"}
 # Zero and unit of what the first layer sees, in the input: further off, and [0, 1] is not what it was made for.
 _FARTHEST_ZERO = (-1.0, 2.0)
 _LARGEST_UNIT = 2.0
+# Where they are mean and deviation of the data themselves: numbers in [0, 1] deviate by half at most.
+_FARTHEST_MEAN = (-0.05, 1.05)
+_LARGEST_DEVIATION = 0.55
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What becomes of an input value x on its way: a * x + b, first changed by a layer."""
+    """What becomes of an input value x on its way: a * x + b, first changed by the layer `by`."""
 
     a: float = 1.0
     b: float = 0.0
     by: str | None = None
+    is_standardised: bool = False
 
     def then(self, a: float, b: float, layer: str) -> "_Seen":
         return replace(self, a=self.a * a, b=self.b * a + b, by=self.by or layer)
@@ -87,11 +91,14 @@ class _Walk:
         if kind == "InputLayer" or kind in _MOVING or (kind == "Activation" and config.get("activation") == "linear"):
             return seen
         if kind in _COUNTING:
-            self.found.append(RawInput(label, is_index=True))
+            below = config.get("input_dim", config.get("num_tokens")) if seen == _Seen() else None
+            self.found.append(RawInput(label, is_index=True, below=below))
             return None
         step = self._scaling(kind, config, arguments)
         if step is not None:
             after = seen.then(*step, label)
+            if kind == "Normalization" and step != (1.0, 0.0):
+                after = replace(after, is_standardised=not config.get("invert"))
             if kind not in _ENDING:
                 return after
             seen = after
@@ -158,8 +165,9 @@ def _takes_pixels(seen: _Seen) -> bool:
     """Whether values of [0, 1] are what a layer wants that gets a * x + b."""
     if seen.a == 0 or not math.isfinite(seen.a):
         return True
-    low, high = _FARTHEST_ZERO
-    return low <= -seen.b / seen.a <= high and 1 / abs(seen.a) <= _LARGEST_UNIT
+    low, high = _FARTHEST_MEAN if seen.is_standardised else _FARTHEST_ZERO
+    largest = _LARGEST_DEVIATION if seen.is_standardised else _LARGEST_UNIT
+    return low <= -seen.b / seen.a <= high and 1 / abs(seen.a) <= largest
 
 
 def _tensors(value: Any) -> Iterator[str]:

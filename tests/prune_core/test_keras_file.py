@@ -171,6 +171,7 @@ TAKE_BYTES = {
         layers.Resizing(8, 8), layers.CenterCrop(8, 8), layers.RandomFlip(), layers.Rescaling(**NAMED)
     ),
     "adapted": lambda: sequential(adapted(layers.Normalization, BYTES)),
+    "adapted to small numbers": lambda: sequential(adapted(layers.Normalization, BYTES // 86)),  # 0, 1, 2
     "told statistics": lambda: sequential(layers.Normalization(mean=[33.0], variance=[6000.0], name="first")),
     "batch statistics": lambda: sequential(adapted(layers.BatchNormalization, BYTES)),
     "nested": lambda: functional(keras.Sequential([keras.Input(SHAPE), layers.Rescaling(**NAMED)], name="block")),
@@ -205,6 +206,8 @@ def test_networks_that_scale_by_themselves_are_known(case, tmp_path):
         lambda: sequential(adapted(layers.Normalization, BYTES / 255)),
         lambda: sequential(adapted(layers.BatchNormalization, BYTES / 255)),
         lambda: sequential(layers.BatchNormalization(), layers.Conv2D(2, 3)),
+        lambda: sequential(layers.Normalization(), layers.Conv2D(2, 3)),  # never adapted
+        lambda: sequential(layers.Normalization(mean=[0.5], variance=[0.25]), layers.Conv2D(2, 3)),
         lambda: sequential(layers.Conv2D(2, 3), layers.Rescaling(1 / 255)),  # of no input
         lambda: sequential(layers.RandomContrast(0.1), layers.LayerNormalization()),
         lambda: functional(lambda x: 2 * x - 1),
@@ -232,6 +235,7 @@ def test_networks_that_look_their_inputs_up_are_known(make, layer, tmp_path):
     raw = checked(saved(keras.Sequential([*make(), layers.Dense(3)]), tmp_path), shape=(5,)).raw
     assert raw.is_index
     assert raw.layer.startswith(layer)
+    assert raw.below == (None if layer.startswith("an input") else 9)
 
 
 def test_statistics_of_one_name_in_two_models_say_nothing(tmp_path):

@@ -226,3 +226,28 @@ def test_whole_numbers_for_an_embedding(dtype, taken):
     )
     trained = prune(model, "weight", sparsity=0.5, recovery="finetune", data=(x.astype(dtype), np.arange(8) % 2))
     assert trained.figures["macs_baseline"] == 5 * 4 * 6 + 6 * 2
+
+
+def certain_sizes(shape: tuple, *first: L.Layer) -> keras.Model:
+    inputs = keras.Input(shape)
+    x = inputs
+    for layer in first:
+        x = layer(x)
+    wide = L.Conv2D(4, 3, padding="same", activation="relu", name="wide")(x)
+    deep = L.UpSampling2D()(L.MaxPooling2D()(wide))  # of even sizes only
+    return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(L.Concatenate()([wide, deep]))))
+
+
+def test_a_network_of_any_even_size_is_shrunk():
+    result = prune(certain_sizes((None, None, 1)), "unit", sparsity=0.5)
+    assert result.figures["units.wide"] == 2
+    assert result.figures["shrink_difference"] < 1e-5
+
+
+def test_a_network_of_a_size_that_only_the_data_tell_is_shrunk_with_them():
+    model = certain_sizes((None,), L.Reshape((6, 6, 1)))
+    result = prune(model, "unit", sparsity=0.5, data=np.ones((3, 36), "float32"))
+    assert result.figures["shrink_difference"] < 1e-5
+    with pytest.raises(UserError, match="takes neither 96 nor 107: give data, or the shape of a sample"):
+        prune(model, "unit", sparsity=0.5)
+    assert prune_core.shrink(model, (36,)).max_difference < 1e-5

@@ -25,7 +25,7 @@ def content_of(network: Path) -> RunContent:
         tags={"baseline.key": "k", "kind": "baseline", "sweep.id": SWEEP},
         started_at=1.0,
         ended_at=2.0,
-        network=Network(network, (8, 8, 1), classes=10),
+        network=Network(network, (8, 8, 1), 10),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from prune_core import data
+from prune_core.errors import UserError
 from sweeps import trial
 from sweeps.compose import compose
 from sweeps.plan import make_plan
@@ -175,6 +176,18 @@ def test_networks_that_differ_in_what_they_take_share_one_file(tmp_path: Path) -
     assert built_in.remark == ""
     asked = plan_of(tmp_path, "method=weight", "datasets.npz.scale=none")
     assert [baseline.key for baseline in asked.baselines] == [given.key]
+
+
+@pytest.mark.parametrize(
+    ("stored", "found"),
+    [(whole(7, below=25, dtype=np.int64), "from 0 to 24"), (floats(7), "the samples hold fractions")],
+)
+def test_words_that_the_network_does_not_know_are_refused(stored: np.ndarray, found: str, tmp_path: Path) -> None:
+    plan, store = planned(tmp_path, CASES["words by number"], "method=weight")
+    np.savez(tmp_path / "mine.npz", x_train=stored, y_train=np.arange(SAMPLES) % 2)
+    plan = plan_of(tmp_path, "method=weight")
+    with pytest.raises(UserError, match=f"{found}.* the Embedding 'embedding', which takes whole numbers from 0 to 19"):
+        run(plan, store)
 
 
 def test_fractions_for_a_network_that_divides_again_are_warned_about(tmp_path: Path) -> None:
