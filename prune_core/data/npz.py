@@ -113,8 +113,8 @@ def _open(settings: Settings) -> _File:
     names = _names(settings, key, archive)
     opened = _File(key, archive, scale, names, labels={}, sha256=sha256)
     for split in ("train", "test") if opened.has_test else ("train",):
-        _check_features(opened, settings, f"x_{split}")
-        y, x = (opened.header(f"{role}_{split}") for role in "yx")
+        _check_features(opened, f"x_{split}")
+        x, y = opened.header(f"x_{split}"), opened.header(f"y_{split}")
         check_layout(f"{key}: {names[f'y_{split}']}", y.shape, y.dtype, x.shape[0])
     labels = {role: _labels(opened, role) for role in names if role.startswith("y_")}
     return _File(key, archive, scale, names, labels, sha256)
@@ -138,7 +138,7 @@ def _names(settings: Settings, key: str, archive: NpzArchive) -> dict[str, str]:
     return wanted
 
 
-def _check_features(file: _File, settings: Settings, role: str) -> None:
+def _check_features(file: _File, role: str) -> None:
     header, name = file.header(role), file.names[role]
     if header.dtype.hasobject or header.dtype.kind not in "biuf":
         raise UserError(f"{file.key}: {name} has type {header.dtype}, not numbers: store it as float32 or uint8")
@@ -158,14 +158,17 @@ def _scaling(file: _File, settings: Settings) -> Scaling | None:
     whole = [role for role, dtype in types.items() if dtype.kind in "iu"]
     if file.scale != "auto" or not whole:
         return None
-    unclear = [role for role in whole if types[role] != np.uint8]
-    problem = None
-    if unclear:
-        problem = (
-            f"{file.key}: {file.names[unclear[0]]} has type {types[unclear[0]]}: "
-            f"set {settings.path('scale')} to 255 for pixels, or to none to keep the numbers"
-        )
-    return Scaling(settings.path("scale"), str(types[whole[0]]), 255, problem)
+    problems: dict[str, str] = {}
+    for role in whole:
+        if types[role] != np.uint8:
+            problems["problem"] = (
+                f"{file.key}: {file.names[role]} has type {types[role]}: "
+                f"set {settings.path('scale')} to 255 for pixels, or to none to keep the numbers"
+            )
+    if len(whole) < len(features):
+        found = " and ".join(f"{file.names[role]} has type {types[role]}" for role in features)
+        problems["raw_problem"] = f"{file.key}: {found}: store them alike, or set {settings.path('scale')}"
+    return Scaling(settings.path("scale"), str(types[whole[0]]), 255, **problems)
 
 
 def _labels(file: _File, role: str) -> Labels:

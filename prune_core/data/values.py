@@ -25,12 +25,14 @@ class Scaling:
         values: what the numbers are, in a word: "uint8".
         divisor: what they are divided by for a network that takes [0, 1].
         problem: one sentence if nobody can tell whether these are pixels; None if they are.
+        raw_problem: one sentence if they must not stay as they are, since the splits are of different types.
     """
 
     key: str
     values: str
     divisor: int
     problem: str | None = None
+    raw_problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,13 @@ def settled(config: Mapping[str, Any], scaling: Scaling | None, raw: RawInput | 
         raw: of the network; None: it takes values of about [0, 1].
 
     Raises:
-        UserError: whole numbers other than bytes for a network that does not say what it takes.
+        UserError: whole numbers other than bytes for a network that does not say what it takes, or whole numbers in one
+            split and fractions in another for one that takes both as they are.
     """
     if scaling is None:
         return config, ""
+    if raw is not None and scaling.raw_problem:
+        raise UserError(scaling.raw_problem)
     if raw is not None:
         why = f"the network begins with {raw.layer}"
         return {**config, "scale": "none"}, f"{scaling.values} values stay as they are, since {why} ({scaling.key})"

@@ -120,6 +120,15 @@ def test_for_other_networks_bytes_become_fractions_and_other_whole_numbers_are_u
             load("npz", config(path), tmp_path)
 
 
+def test_bytes_beside_fractions_are_unclear_to_a_network_that_takes_numbers_as_they_are(tmp_path):
+    mixed = config(saved(tmp_path, x_test=RNG.random((6, 4, 5))))
+    with pytest.raises(
+        UserError, match=r"x_train has type uint8 and x_test has type float64: store them alike, or set"
+    ):
+        settled(mixed, describe("npz", mixed).scaling, RESCALING)
+    assert settled(mixed, describe("npz", mixed).scaling, None)[0] == mixed
+
+
 @pytest.mark.parametrize("scale", ["255", "none", 255])
 def test_a_scale_that_is_asked_for_holds_for_every_network(tmp_path, scale):
     asked = config(saved(tmp_path), scale=scale)
