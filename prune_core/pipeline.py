@@ -11,10 +11,11 @@ import numpy as np
 from prune_core.clustering import cluster_weights
 from prune_core.copying import copy_of
 from prune_core.coverage import left_out, prunable_weights, remark
+from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.given_data import as_splits, check_samples, check_training_data
+from prune_core.given_data import as_splits, check_samples, check_training_data, with_class_indices
 from prune_core.graph import shrink
-from prune_core.macs import count_macs
+from prune_core.macs import OpenSize, count_macs
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
 from prune_core.rvsm import Rvsm
@@ -36,8 +37,8 @@ class PruneResult:
         masks: {weight path: bool array}, True = kept; `masked` is any weight times its mask.
         figures: numbers by name: sparsity, sparsity.<layer>, params_total (given), params_prunable (its kernel weights
             that the method could prune) and params_nonzero (delivered), macs_baseline (given) and macs (delivered,
-            weights that are not zero), and as far as the method makes them units.<layer>, shrink_difference,
-            unique_values, n_clusters.<layer>, accuracy_w, ...
+            weights that are not zero; both absent if the network takes any size and there are no data), and as far as
+            the method makes them units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w, ...
         warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why, a
             large part of the network that the method cannot prune.
         by_products: arrays that the score had to compute anyway, e.g. "input_relevance".
@@ -91,7 +92,7 @@ def prune(
         method: a name ("importance", "weight", "unit", "threshold", "cluster", "rvsm", "random") or a `MethodSpec`.
         data: inputs x (N, ...) for data-driven scores; where the method trains, (x, y), or an object with x_train,
             y_train, x_val, y_val, x_test, y_test such as `prune_core.data.Dataset`. With (x, y) alone, figures of the
-            training itself are taken on these samples.
+            training itself are taken on these samples. Labels are class indices or one-hot rows. Nothing is scaled.
         training: epochs, batch_size, learning_rate, optimizer of the training that the method or its recovery does.
         seed: of random scores and of shuffling, >= 0.
         prune_output: prune the layer that makes the output as well.
@@ -137,7 +138,7 @@ def before_sharing(
     _describe_masks(job, masks)
     delivered = _deliver(job)
     with watch.step("count"):
-        job.figures |= _weight_and_work(model, delivered)
+        job.figures |= _weight_and_work(job, model, delivered)
     _describe_coverage(job)
     return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products, watch.seconds)
 
@@ -155,14 +156,26 @@ def share_weights(pruned: PruneResult, spec: MethodSpec) -> PruneResult:
     return replace(pruned, model=model, figures=figures, seconds={**pruned.seconds, **watch.seconds})
 
 
-def _weight_and_work(dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
-    """Parameters, and multiply-accumulates for one sample, before and after."""
-    return {
+def _weight_and_work(job: _Job, dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
+    """Parameters, and multiply-accumulates for one sample, before and after; without these where the size is open."""
+    figures: dict[str, float] = {
         "params_total": count_parameters(dense)[0],
         "params_nonzero": count_parameters(delivered)[1],
-        "macs": count_macs(delivered, nonzero_only=True),
-        "macs_baseline": count_macs(dense),
     }
+    shape = _sample_shape(job)
+    try:
+        figures["macs"] = count_macs(delivered, nonzero_only=True, sample_shape=shape)
+        figures["macs_baseline"] = count_macs(dense, sample_shape=shape)
+    except OpenSize as error:
+        job.warnings.append(f"macs are left out, since the network takes samples of any size: {error}, data=x")
+    return figures
+
+
+def _sample_shape(job: _Job) -> tuple[int, ...] | None:
+    """Shape of one sample, if there are data and they fit the network."""
+    shape = None if job.data is None else np.shape(job.data.x_train)[1:]
+    is_known = shape is not None and len(job.masked.inputs) == 1 and fits(shape, job.masked.inputs[0].shape[1:])
+    return shape if is_known else None
 
 
 def _check_switches(seed: Any, prune_output: Any) -> None:
@@ -258,8 +271,9 @@ RECOVERIES = {"none": _no_recovery, "finetune": _finetune}
 def _labelled(job: _Job, why: str) -> Any:
     if job.data is None or job.data.y_train is None:
         raise UserError(f"{why} trains: give data=(x, y)")
-    check_training_data(job.masked, job.data)
-    return job.data
+    data = with_class_indices(job.data)
+    check_training_data(job.masked, data)
+    return data
 
 
 def _describe_masks(job: _Job, masks: Masks) -> None:
@@ -286,7 +300,7 @@ def _deliver(job: _Job) -> keras.Model:
     delivered = job.masked
     if job.spec.granularity == "unit":
         with job.watch.step("shrink"):
-            shrunk = shrink(job.masked)
+            shrunk = shrink(job.masked, _sample_shape(job))
         delivered = shrunk.model
         job.figures["shrink_difference"] = shrunk.max_difference
         job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}

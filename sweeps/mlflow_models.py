@@ -74,10 +74,12 @@ def _description(model: "LoggedModel", network: Network, versions: Mapping[str, 
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
     if network.input_shape and network.classes:
-        described["signature"] = {"inputs": _tensors(*network.input_shape), "outputs": _tensors(network.classes)}
+        inputs, outputs = _tensors(network.dtype, *network.input_shape), _tensors("float32", network.classes)
+        described["signature"] = {"inputs": inputs, "outputs": outputs}
     return described
 
 
-def _tensors(*shape: int) -> str:
-    """MLflow's description of one float32 tensor, any number of samples of `shape`."""
-    return json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]}}])
+def _tensors(dtype: str, *shape: int | None) -> str:
+    """MLflow's description of one tensor, any number of samples of `shape`; None: an axis of any length."""
+    lengths = [-1, *(-1 if n is None else n for n in shape)]
+    return json.dumps([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": lengths}}])

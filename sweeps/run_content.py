@@ -43,13 +43,15 @@ class Network:
 
     Attributes:
         file: *.keras.
-        input_shape: of one sample; () if unknown.
+        input_shape: of one sample; None for an axis of any length; () if unknown.
         classes: length of the output; 0 if unknown.
+        dtype: of the input.
     """
 
     file: Path
-    input_shape: tuple[int, ...] = ()
+    input_shape: tuple[int | None, ...] = ()
     classes: int = 0
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -223,13 +225,15 @@ def dataset_record(baseline: BaselineSpec) -> DatasetRecord:
 
 def _network(work: Work, file: Path) -> Network:
     from prune_core import data
+    from prune_core.models.keras_file import stored_input
 
     baseline = baseline_of(work)
     try:
         info = data.describe(baseline.dataset, baseline.dataset_config)
-    except UserError:  # as above
+    except UserError:  # as below
         return Network(file)
-    return Network(file, tuple(info.input_shape), info.classes)
+    shape, dtype = stored_input(file) or (info.input_shape, "float32")
+    return Network(file, shape, info.classes, dtype)
 
 
 @lru_cache(maxsize=64)

@@ -28,6 +28,7 @@ class BaselineSpec:
         seed: of initialisation and shuffling.
         dataset_config, model_config, training: the resolved configuration sections.
         fingerprints: of "dataset" and "model" when the plan was made; None for a network that comes from no file.
+        remark: what a person should know of how data and network were brought together; "" if nothing.
     """
 
     key: str
@@ -38,6 +39,7 @@ class BaselineSpec:
     model_config: Mapping[str, Any]
     training: Mapping[str, Any]
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
+    remark: str = ""
     kind: Literal["baseline"] = "baseline"
 
     @property

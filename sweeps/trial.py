@@ -90,6 +90,7 @@ class _Idle:
 def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core import models, training
     from prune_core.codec import size_bytes
+    from prune_core.data import check_indices, fit_samples, range_warning
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
     from sweeps.reporting import pictures
@@ -99,6 +100,9 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         about = models.check(work.model, work.model_config, info.input_shape, info.classes)
         _refuse_change(work, "model", about.fingerprint)
         model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
+        data = fit_samples(data, model.inputs[0].shape[1:])
+        for x in (data.x_train, data.x_val, data.x_test):
+            check_indices(x, about.raw)
     history: list[Mapping[str, float]] = []
     epochs = 0 if about.trained else work.training["epochs"]
     checkpoint = store.training_state(work.key)
@@ -110,9 +114,14 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
     with watch.step("evaluate"):
         metrics = _accuracy(model, data)
     tags = _warned(metrics["val_accuracy"], data.y_val)
+    if unlikely := range_warning(data.x_train, work.dataset, work.dataset_config, about.raw):
+        tags["warning"] = "; ".join(filter(None, [unlikely, tags.get("warning")]))
+    if work.remark:
+        tags["data"] = work.remark
     with watch.step("count"):
         total, nonzero = count_parameters(model)
-        metrics |= {"params_total": total, "params_nonzero": nonzero, "macs": count_macs(model), "epochs": epochs}
+        metrics |= {"params_total": total, "params_nonzero": nonzero, "epochs": epochs}
+        metrics["macs"] = count_macs(model, sample_shape=data.x_train.shape[1:])
     with watch.step("encode"):
         metrics["size_bytes"] = size_bytes(model)
     with store.writing(work.key) as folder:
@@ -128,6 +137,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
 
 def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core.codec import encode
+    from prune_core.data import fit_samples
     from prune_core.latency import compare_latency
     from prune_core.masks import save_masks
     from prune_core.pipeline import share_weights
@@ -136,6 +146,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
 
     with watch.step("load"):
         baseline = _Baseline.of(work.baseline.key, store)
+        data = fit_samples(data, baseline.model.inputs[0].shape[1:])
     pruned = share_weights(_Pruned.of(work, baseline, data), MethodSpec.from_parameters(work.parameters))
     watch.add(pruned.seconds)
     yield 0.5, "pruned"
@@ -156,7 +167,8 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
     if work.measure["latency"]:
         batch_size = work.measure["latency_batch_size"]
         with watch.step("latency"):
-            latency = compare_latency(baseline.forward(batch_size), pruned.model, batch_size)
+            shape = data.x_train.shape[1:]
+            latency = compare_latency(baseline.forward(batch_size, shape), pruned.model, batch_size, sample_shape=shape)
         metrics |= {
             "latency_ms": latency.pruned_ms,
             "latency_ms_baseline": latency.dense_ms,
@@ -199,12 +211,12 @@ class _Baseline:
             cls._kept = cls(key, store)
         return cls._kept
 
-    def forward(self, batch_size: int) -> Any:
+    def forward(self, batch_size: int, sample_shape: tuple[int, ...]) -> Any:
         """Its compiled forward pass."""
         from prune_core.latency import Forward
 
         if self._forward is None or self._forward.batch_size != batch_size:
-            self._forward = Forward(self.model, batch_size)
+            self._forward = Forward(self.model, batch_size, sample_shape=sample_shape)
         return self._forward
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prune_core.data.values import RawInput
+
 if TYPE_CHECKING:
     import keras
 
@@ -23,6 +25,7 @@ class ModelInfo:
         kernel_sizes: number of weights of each of `kernel_layers`, None where it is not known; () if none is.
         inner_kernels: those of `kernel_layers` that lie inside of a wrapper, a recurrent or an attention layer, where
             weights can be pruned but no units.
+        raw: why it takes numbers as they are stored, pixels of 0 to 255 for instance; None: it takes [0, 1].
     """
 
     kernel_layers: tuple[str, ...]
@@ -33,6 +36,7 @@ class ModelInfo:
     output_kernels: int = 1
     kernel_sizes: tuple[int | None, ...] = ()
     inner_kernels: frozenset[str] = frozenset()
+    raw: RawInput | None = None
 
 
 class Builder(Protocol):
@@ -40,8 +44,8 @@ class Builder(Protocol):
 
     Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
     `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
-    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax or a
-    sigmoid.
+    (batch, *input_shape), or the same with a last axis of length 1 more or less, and gives (batch, classes): logits, or
+    probabilities if its last activation is a softmax or a sigmoid.
     """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:

@@ -1,14 +1,18 @@
 """A person's own network in a `.keras` file."""
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prune_core.data.fit import fitted_shape
 from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
-from prune_core.models.keras_archive import KerasArchive, read_archive
+from prune_core.models.keras_archive import KerasArchive, read_archive, read_config
 from prune_core.models.keras_config import count_outputs, output_units, refuse_foreign_objects
 from prune_core.models.keras_config import input_shape as archived_input_shape
+from prune_core.models.keras_input import input_dtypes, raw_input
 from prune_core.models.keras_kernels import stored_kernels
 from prune_core.models.settings import Settings
 
@@ -29,9 +33,8 @@ class KerasFile:
             outputs, units = count_outputs(archive.config), output_units(archive.config)
         except (KeyError, TypeError, IndexError, AttributeError):
             raise UserError(f"{where} is neither a Sequential nor a functional model: save one of these") from None
-        if shape != tuple(input_shape):
-            found = "one input of a fixed shape is needed" if shape is None else f"it takes {shape}"
-            raise UserError(f"{where} cannot take samples of shape {tuple(input_shape)}: {found}")
+        if shape is None or fitted_shape(input_shape, shape) is None:
+            raise UserError(f"{where} cannot take samples of shape {tuple(input_shape)}: {_taken(input_shape, shape)}")
         if outputs != 1:
             raise UserError(f"{where} gives {outputs} outputs: save a model of the one that tells the class")
         if units is not None and units != classes:
@@ -49,6 +52,7 @@ class KerasFile:
             output_kernels=len(kernels[-1]),
             kernel_sizes=tuple(kernel.size for kernel in every),
             inner_kernels=frozenset(kernel.name for kernel in every if kernel.is_inside),
+            raw=raw_input(archive.config, archive.statistics),
         )
 
     def build(
@@ -100,6 +104,27 @@ def inspect(path: Path) -> KerasArchive:
         )
     refuse_foreign_objects(path, archive.config)
     return archive
+
+
+def stored_input(path: Path) -> tuple[tuple[int | None, ...], str] | None:
+    """Shape of one sample and type of the input of a network that a sweep has saved; None if the file does not tell."""
+    try:
+        config = read_config(path)
+        shape = archived_input_shape(config)
+        return None if shape is None else (shape, next(input_dtypes(config), "float32"))
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _taken(given: Sequence[int], wanted: Sequence[int | None] | None) -> str:
+    """What a network takes instead, and what to do if the samples only have to be put into another shape."""
+    if wanted is None:
+        return "one input of a known shape is needed"
+    closed = [n for n in wanted if isinstance(n, int)]
+    same = len(closed) == len(wanted) and prod(closed) == prod(given)
+    return f"it takes {tuple(wanted)}" + (
+        f", so store them as (samples, {', '.join(map(str, closed))})" if same else ""
+    )
 
 
 def _open(name: str, config: Mapping[str, Any]) -> tuple[Settings, KerasArchive]:

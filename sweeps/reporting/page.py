@@ -225,8 +225,9 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
         [f"{row.work.label}", f"{100 * row.result.metrics['accuracy']:.2f}", f"{row.result.seconds:.0f}", row.work.key]
         for row in baselines
     ]
-    data = {row.work.dataset: dataset_record(row.work) for row in baselines}  # type: ignore[union-attr, arg-type]
-    known = [[name, told.digest, _data(told)] for name, told in data.items()]
+    # One dataset may be there twice, as pixels and as fractions.
+    data = dict.fromkeys(dataset_record(row.work) for row in baselines)  # type: ignore[arg-type]
+    known = [[told.name, told.digest, _data(told)] for told in data]
     versions = [
         (name.removeprefix("version.").removeprefix("mlflow."), value)
         for name, value in sorted(record.provenance.items())
