@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from prune_core import spec
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.spec import MethodSpec
@@ -94,9 +95,13 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     for key, value in options.items():
         if f"{where}.options.{key}" in asked:
             grid[str(key)] = _values(f"{where}.options.{key}", str(key), [value])
-    fixed = {key: value for key, value in fixed.items() if key not in grid}
+    fixed = {key: value for key, value in fixed.items() if key not in grid and not _goes_without_saying(key, value)}
     fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
     return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked))
+
+
+def _goes_without_saying(key: str, value: Any) -> bool:
+    return key in spec.UNSAID and value == spec.UNSAID[key]
 
 
 def _ranges(

@@ -73,8 +73,8 @@ def _description(model: "LoggedModel", network: Network, versions: Mapping[str, 
         "model_size_bytes": network.file.stat().st_size,
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
-    if network.input_shape and network.classes:
-        described["signature"] = {"inputs": _tensors(*network.input_shape), "outputs": _tensors(network.classes)}
+    if network.input_shape and network.outputs:
+        described["signature"] = {"inputs": _tensors(*network.input_shape), "outputs": _tensors(network.outputs)}
     return described
 
 

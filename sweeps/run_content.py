@@ -16,7 +16,7 @@ from typing import Any
 from prune_core.errors import UserError
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
 from sweeps.tracking_uri import redact, redact_all
-from sweeps.trial import MODEL_FILE
+from sweeps.trial import MODEL_FILE, OUTPUTS
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -44,12 +44,12 @@ class Network:
     Attributes:
         file: *.keras.
         input_shape: of one sample; () if unknown.
-        classes: length of the output; 0 if unknown.
+        outputs: length of the output; 0 if unknown.
     """
 
     file: Path
     input_shape: tuple[int, ...] = ()
-    classes: int = 0
+    outputs: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class SweepContent:
             files={name: folder / name for name in result.files},
             texts=texts,
             dataset=dataset_record(baseline_of(work)),
-            network=_network(work, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
+            network=_network(work, result, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
         )
 
     def of_failure(self, failure: Failure, at: float) -> RunContent:
@@ -221,15 +221,18 @@ def dataset_record(baseline: BaselineSpec) -> DatasetRecord:
     return _dataset_record(baseline.dataset, config)
 
 
-def _network(work: Work, file: Path) -> Network:
+def _network(work: Work, result: Result, file: Path) -> Network:
     from prune_core import data
+    from prune_core.output_kind import OutputKind
 
     baseline = baseline_of(work)
     try:
         info = data.describe(baseline.dataset, baseline.dataset_config)
     except UserError:  # as above
         return Network(file)
-    return Network(file, tuple(info.input_shape), info.classes)
+    outputs = result.tags.get(OUTPUTS)
+    is_binary = outputs is not None and OutputKind(outputs).is_binary
+    return Network(file, tuple(info.input_shape), 1 if is_binary else info.classes)
 
 
 @lru_cache(maxsize=64)

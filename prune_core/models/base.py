@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prune_core.compiled_loss import CompiledLoss
+
 if TYPE_CHECKING:
     import keras
 
@@ -19,6 +21,8 @@ class ModelInfo:
         fingerprint: sha256 of the file that the network comes from; None where the configuration says everything.
         macs: multiply-accumulates for one sample, biases counted as one each; None where only building tells.
         trained: whether the network comes with its final weights, so that it is evaluated but not trained.
+        hold_zeros: whether weights of its kernels that are zero stay zero in training.
+        loss: what it was compiled with, which tells how its outputs are read where its graph cannot.
     """
 
     kernel_layers: tuple[str, ...]
@@ -26,6 +30,8 @@ class ModelInfo:
     fingerprint: str | None = None
     trained: bool = False
     macs: int | None = None
+    hold_zeros: bool = False
+    loss: CompiledLoss | None = None
 
 
 class Builder(Protocol):
@@ -33,8 +39,8 @@ class Builder(Protocol):
 
     Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
     `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
-    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax or a
-    sigmoid.
+    (batch, *input_shape) and gives (batch, classes), logits or probabilities, or for two classes (batch, 1), the logit
+    or the probability of class 1 (see `prune_core.output_kind`).
     """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:

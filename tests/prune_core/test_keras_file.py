@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from prune_core.compiled_loss import loss_of
 from prune_core.errors import UserError
 from prune_core.models import build, check
 from prune_core.weights import prunable_layers
@@ -114,6 +115,32 @@ def test_a_network_that_does_not_fit_is_refused(tmp_path):
     path = saved(small(), tmp_path)
     assert "it takes (8, 8, 1)" in refusal(path, shape=(28, 28, 1))
     assert "3 outputs for a dataset of 10 classes" in refusal(path, classes=10)
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "fits"),
+    [
+        ("sigmoid", None, True),
+        ("sigmoid", "mse", True),
+        (None, None, True),
+        (None, keras.losses.BinaryCrossentropy(from_logits=True), True),
+        (None, "mse", False),
+        ("tanh", None, False),
+        ("log_sigmoid", None, False),
+        ("tanh", "binary_crossentropy", True),
+    ],
+)
+def test_one_output_is_enough_for_two_classes(activation, loss, fits, tmp_path):
+    model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(1, activation, name="output")])
+    if loss:
+        model.compile(loss=loss)
+    path = saved(model, tmp_path)
+    assert "1 outputs for a dataset of 3 classes" in refusal(path)
+    if not fits:
+        assert "neither a probability nor a logit: end it in a sigmoid" in refusal(path, classes=2)
+        return
+    assert checked(path, classes=2).loss == loss_of(model)
+    assert build("keras_file", {"builder": "keras_file", "path": path}, SHAPE, 2, seed=0).output_shape == (None, 1)
 
 
 def test_an_open_input_shape_is_refused(tmp_path):

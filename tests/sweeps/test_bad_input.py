@@ -51,8 +51,8 @@ SENTENCES = {
     "methods.importance.grid.sparsity=[0.5]": "methods.importance.grid has no axis 'sparsity': known: n_clusters, "
     "recovery, threshold; +methods.importance.grid.sparsity=[...] adds one",
     "+methods.importance.grid.sparsty=[0.5]": "methods.importance.grid.sparsty is not an axis: did you mean "
-    "'sparsity'? known: beta, granularity, include_biases, lambda, n_clusters, recovery, schedule, score, selection, "
-    "sparsity, threshold",
+    "'sparsity'? known: beta, granularity, hold_zeros, include_biases, lambda, n_clusters, recovery, schedule, score, "
+    "selection, sparsity, threshold",
     "methods.importance.score=relevance": "methods.importance: unknown score 'relevance': "
     "known: importance, l1_norm, l2_norm, magnitude, random",
     "methods.importance.granularity=weight": "methods.importance: score=importance cannot score granularity=weight: "
