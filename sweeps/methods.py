@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prune_core import spec
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.scores import SCORES, Score
@@ -102,7 +103,7 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
             raise UserError(f"{place} is given twice, fixed and under grid: leave one out")
         if place in asked:
             grid[key] = _values(place, key, [value])
-    fixed = {key: value for key, value in fixed.items() if key not in grid}
+    fixed = {key: value for key, value in fixed.items() if key not in grid and not _goes_without_saying(key, value)}
     fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
     usual = {option: values[0] for score in scores for option, values in score.choices.items()}
     return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), {**UNSAID, **usual})
@@ -123,6 +124,10 @@ def _is_of_another_score(where: str, axis: str, scores: Sequence[Score], asked: 
     """Whether a file gives an axis to its own score, in whose place the command line asks for others without it."""
     replaced = bool({f"{where}.score", f"{where}.grid.score"} & asked) and f"{where}.grid.{axis}" not in asked
     return replaced and axis not in PARAMETERS and not all(axis in score.options for score in scores)
+
+
+def _goes_without_saying(key: str, value: Any) -> bool:
+    return key in spec.UNSAID and value == spec.UNSAID[key]
 
 
 def _ranges(

@@ -73,8 +73,8 @@ def _description(model: "LoggedModel", network: Network, versions: Mapping[str, 
         "model_size_bytes": network.file.stat().st_size,
         "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
-    if network.input_shape and network.classes:
-        inputs, outputs = _tensors(network.dtype, *network.input_shape), _tensors("float32", network.classes)
+    if network.input_shape and network.outputs:
+        inputs, outputs = _tensors(network.dtype, *network.input_shape), _tensors("float32", network.outputs)
         described["signature"] = {"inputs": inputs, "outputs": outputs}
     return described
 

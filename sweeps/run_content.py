@@ -16,7 +16,7 @@ from typing import Any
 from prune_core.errors import UserError
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
 from sweeps.tracking_uri import redact, redact_all
-from sweeps.trial import MODEL_FILE
+from sweeps.trial import MODEL_FILE, OUTPUTS
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -44,13 +44,13 @@ class Network:
     Attributes:
         file: *.keras.
         input_shape: of one sample; None for an axis of any length; () if unknown.
-        classes: length of the output; 0 if unknown.
+        outputs: length of the output; 0 if unknown.
         dtype: of the input.
     """
 
     file: Path
     input_shape: tuple[int | None, ...] = ()
-    classes: int = 0
+    outputs: int = 0
     dtype: str = "float32"
 
 
@@ -129,7 +129,7 @@ class SweepContent:
             files={name: folder / name for name in result.files},
             texts=texts,
             dataset=dataset_record(baseline_of(work)),
-            network=_network(work, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
+            network=_network(work, result, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
         )
 
     def of_failure(self, failure: Failure, at: float) -> RunContent:
@@ -223,17 +223,20 @@ def dataset_record(baseline: BaselineSpec) -> DatasetRecord:
     return _dataset_record(baseline.dataset, config)
 
 
-def _network(work: Work, file: Path) -> Network:
+def _network(work: Work, result: Result, file: Path) -> Network:
     from prune_core import data
     from prune_core.models.keras_file import stored_input
+    from prune_core.output_kind import OutputKind
 
     baseline = baseline_of(work)
     try:
         info = data.describe(baseline.dataset, baseline.dataset_config)
     except UserError:  # as below
         return Network(file)
+    outputs = result.tags.get(OUTPUTS)
+    is_binary = outputs is not None and OutputKind(outputs).is_binary
     shape, dtype = stored_input(file) or (info.input_shape, "float32")
-    return Network(file, shape, info.classes, dtype)
+    return Network(file, shape, 1 if is_binary else info.classes, dtype)
 
 
 @lru_cache(maxsize=64)

@@ -273,7 +273,12 @@ def test_labels_of_other_kinds_train_as_class_indices_do(kind):
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("network", [lambda: head(1, "sigmoid"), lambda: head(1), decoder, two_outputs])
+def test_one_output_is_for_two_classes():
+    data = {"sparsity": 0.5, "recovery": "finetune", "data": (X, Y)}
+    assert "labels from 0 to 3 but the network has 2 classes" in said(prune, head(1, "sigmoid"), **data)
+
+
+@pytest.mark.parametrize("network", [decoder, two_outputs])
 def test_networks_that_are_no_classifiers_are_pruned_but_not_trained(network):
     assert prune(network(), "weight", sparsity=0.5).figures["sparsity"] > 0.4
     assert "training needs one of shape (None, classes)" in said(

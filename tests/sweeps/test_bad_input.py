@@ -51,8 +51,8 @@ SENTENCES = {
     "methods.importance.grid.sparsity=[0.5]": "methods.importance.grid has no axis 'sparsity': did you mean 'start'? "
     "known: n_clusters, recovery, start, threshold; +methods.importance.grid.sparsity=[...] adds one",
     "+methods.importance.grid.sparsty=[0.5]": "methods.importance.grid.sparsty is not an axis: did you mean "
-    "'sparsity'? known: beta, granularity, include_biases, lambda, n_clusters, recovery, schedule, score, selection, "
-    "sparsity, start, threshold",
+    "'sparsity'? known: beta, granularity, hold_zeros, include_biases, lambda, n_clusters, recovery, schedule, score, "
+    "selection, sparsity, start, threshold",
     "methods.importance.score=relevance": "methods.importance: unknown score 'relevance': "
     "known: importance, l1_norm, l2_norm, magnitude, random",
     "methods.importance.start=outputs": "methods.importance: start='outputs' is not one of its values: did you mean "
@@ -60,7 +60,7 @@ SENTENCES = {
     "methods.importance.grid.start=[uniform,1]": "methods.importance: start=1 is not one of its values: known: output, "
     "uniform",
     "method=unit +methods.unit.start=output": "methods.unit.start is not a key of a method: did you mean 'sparsity'? "
-    "known: beta, granularity, grid, include_biases, lambda, n_clusters, options, ranges, recovery, schedule, score, "
+    "known: beta, granularity, grid, hold_zeros, include_biases, lambda, n_clusters, options, ranges, recovery, schedule, score, "
     "selection, sparsity, threshold",
     "methods.importance.start=output methods.importance.grid.start=[uniform]": "methods.importance.start is given twice, "
     "fixed and under grid: leave one out",
