@@ -3,8 +3,10 @@
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 
 def hand_over_policy(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
@@ -21,10 +23,10 @@ def hand_over_state(source: keras.layers.Layer, target: keras.layers.Layer) -> N
     """
     if type(target).load_own_variables is not keras.layers.Layer.load_own_variables:
         weights = [(weight, keras.ops.convert_to_numpy(weight)) for weight in _own(target)]
-        store: dict[str, object] = {}
+        store: dict[str, Any] = {}
         with suppress(ValueError):  # weights were changed by hand: that the layer lacks something, comparing will tell
             source.save_own_variables(store)
-            target.load_own_variables({key: keras.ops.convert_to_numpy(value) for key, value in store.items()})
+            target.load_own_variables({key: _array(value) for key, value in store.items()})
         for weight, value in weights:  # layers that merge or pack weights to save them would have changed some
             if keras.ops.convert_to_numpy(weight).tobytes() != value.tobytes():
                 weight.assign(value)
@@ -33,6 +35,11 @@ def hand_over_state(source: keras.layers.Layer, target: keras.layers.Layer) -> N
             source.save_assets(folder)
             if any(Path(folder).iterdir()):
                 target.load_assets(folder)
+
+
+def _array(value: Any) -> np.ndarray:
+    """What a stored value is when it is read from a file."""
+    return np.asarray(keras.ops.convert_to_numpy(value) if isinstance(value, keras.Variable) else value)
 
 
 def _own(layer: keras.layers.Layer) -> list[keras.Variable]:

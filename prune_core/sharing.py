@@ -66,7 +66,7 @@ def _set(place: Place, weight: keras.Variable, keeps_own: bool) -> None:
     layer._tracker.unlock()
     if not keeps_own:
         layer._untrack_variable(place.variable)
-    setattr(layer, place.attribute, weight)
+    setattr(layer, str(place.attribute), weight)
     if is_locked:
         layer._tracker.lock()
 

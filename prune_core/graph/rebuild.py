@@ -78,7 +78,9 @@ def _duplicate(original: Any, changes: Mapping[str, Any]) -> Any:
         config = {**original.get_config(), **changes}
         if "activation" in config and isinstance(original.activation, FunctionType):
             config["activation"] = original.activation  # a function of a user's does not survive its config
-        return type(original).from_config(config)
+        duplicate = type(original).from_config(config)
+        duplicate.name = original.name  # a config that Keras gathers by itself may lack it
+        return duplicate
     except (NotImplementedError, TypeError) as error:
         raise UserError(
             f"layer '{original.name}' ({type(original).__name__}) cannot be copied: give it a get_config that "
@@ -183,8 +185,9 @@ def _copy_states(original: Any, duplicate: Any) -> None:
     hand_over_state(original, duplicate)
     copies = dict(layers_inside(duplicate))
     for path, layer in layers_inside(original):
-        hand_over_policy(layer, copies[path])
-        hand_over_state(layer, copies[path])
+        if path in copies:
+            hand_over_policy(layer, copies[path])
+            hand_over_state(layer, copies[path])
 
 
 def _map_tuple(function: Any, value: Any) -> Any:
