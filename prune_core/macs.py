@@ -19,9 +19,9 @@ def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
 
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
     output, transposed convolutions those of their input. Positions at a padded border count in full, as dense kernels
-    compute them. A layer or nested model that is called twice counts twice. Additions of biases, normalisation,
-    activations and pooling are not counted; layers with matrices of other kinds (recurrent, attention, custom) are not
-    either, which is logged as a warning.
+    compute them. A layer or nested model that is called twice counts twice. What is done to each value by itself
+    (biases, normalisation, activations, PReLU's slopes, too), pooling and looking up embeddings are not counted; layers
+    with matrices of other kinds (recurrent, attention, custom) are not either, which is logged as a warning.
 
     Args:
         model: a functional or Sequential model whose input shape, but for the batch, is fixed.
@@ -80,7 +80,7 @@ def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Sh
                     f"layer {layer.name!r} works on an open shape {output_shape}: fix the model's input shape"
                 )
             return math.prod(int(n) for n in places if n is not None)
-    if any(len(weight.shape) > 1 for weight in layer.weights):
+    if not isinstance(layer, _WITHOUT_MATRICES) and any(len(weight.shape) > 1 for weight in layer.weights):
         _LOG.warning("MACs of layer %r (%s) are not counted", layer.name, type(layer).__name__)
     return None
 
@@ -90,6 +90,11 @@ def _spatial(layer: keras.layers.Layer, shape: _Shape) -> _Shape:
 
 
 _layers = keras.layers
+# Their weights, whatever the shape of them, meet each value by itself, or are looked up.
+_WITHOUT_MATRICES = (
+    *(_layers.PReLU, _layers.Normalization, _layers.LayerNormalization, _layers.RMSNormalization, _layers.Embedding),
+    *(_layers.BatchNormalization, _layers.GroupNormalization),
+)
 # First match counts: Keras derives the transposed and separable convolutions from other bases than the plain ones.
 _POSITIONS: list[
     tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, _Shape, _Shape], _Shape]]

@@ -104,10 +104,12 @@ class SweepRuns:
             run = self.client.create_run(self.experiment_id, round(started_at * 1000), tags, name)
             self.parent_id = run.info.run_id
         else:
-            self._alone = self.client.get_run(self.parent_id).info.status != "RUNNING"
+            run = self.client.get_run(self.parent_id)
+            self._alone = run.info.status != "RUNNING"
             self.client.update_run(self.parent_id, status="RUNNING")
         self._log(self.parent_id, params, {}, tags, 0)
         self._send(self.parent_id, {}, {"config.yaml": config})
+        sync(run.info.artifact_uri)
 
     def deliver(self, content: RunContent) -> str:
         """Write one child run completely; returns its run id. A run that a killed driver left is completed.

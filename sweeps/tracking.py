@@ -21,13 +21,14 @@ from filelock import FileLock, Timeout
 from prune_core.errors import UserError
 from sweeps.ledger import Ledger
 from sweeps.mlflow_artifacts import remove_staged
+from sweeps.mlflow_database import check
 from sweeps.mlflow_runs import Gap, SweepRuns, no_gap, prepare_environment
 from sweeps.outbox import Outbox, Refusal
 from sweeps.provenance import provenance
 from sweeps.run_content import RunContent, SweepContent, as_yaml, sweep_name, sweep_note, sweep_params, texts_beside
 from sweeps.specs import Failure, Plan, Result, Work
 from sweeps.store import ResultStore
-from sweeps.tracking_uri import Target, TrackingSettings, Unreachable, probe, redact, resolve
+from sweeps.tracking_uri import Target, TrackingSettings, Unreachable, redact, resolve
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,8 @@ class Tracker:
             UserError: they cannot, and `tracking.on_unreachable` is "refuse". With "queue" it is only a problem.
         """
         try:
-            probe(self._target)
+            prepare_environment()
+            check(self._target)
         except Unreachable as error:
             said = f"tracking.uri={self._target.shown}: {error}"
             if self._tracking.on_unreachable == "refuse":
