@@ -8,11 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from prune_core.files import sync_folder, sync_tree
 
-Sizes = Mapping[str, int | None]
+if TYPE_CHECKING:
+    from mlflow.entities import FileInfo
+
+Sizes = Mapping[str, int]
 DIGEST = "artifacts.sha256"
 """Tag of a run and of a logged model, see `digest_of`."""
 # MLflow makes <its folder>/<id>/artifacts at once.
@@ -45,9 +49,14 @@ class Expected:
         return all(name in found and (folder / name).stat().st_size for name in self.texts)
 
     def has(self, sizes: Sizes) -> bool:
-        """Whether files of these sizes could be it; a size that the server does not know (None) is believed."""
-        same = all(sizes.get(name, -1) in (None, file.stat().st_size) for name, file in self.files.items())
-        return same and all(sizes.get(name, 0) != 0 for name in self.texts)
+        """Whether files of these sizes could be it."""
+        same = all(sizes.get(name) == file.stat().st_size for name, file in self.files.items())
+        return same and all(sizes.get(name) for name in self.texts)
+
+
+def sizes_of(listed: "Iterable[FileInfo]") -> Sizes:
+    """{path: bytes} of the files that a server lists; in its answers empty files have no size."""
+    return {file.path: file.file_size or 0 for file in listed if not file.is_dir}
 
 
 def digest_of(digests: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.mlflow_artifacts import DIGEST, Expected, Sizes, folder_at
+from sweeps.mlflow_artifacts import DIGEST, Expected, Sizes, folder_at, sizes_of
 from sweeps.mlflow_models import is_intact, models_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Inspection:
         from mlflow.exceptions import MlflowException
 
         try:
-            return {file.path: file.file_size for file in self._client.list_artifacts(run_id) if not file.is_dir}
+            return sizes_of(self._client.list_artifacts(run_id))
         except (MlflowException, OSError) as error:  # not every store of artifacts can list them
             log.debug("the artifacts of run %s are not looked at: %s", run_id, error)
             return None

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.mlflow_artifacts import DIGEST, digest_of, digest_of_text, folder_at, staged, sync
-from sweeps.mlflow_inspection import Expected
+from sweeps.mlflow_artifacts import DIGEST, Expected, digest_of, digest_of_text, folder_at, sizes_of, staged, sync
 from sweeps.provenance import provenance
 from sweeps.run_content import Network, RunContent
 
@@ -67,7 +66,7 @@ def is_intact(client: "MlflowClient", model: "LoggedModel", network: Path, diges
         return expected.is_in(folder)
     listed = [*client.list_logged_model_artifacts(model.model_id)]
     listed += client.list_logged_model_artifacts(model.model_id, "data")
-    return expected.has({file.path: file.file_size for file in listed if not file.is_dir})
+    return expected.has(sizes_of(listed))
 
 
 def _upload(client: "MlflowClient", model: "LoggedModel", network: Network, prefix: str) -> None:

@@ -81,6 +81,24 @@ def test_layers_of_other_kinds_are_named_in_the_log(caplog: pytest.LogCaptureFix
     assert "memory" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [L.PReLU(), L.PReLU(shared_axes=[1]), L.LayerNormalization(axis=[1, 2]), L.Normalization(axis=[1, 2]),
+     L.BatchNormalization(), L.RMSNormalization(axis=[1, 2])],
+    ids=lambda layer: layer.name,
+)  # fmt: skip
+def test_what_meets_each_value_by_itself_is_not_missed(layer: L.Layer, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4, 3), layer, L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
+
+
+def test_embeddings_are_looked_up(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4,), L.Embedding(10, 3), L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
+
+
 def test_open_shapes_are_refused():
     with pytest.raises(UserError, match="'conv'"):
         count_macs(chain((None, None, 1), L.Conv2D(2, 3, name="conv")))
