@@ -74,6 +74,8 @@ class SweepRuns:
         self._prefix = prefix
         self._driver = uuid.uuid4().hex
         self._alone = True
+        self._has_news = False
+        self._reopened: set[str] = set()
         self.finished: dict[str, str] = {}
         self.parent_id = ""
         self._unfinished: dict[str, str] = {}  # key -> run id
@@ -119,6 +121,7 @@ class SweepRuns:
         key = content.key
         if key in self.finished:
             return self.finished[key]
+        self._has_news = self._has_news or key not in self._reopened
         run = self._begun(content)
         run_id = run.info.run_id
         self._gap("values logged")
@@ -162,6 +165,7 @@ class SweepRuns:
         """The finished run of a key is not what it should be: let `deliver` complete it."""
         run_id = self.finished.pop(key)
         self._unfinished[key] = run_id
+        self._reopened.add(key)
         self._inspection.forget(run_id)
         self.client.update_run(run_id, status="RUNNING")
 
@@ -172,16 +176,20 @@ class SweepRuns:
         self._unsure.add(key)
 
     def close_parent(self, status: str, artifacts: Mapping[str, Path], metrics: Mapping[str, float]) -> None:
-        """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED."""
+        """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED.
+
+        The metrics of an earlier start stay alone where this one had nothing new to deliver.
+        """
         now = time.time()
-        self._log(self.parent_id, {}, metrics, {}, now)
+        parent = self.client.get_run(self.parent_id)
+        if self._has_news or not parent.data.metrics:
+            self._log(self.parent_id, {}, metrics, {}, now)
         for name, path in artifacts.items():
             folder, _, base = name.rpartition("/")
             with staged({base: path}, {}, self._prefix) as there:
                 self.client.log_artifacts(self.parent_id, str(there), folder or None)
-        parent = self.client.get_run(self.parent_id)
         sync(parent.info.artifact_uri)
-        if self._alone and parent.data.tags.get(_DRIVER) == self._driver:
+        if self._alone and self.client.get_run(self.parent_id).data.tags.get(_DRIVER) == self._driver:
             self._index(" and attributes.status = 'RUNNING'")
         else:  # of what another driver has delivered at the same time, one run a key stays
             self._index()

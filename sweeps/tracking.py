@@ -325,8 +325,10 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _renewed(count: int, where: str) -> str:
-    what = "1 run there did" if count == 1 else f"{count} runs there did"
-    return f"{where}: {what} not hold what is in the store (after a crash or power cut) and was delivered anew"
+    runs = f"{count} run{'s' * (count > 1)}"
+    return (
+        f"{where}: {runs} did not hold what is in the store, after a crash or power cut, and had to be delivered anew"
+    )
 
 
 def _first_line(text: str) -> str:

@@ -55,7 +55,7 @@ def test_what_waits_is_delivered_once_and_nothing_is_run(killed, tmp_path, capsy
     lost.write_bytes(b"")
     assert main(["deliver", here, f"tracking.uri={uri}"]) == 0
     told = capsys.readouterr()
-    assert "1 run there did not hold what is in the store" in told.err
+    assert "1 run did not hold what is in the store" in told.err
     assert told.out.endswith(f"0 delivered to {uri}, {len(done)} were there, 0 wait\n")
     assert lost.read_bytes() == content
 

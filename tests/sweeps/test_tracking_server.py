@@ -76,7 +76,7 @@ def test_without_a_server_results_wait_and_the_next_run_delivers_them(tmp_path, 
     assert run_sweep(root, plan, cached=True, problems=problems, uri=server.uri) == 0
     assert_each_once(client_of(root, server.uri), plan)
     (said,) = problems
-    assert f"{len(plan)} runs there did not hold what is in the store" in said
+    assert f"{len(plan)} runs did not hold what is in the store" in said
     assert all(file.stat().st_size for file in (tmp_path / "server" / "artifacts").rglob("m*.*"))
 
 
