@@ -30,9 +30,10 @@ def count_macs(model: keras.Model, nonzero_only: bool = False, sample_shape: Seq
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
     output, transposed convolutions those of their input. Positions at a padded border count in full, as dense kernels
     compute them. A layer or nested model that is called twice counts twice; what is inside TimeDistributed or a
-    recurrent layer counts at every time step, the projections of attention at every place. Additions of biases,
-    normalisation, activations, pooling and the products of attention, which have no weights, are not counted; layers
-    with matrices of other kinds (custom) are not either, which is logged as a warning.
+    recurrent layer counts at every time step, the projections of attention at every place. What is done to each value
+    by itself (biases, normalisation, activations, PReLU's slopes, too), pooling, looking up embeddings and the products
+    of attention, which have no weights, are not counted; layers with matrices of other kinds (custom) are not either,
+    which is logged as a warning.
 
     Args:
         model: a functional or built Sequential model.
@@ -109,7 +110,7 @@ def _positions(layer: keras.layers.Layer, input_shape: Shape, output_shape: Shap
             if None in places:
                 raise _open_size(layer, output_shape)
             return math.prod(int(n) for n in places if n is not None)
-    if any(len(weight.shape) > 1 for weight in layer.weights):
+    if not isinstance(layer, _WITHOUT_MATRICES) and any(len(weight.shape) > 1 for weight in layer.weights):
         _LOG.warning("MACs of layer %r (%s) are not counted", layer.name, type(layer).__name__)
     return None
 
@@ -132,6 +133,11 @@ def _spatial(layer: keras.layers.Layer, shape: Shape) -> Shape:
 
 
 _layers = keras.layers
+# Their weights, whatever the shape of them, meet each value by itself, or are looked up.
+_WITHOUT_MATRICES = (
+    *(_layers.PReLU, _layers.Normalization, _layers.LayerNormalization, _layers.RMSNormalization, _layers.Embedding),
+    *(_layers.BatchNormalization, _layers.GroupNormalization),
+)
 # First match counts: Keras derives the transposed and separable convolutions from other bases than the plain ones.
 _POSITIONS: list[tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, Shape, Shape], Shape]]] = [
     ((_layers.Dense,), lambda layer, given, made: made[1:-1]),

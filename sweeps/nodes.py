@@ -11,6 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from prune_core.errors import UserError
+from prune_core.files import make_folder, remove_partial, write_atomically
 from sweeps.specs import BaselineSpec, Work
 from sweeps.store import ResultStore
 
@@ -106,9 +107,8 @@ def _holds(node: Mapping, bundle: Mapping[str, float]) -> bool:
 def _written(content: bytes, folder: Path, suffix: str) -> Path:
     """A file with the content, named by it."""
     file = folder / (hashlib.sha256(content).hexdigest() + suffix)
-    if not file.exists():
-        folder.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
-            partial.write(content)
-        os.replace(partial.name, file)
+    if not file.exists() or file.stat().st_size != len(content):
+        make_folder(folder)
+        remove_partial(folder)
+        write_atomically(file, content)
     return file

@@ -181,14 +181,20 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
 
 def _keep(settings: "Settings", plan: "Plan") -> None:
     """Note what is about to run, so that it can be drawn and delivered even if it is killed."""
-    from sweeps.reporting.record import RECORD_FILE
+    from prune_core.errors import UserError
+    from prune_core.files import remove_partial
+    from sweeps.reporting.record import RECORD_FILE, load
     from sweeps.reporting.redraw import keep
 
-    file = settings.storage.root / "sweeps" / plan.sweep_id / RECORD_FILE
-    if file.exists():  # an earlier start knows more
-        file.touch()
-    else:
+    folder = settings.storage.root / "sweeps" / plan.sweep_id
+    remove_partial(folder)
+    remove_partial(folder / "searches")
+    try:
+        load(settings.storage.root, plan.sweep_id)
+    except UserError:  # there is none, or a damaged one
         keep(settings, plan)
+    else:  # an earlier start knows more
+        (folder / RECORD_FILE).touch()
 
 
 def _warn(problem: str) -> None:

@@ -29,6 +29,9 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SCHEMES = ("http", "https", "sqlite", "databricks", *_DATABASE_PORTS)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 _SECRET_QUERY = re.compile(r"((?:password|passwd|token|secret)=)[^&\s]+", re.IGNORECASE)
+MOVE_IT_AWAY = (
+    "move it away, that is enough: all results are in the store, and the same command delivers them to a new one"
+)
 _LIFECYCLE = "select lifecycle_stage from experiments where name = ?"
 
 
@@ -156,15 +159,19 @@ def _probe_sqlite(target: Target, file: Path) -> None:
     try:  # opened for writing: what a killed driver left half written is rolled back by the first who reads
         connection = sqlite3.connect(file.as_uri() + "?mode=rw", uri=True, timeout=ANSWER_TIMEOUT_S)
         try:
+            (said,) = connection.execute("pragma quick_check(1)").fetchone()
+            (page,) = connection.execute("pragma page_size").fetchone()
+            if said != "ok" or file.stat().st_size % page:
+                raise sqlite3.DatabaseError("it is cut short" if said == "ok" else said.strip().splitlines()[-1])
             row = connection.execute(_LIFECYCLE, (target.experiment,)).fetchone()
         finally:
             connection.close()
     except sqlite3.OperationalError as error:
-        if "no such table" not in str(error) and "locked" not in str(error):  # somebody else is creating it now
+        if "no such table" not in str(error) and "locked" not in str(error):  # MLflow may complete it, or is at it
             raise Unreachable(f"{file} cannot be read ({error})") from None
         return
     except sqlite3.DatabaseError as error:
-        raise Unreachable(f"{file} is damaged or no database ({error})") from None
+        raise Unreachable(f"{file} is damaged or no database ({error}): {MOVE_IT_AWAY}") from None
     if row is not None:
         _require_active(target, row[0])
 

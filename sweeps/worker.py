@@ -14,6 +14,7 @@ import ray
 from ray.tune import Trainable
 
 from prune_core.errors import UserError
+from sweeps import scratch
 from sweeps.capacity import Request
 from sweeps.nodes import Home
 from sweeps.remote import StorageAway
@@ -122,6 +123,7 @@ class Worker(Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        scratch.use_folder_of_ray()
         self._unready: dict[str, Any] = {}
         self._take(config["job"])
         try:

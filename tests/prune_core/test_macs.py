@@ -130,6 +130,24 @@ def test_counting_leaves_the_network_as_it_is():
     assert model.layers[0].output.shape == (None, None, 2)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [L.PReLU(), L.PReLU(shared_axes=[1]), L.LayerNormalization(axis=[1, 2]), L.Normalization(axis=[1, 2]),
+     L.BatchNormalization(), L.RMSNormalization(axis=[1, 2])],
+    ids=lambda layer: layer.name,
+)  # fmt: skip
+def test_what_meets_each_value_by_itself_is_not_missed(layer: L.Layer, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4, 3), layer, L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
+
+
+def test_embeddings_are_looked_up(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4,), L.Embedding(10, 3), L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
+
+
 def test_models_without_a_graph_are_refused():
     with pytest.raises(UserError, match="no graph"):
         count_macs(keras.Sequential([L.Dense(2)]))
