@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from sweeps.mlflow_models import log_network
 from sweeps.run_content import RunContent
-from sweeps.tracking_uri import Target
+from sweeps.tracking_uri import Target, sqlite_uri
 
 Gap = Callable[[str], None]
 """Called with the name of each gap between two writes; tests end the process there."""
@@ -283,7 +283,7 @@ def _create_database(file: Path) -> None:
     new = file.with_name(f"{file.name}.new")
     for left in (new, Path(f"{new}-journal"), Path(f"{file}-journal")):
         left.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+    MlflowClient(tracking_uri=sqlite_uri(new)).search_experiments(max_results=1)
     new.replace(file)
 
 
