@@ -1,6 +1,7 @@
 """Where a Ray of this machine can have its files, and what is known when it does not start."""
 
 import os
+import re
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,8 @@ _LEAST_MEMORY = 512 * MIB
 _LEAST_LIMIT = 256
 _LIMITS = {"open files (ulimit -n)": psutil.RLIMIT_NOFILE, "processes (ulimit -u)": psutil.RLIMIT_NPROC}
 _LOGS = ("gcs_server.err", "raylet.err", "gcs_server.out", "raylet.out")
+_BAD = re.compile(r" [CEF] |Check failed")
+"""Lines of the .out files that tell of an error: Ray's letter for how grave they are."""
 
 
 def wanted() -> Path:
@@ -58,17 +61,20 @@ def cause(folder: Path) -> str:
     free = psutil.virtual_memory().available
     if free < _LEAST_MEMORY:
         return f"only {free // MIB} MiB of memory are free, end other programs"
+    if said := _last_words(folder):
+        return said
     for name, kind in _LIMITS.items():
         most, _ = psutil.Process().rlimit(kind)
         if 0 <= most < _LEAST_LIMIT:
-            return f"only {most} {name} are allowed, raise that"
-    return _last_words(folder) or "its processes say nothing about it, so the machine may be overloaded"
+            return f"only {most} {name} are allowed, which may be too few"
+    return "its processes say nothing about it, so the machine may be overloaded"
 
 
 def _last_words(folder: Path) -> str:
     for name in _LOGS:
         for file in folder.glob(f"session_*[0-9]/logs/{name}"):
             lines = [line.strip() for line in file.read_text(errors="replace").splitlines() if line.strip()]
-            if lines:
-                return f"{name} ends with {lines[-1][:300]!r}"
+            bad = [line for line in lines if name.endswith(".err") or _BAD.search(line)]
+            if bad:
+                return f"{name} ends with {bad[-1][:300]!r}"
     return ""

@@ -74,12 +74,17 @@ def test_the_cause_is_what_is_short_or_what_ray_says(tmp_path: Path, monkeypatch
     logs = tmp_path / "ray-0f0f0f" / "session_2026-01-01_00-00-00_123456_7" / "logs"
     logs.mkdir(parents=True)
     (logs / "gcs_server.err").write_text("\n")
-    (logs / "raylet.err").write_text("first\nCheck failed: no such device\n\n")
+    (logs / "raylet.out").write_text("all is well\n")
     folder = logs.parents[1]
-    assert ray_places.cause(folder) == "raylet.err ends with 'Check failed: no such device'"
+    monkeypatch.setattr(ray_places, "_LEAST_LIMIT", 0)
+    assert ray_places.cause(folder) == "its processes say nothing about it, so the machine may be overloaded"
     allowed, _ = psutil.Process().rlimit(psutil.RLIMIT_NOFILE)
     monkeypatch.setattr(ray_places, "_LEAST_LIMIT", allowed + 1)
-    assert ray_places.cause(folder) == f"only {allowed} open files (ulimit -n) are allowed, raise that"
+    assert ray_places.cause(folder) == f"only {allowed} open files (ulimit -n) are allowed, which may be too few"
+    (logs / "raylet.out").write_text("all is well\n[2026 C 7 7] plasma.cc:1: no such device\n[2026 I 7 7] the end\n")
+    assert ray_places.cause(folder) == "raylet.out ends with '[2026 C 7 7] plasma.cc:1: no such device'"
+    (logs / "raylet.err").write_text("first\nCheck failed: no such device\n\n")
+    assert ray_places.cause(folder) == "raylet.err ends with 'Check failed: no such device'"
     monkeypatch.setattr(ray_places, "_LEAST_MEMORY", 2**80)
     assert ray_places.cause(folder).endswith("MiB of memory are free, end other programs")
     monkeypatch.setattr(ray_places, "_LEAST_ROOM", 2**80)
