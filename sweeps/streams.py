@@ -12,7 +12,6 @@ import sys
 from typing import Any, TextIO
 
 _READER_GONE = (errno.EPIPE, errno.ECONNRESET)
-_NAMES = {1: "standard output", 2: "standard error"}
 
 
 def keep_up() -> None:
@@ -72,11 +71,10 @@ class _Unfailing(io.FileIO):
             return memoryview(data).nbytes
 
     def _lost(self, error: OSError) -> None:
-        number = self.fileno()
-        if error.errno in _READER_GONE or number == 2:
+        if error.errno in _READER_GONE:
             silence = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(silence, number)  # libraries in C print there as well
+            os.dup2(silence, self.fileno())  # libraries in C print there as well
             os.close(silence)
-        elif not self.is_full:
+        elif self.fileno() == 1 and not self.is_full:
             self.is_full = True
-            print(f"{_NAMES[number]} takes no more ({error.strerror}): what is printed is lost", file=sys.stderr)
+            print(f"standard output takes no more ({error.strerror}): what is printed is lost", file=sys.stderr)
