@@ -91,6 +91,14 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
     )
 
 
+def override(key: str, text: str) -> str:
+    """The override that sets `key` to just this text, whatever signs of Hydra's and OmegaConf's are in it."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # ${ would begin a reference
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    text = re.sub(r"(\\+)$", r"\1\1", text)
+    return f'{key}="{text}"'
+
+
 def _keys(key: str, value: Any) -> Iterator[str]:
     """The keys that an override sets: a mapping sets those inside it."""
     if isinstance(value, Mapping) and value:
@@ -162,7 +170,7 @@ def _parse(text: str, conf: Path) -> Override:
 def _unreadable(text: str) -> str:
     key, _, value = text.partition("=")
     if key and value and value[0] not in "[{\"'":  # a text in which Hydra's grammar sees signs of its own
-        return f"{text!r} cannot be read: put a value that has = or ( in it into both kinds of quotes, '{key}=\"...\"'"
+        return f"{text!r} cannot be read: put a value with signs like = ( é into both kinds of quotes, '{key}=\"...\"'"
     return f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'"
 
 

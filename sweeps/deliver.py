@@ -87,10 +87,10 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
 
 def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
     """Those that it ran with, but for the places that are named now."""
-    from sweeps.compose import compose
+    from sweeps.compose import compose, override
     from sweeps.schema import settings_of
 
-    named = [f"storage.root={root}", *([f"tracking.uri={uri}"] if uri else [])]
+    named = [override("storage.root", str(root)), *([override("tracking.uri", uri)] if uri else [])]
     settings = settings_of(compose([*shlex.split(record.command)[2:], *named]))
     if "***" in (settings.tracking.uri or ""):
         raise UserError("the password in its tracking.uri is not kept: name the address, tracking.uri=...")

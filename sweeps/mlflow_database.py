@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from prune_core.files import sync_folder
-from sweeps.tracking_uri import MOVE_IT_AWAY, Target, Unreachable, probe
+from sweeps.tracking_uri import MOVE_IT_AWAY, Target, Unreachable, probe, sqlite_uri
 
 _LOCK_TIMEOUT_S = 60
 # Those that we need, and the last that MLflow 3.17 makes.
@@ -45,7 +45,7 @@ def _complete(file: Path) -> None:
 
     try:
         with opening(file):
-            MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments(max_results=1)
+            MlflowClient(tracking_uri=sqlite_uri(file)).search_experiments(max_results=1)
     except Timeout:  # somebody else is at it
         return
     except Exception as error:  # of MLflow, Alembic, SQLAlchemy or SQLite
@@ -74,7 +74,7 @@ def _create(file: Path) -> None:
     new = file.with_name(f"{file.name}.new")
     for left in (new, Path(f"{new}-journal"), Path(f"{file}-journal")):
         left.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+    MlflowClient(tracking_uri=sqlite_uri(new)).search_experiments(max_results=1)
     new.replace(file)  # SQLite has synced its content
     sync_folder(file.parent)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from prune_core.errors import UserError
 from prune_core.files import make_folder, remove_partial, write_atomically
 from sweeps.specs import BaselineSpec, Work
 from sweeps.store import ResultStore
+from sweeps.surroundings import own_folder
 
 ANSWER_TIMEOUT_S = 120.0
 
@@ -47,7 +47,9 @@ class Home:
         """
         if ray.get_runtime_context().get_node_id() == self.node:
             return None
-        folder = self.cache or Path(tempfile.gettempdir()) / f"prune-sweep-{os.getuid()}"
+        if self.cache is None:
+            return own_folder()
+        folder = self.cache
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
             raise UserError(f"{folder} is somebody else's: name another folder with storage.cache=...")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from prune_core.errors import UserError
 from prune_core.stopwatch import Stopwatch
+from sweeps.pinned import pin
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work, of_dense
 from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact_all
@@ -32,6 +33,7 @@ OUTPUTS = "outputs"
 
 def prepare() -> None:
     """Import what work needs: its first piece then takes as long as the next ones. From now on the process waits."""
+    pin()
     from prune_core import codec, latency, models, pipeline, training  # noqa: F401
     from sweeps.reporting import look, pictures  # noqa: F401
 
@@ -48,9 +50,10 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
         UserError: the file of the dataset or the network is not the one that was planned with.
         Exception: whatever the work itself raises; nothing is committed then.
     """
+    watch = _Idle.end()
+    pin()
     import keras
 
-    watch = _Idle.end()
     # A warm worker names layers as a fresh process would, and keeps no network of an earlier trial.
     keras.utils.clear_session(free_memory=False)
     gc.collect()

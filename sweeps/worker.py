@@ -36,6 +36,9 @@ def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
 def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
     """Import TensorFlow and give it its share of the machine."""
     with _hidden("sklearn", "matplotlib.pyplot"):  # Keras wraps them if they are there: a quarter of its import
+        from sweeps import pinned
+
+        pinned.pin()
         from prune_core import device
     device.configure(request.gpus, request.threads, gpu_memory_mb)
     from sweeps import trial

@@ -22,8 +22,8 @@ SENTENCES = {
     "metod=unit": "metod is not a key of the configuration: in its top level, did you mean 'method'? known: "
     f"{', '.join(sorted({*compose([]).config, *MANY, *ONE}))}",
     "=unit": "'=unit' cannot be read: write key=value, and a list in quotes as 'key=[a,b]'",
-    "storage.uri=s3://a/b?x=y": "'storage.uri=s3://a/b?x=y' cannot be read: put a value that has = or ( in it into both kinds "
-    "of quotes, 'storage.uri=\"...\"'",
+    "storage.uri=s3://a/b?x=y": "'storage.uri=s3://a/b?x=y' cannot be read: put a value with signs like = ( é into both kinds of "
+    "quotes, 'storage.uri=\"...\"'",
     "hydra.searchpath=[file:///no/such/folder]": "hydra.searchpath=file:///no/such/folder is not a folder: correct the path",
     "method=a,b": "method=a,b is not how several values are given: write 'method=[a,b]'",
     "thresholds=0.1,0.5": "thresholds=0.1,0.5 is not how several values are given: write 'thresholds=[0.1,0.5]'",
