@@ -8,6 +8,7 @@ import numpy as np
 
 from prune_core.errors import UserError
 from prune_core.labels import class_indices
+from prune_core.outputs import is_single
 
 _SPLITS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 
@@ -68,22 +69,24 @@ def check_training_data(model: keras.Model, data: Any) -> None:
     """Refuse a network or data (labels as `with_class_indices` gives them) that a classifier cannot be trained with.
 
     Raises:
-        UserError: what `check_samples` raises; a network that does not end in one output of at least two classes; a
-            split that is missing; labels beyond the classes.
+        UserError: what `check_samples` raises; a network that does not end in one output of at least two classes, or
+            of one number that tells two classes apart; a split that is missing; labels beyond the classes.
     """
     absent = [name for name in _SPLITS if getattr(data, name, None) is None]
     if absent:
         raise UserError(f"data has no {absent[0]}: training needs all of {', '.join(_SPLITS)}, or data=(x, y)")
     check_samples(model, data.x_train)
     shapes = [tuple(output.shape) for output in model.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] is None or shapes[0][1] < 2:
+    is_classifier = len(shapes) == 1 and (is_single(model) or len(shapes[0]) == 2)
+    classes = (2 if is_single(model) else shapes[0][1]) if is_classifier else None
+    if classes is None:
         found = " and ".join(map(str, shapes))
         raise UserError(
-            f"the network {model.name!r} has outputs of shape {found}, and training needs one of shape (None, classes) "
-            "with classes >= 2: use a method and recovery that do not train"
+            f"the network {model.name!r} has outputs of shape {found}, and training needs one of shape "
+            "(None, classes), or (None, 1) for two classes: use a method and recovery that do not train"
         )
     for split in ("train", "val", "test"):
-        _check_labels(getattr(data, f"x_{split}"), getattr(data, f"y_{split}"), shapes[0][1])
+        _check_labels(getattr(data, f"x_{split}"), getattr(data, f"y_{split}"), classes)
 
 
 def _check_labels(x: np.ndarray, y: np.ndarray, classes: int) -> None:

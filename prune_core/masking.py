@@ -1,7 +1,7 @@
 """From scores to masks: which weights or units of a network go."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from prune_core.scores import SCORES, ScoringContext, along_units
 from prune_core.selection import select
 from prune_core.spec import MethodSpec
 from prune_core.stopwatch import Stopwatch
-from prune_core.weights import PrunableLayer, prunable_layers
+from prune_core.weights import PrunableLayer, leaf_layers, prunable_layers
 
 Masks = dict[str, np.ndarray]
 """{weight path: bool array of the weight's shape}, True where the weight is kept."""
@@ -38,8 +38,9 @@ def score_and_select(spec: MethodSpec, context: ScoringContext, watch: Stopwatch
             number of sparsities than of layers.
     """
     chosen = _Selector.of(spec, context.layers)
+    units_only = [layer for layer in context.layers if layer.inside is None]
     with watch.step("score"):
-        scores = SCORES.get(spec.score)(context)
+        scores = SCORES.get(spec.score)(replace(context, layers=units_only) if spec.granularity == "unit" else context)
     with watch.step("select"):
         if spec.granularity == "unit":
             return _unit_masks(chosen, context, scores)
@@ -98,7 +99,15 @@ def _unit_masks(
         masks[layer.path] = masks[layer.path] & along_units(layer, keep)  # a kernel without units has no score
         if layer.bias_path:
             masks[layer.bias_path] = keep
-    return masks, {name: why for name, why in classes.pinned_reasons.items() if name in inner}
+    whole_layers = {name: why for name, why in classes.pinned_reasons.items() if name in inner}
+    return masks, whole_layers | _without_units(context)
+
+
+def _without_units(context: ScoringContext) -> dict[str, str]:
+    """{layer of the network: reason} for those with kernels inside, whose units are no channels of the graph."""
+    kinds = {path: type(layer).__name__ for path, layer in leaf_layers(context.model)}
+    names = dict.fromkeys(layer.inside for layer in context.layers if layer.inside is not None)
+    return {name: f"no unit inside of {kinds[name]} can be removed, only single weights can" for name in names}
 
 
 def _removed_classes(

@@ -5,8 +5,20 @@ from dataclasses import dataclass
 
 import keras
 
+from prune_core.calls import data_tensors
+from prune_core.places import layers_inside, leaf_layers, weight_variables
+
+__all__ = [
+    "PrunableLayer",
+    "kernel_attributes",
+    "layers_without_kernel",
+    "leaf_layers",
+    "prunable_layers",
+    "weight_variables",
+]
+
 # Attributes under which Keras layers keep what they multiply their input with.
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
 
 
 @dataclass(frozen=True)
@@ -14,14 +26,17 @@ class PrunableLayer:
     """One kernel of a network, and what belongs to it.
 
     Attributes:
-        name: name of the layer, with the names of the models it is nested in: "block/conv"; with the kernel's own
-            name behind it where a layer has two (SeparableConv2D): "sep/depthwise_kernel".
+        name: name of the layer, with the names of the models and layers it is nested in: "block/conv"; with the
+            kernel's own name behind it where a layer has two: "sep/depthwise_kernel", "lstm/lstm_cell/kernel".
         layer: the Keras layer.
         kernel: its kernel, shape (..., inputs, units) for Dense and convolutions.
         bias: its bias, shape (units,), or None.
         path: weight path of the kernel.
         bias_path: weight path of the bias, or None.
-        is_output: whether the layer makes an output of the network.
+        is_output: whether the layer, or one that shares its kernel, makes an output of the network.
+        inside: name of the layer of the network that it is a part of: of a wrapper (TimeDistributed, Bidirectional), a
+            recurrent or an attention layer, a composite layer of a user's. Its weights can be pruned, but no units.
+            None for a layer of the network itself.
     """
 
     name: str
@@ -31,40 +46,25 @@ class PrunableLayer:
     path: str
     bias_path: str | None
     is_output: bool
-
-
-def leaf_layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
-    """(path, layer) of every layer that is not itself a model, depth first in the model's order."""
-    for layer in model.layers:
-        path = f"{prefix}{layer.name}"
-        if isinstance(layer, keras.Model):
-            yield from leaf_layers(layer, f"{path}/")
-        else:
-            yield path, layer
-
-
-def weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """{weight path: variable} of every weight, in the order of the layers, e.g. "conv_1/kernel".
-
-    Keras's own `Variable.path` changes when a Sequential is saved and loaded; these paths do not.
-    """
-    return {
-        f"{path}/{variable.path.rpartition(f'{layer.name}/')[2]}": variable
-        for path, layer in leaf_layers(model)
-        for variable in layer.weights
-        if "seed_generator" not in variable.path
-    }
+    inside: str | None = None
 
 
 def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
-    """The kernels of a network in the order of its layers, the output layer's among them."""
+    """The kernels of a network in the order of its layers, the output layer's and those inside of layers too.
+
+    One that layers share is there once.
+    """
     paths = {id(variable): path for path, variable in weight_variables(model).items()}
-    outputs = {id(layer) for layer in _output_layers(model)}
-    found = []
-    for name, layer in leaf_layers(model):
+    outputs = {id(kernel) for layer in _output_layers(model) for kernel in kernels_within(layer)}
+    found: list[PrunableLayer] = []
+    seen: set[int] = set()
+    for name, layer, inside in _with_parts(model):
         kernels = kernel_attributes(layer)
         for attribute in kernels:
             kernel = getattr(layer, attribute)
+            if id(kernel) in seen:
+                continue
+            seen.add(id(kernel))
             bias = getattr(layer, "bias", None) if attribute == kernels[-1] else None
             found.append(
                 PrunableLayer(
@@ -74,7 +74,8 @@ def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
                     bias=bias,
                     path=paths[id(kernel)],
                     bias_path=paths[id(bias)] if bias is not None else None,
-                    is_output=id(layer) in outputs,
+                    is_output=id(kernel) in outputs,
+                    inside=inside,
                 )
             )
     return found
@@ -85,14 +86,31 @@ def kernel_attributes(layer: keras.layers.Layer) -> list[str]:
     return [name for name in _KERNELS if isinstance(getattr(layer, name, None), keras.Variable)]
 
 
+def kernels_within(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The kernels of a layer and of all layers inside it."""
+    layers = [part for _, part in layers_inside(layer)] + [layer]
+    return [getattr(part, name) for part in layers for name in kernel_attributes(part)]
+
+
+def _with_parts(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer, str | None]]:
+    """`leaf_layers` with the layers inside each before it, and the name of the layer that these are inside of.
+
+    First, as a wrapper may point at a kernel of what it wraps.
+    """
+    for name, layer in leaf_layers(model):
+        for path, part in layers_inside(layer, name):
+            yield path, part, name
+        yield name, layer, None
+
+
 def layers_without_kernel(model: keras.Model) -> dict[str, str]:
-    """{path: class name} of layers that multiply with weights, but with none that `prunable_layers` knows: recurrent
-    and attention layers, embeddings, wrappers.
+    """{path: class name} of layers that multiply with weights, but have no kernel that `prunable_layers` knows:
+    embeddings, layers of a user's.
     """
     return {
         path: type(layer).__name__
         for path, layer in leaf_layers(model)
-        if not kernel_attributes(layer)
+        if not kernels_within(layer)
         and not isinstance(layer, (keras.layers.PReLU, keras.layers.Normalization))
         and any(len(variable.shape) >= 2 for variable in layer.weights)
     }
@@ -116,10 +134,17 @@ def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
-        if kernel_attributes(operation):
+        inner = _inner_model(operation)
+        if inner is None and isinstance(operation, keras.layers.Layer) and kernels_within(operation):
             found.append(operation)
-        elif not isinstance(operation, keras.Model) or _walk_back(operation, found):
-            before = operation._inbound_nodes[node_index].input_tensors
+        elif inner is None or _walk_back(inner, found):
+            before = data_tensors(operation._inbound_nodes[node_index])
             meets_input = meets_input or not before
             waiting.extend(before)
     return meets_input
+
+
+def _inner_model(operation: keras.Operation) -> keras.Model | None:
+    """The nested model that an operation runs by itself or at every time step (TimeDistributed)."""
+    inner = operation.layer if isinstance(operation, keras.layers.Wrapper) else operation
+    return inner if isinstance(inner, keras.Model) else None

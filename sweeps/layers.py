@@ -21,7 +21,8 @@ Layers = Mapping[str, tuple[str, ...]]
 def layers_of(info: ModelInfo, prune_output: bool) -> Layers:
     """The layers of a network: all of them share weights, the output's is pruned only if asked."""
     everywhere = info.kernel_layers
-    return {"sparsity": everywhere if prune_output else everywhere[:-1], "n_clusters": everywhere}
+    inner = everywhere[: len(everywhere) - info.output_kernels]
+    return {"sparsity": everywhere if prune_output else inner, "n_clusters": everywhere}
 
 
 def axis_of(parameter: str, layer: str) -> str:

@@ -7,9 +7,11 @@ is part of those trials' keys alone, so that changing it trains no baseline agai
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from prune_core import data, models
+from prune_core.coverage import expectation
 from prune_core.data import DatasetInfo
 from prune_core.errors import UserError
 from prune_core.models import ModelInfo
@@ -47,10 +49,12 @@ def make_plan(settings: Settings) -> Plan:
     baselines: dict[str, BaselineSpec] = {}
     trials: dict[str, TrialSpec] = {}
     searches: dict[str, SearchSpec] = {}
+    remarks: dict[str, None] = {}
     for baseline, info in _baselines(settings):
         baselines.setdefault(baseline.key, baseline)
         layers = layers_of(info, settings.prune_output)
         for name, axes in settings.methods.items():
+            remarks |= dict.fromkeys(_remarks(baseline.model, info, axes, settings.prune_output))
             if settings.search.kind == "optuna":
                 search = _search(settings, baseline, axes, layers, own_training)
                 searches.setdefault(search.key, search)
@@ -67,7 +71,20 @@ def make_plan(settings: Settings) -> Plan:
         baselines=tuple(baselines.values()),
         trials=tuple(trials.values()),
         searches=tuple(searches.values()),
+        remarks=tuple(remarks),
     )
+
+
+def _remarks(model: str, info: ModelInfo, axes: Axes, prune_output: bool) -> Iterator[str]:
+    """What a person should know of a method on a network before anything runs: how little of it the method reaches."""
+    usual = {field.name: field.default for field in fields(MethodSpec)}
+    values = {key: axes.grid.get(key, (axes.fixed.get(key, usual[key]),)) for key in ("granularity", "selection")}
+    if values["selection"] == ("none",) and "rvsm" not in axes.grid.get("schedule", (axes.fixed.get("schedule"),)):
+        return
+    for granularity in values["granularity"]:
+        sentence = expectation(info, granularity, prune_output)
+        if sentence is not None:
+            yield f"models.{model}: {axes.method} {sentence}"
 
 
 def trial_of(search: SearchSpec, point: Mapping[str, Any]) -> TrialSpec:
@@ -105,7 +122,7 @@ def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
             info = models.check(model, model_config, described.input_shape, described.classes)
             about, scaled_config, remark = _brought_together(described, dataset_config, info)
             fingerprints = {"dataset": about.fingerprint, "model": info.fingerprint}
-            if len(info.kernel_layers) < (1 if settings.prune_output else 2):
+            if not layers_of(info, settings.prune_output)["sparsity"]:
                 raise UserError(
                     f"models.{model} has no layer to prune but its output: choose another, or prune_output=true"
                 )

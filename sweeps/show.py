@@ -76,6 +76,7 @@ def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
     """The first lines of any output: where everything goes, and what it is."""
     yield f"results go to {results}, MLflow runs to {tracking}"
     yield f"sweep {plan.sweep_id}: {summary(plan)}"
+    yield from plan.remarks
     yield from dict.fromkeys(f"{b.title}: {b.remark}" for b in plan.baselines if b.remark)
 
 

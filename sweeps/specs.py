@@ -129,12 +129,14 @@ class Plan:
         baselines: each once, in the order in which trials first need them.
         trials: each key once.
         searches: further trials, known only when a searcher has seen earlier results.
+        remarks: sentences that a person should read before it runs.
     """
 
     sweep_id: str
     baselines: tuple[BaselineSpec, ...]
     trials: tuple[TrialSpec, ...]
     searches: tuple[SearchSpec, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Work]:
         yield from self.baselines
@@ -217,6 +219,11 @@ class Failure:
     reason: str
     traceback: str = ""
     attempts: int = 1
+
+
+def of_dense(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a trial repeats of its dense network's `metrics`, so that one row holds all that a choice rests on."""
+    return {f"{name}_baseline": metrics[name] for name in ("accuracy", "val_accuracy", "loss") if name in metrics}
 
 
 def describe_axes(axes: Mapping[str, Any]) -> str:

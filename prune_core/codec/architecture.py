@@ -1,17 +1,21 @@
 """A network's architecture as JSON, from which it can be built again without running anything of its author's."""
 
 import json
+from dataclasses import astuple
 from typing import Any
 
 import keras
 
 from prune_core.errors import UserError
-from prune_core.weights import leaf_layers
+from prune_core.keras_objects import is_of_keras, runs_code_or_reads_files
+from prune_core.places import layers_inside
+from prune_core.sharing import Shared, share_again, shared_weights
 
-# Of the package keras, the parts whose classes only describe a network. Keras itself refuses the rest's functions.
-_MODULES = {"layers", "models", "ops", "initializers", "regularizers", "constraints", "dtype_policies", "quantizers"}
-# Layers that carry code or load files.
-_REFUSED = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "function", "__lambda__"}
+# Beside what Keras writes: the weights that layers share, which Keras would make anew for each of them.
+_SHARED = "shared_weights"
+# And the dtype policies of models, which Keras would take from the settings of the process.
+_POLICIES = "dtype_policies"
+_USUAL_POLICY = "float32"
 
 
 def describe(model: keras.Model) -> str:
@@ -26,12 +30,15 @@ def describe(model: keras.Model) -> str:
         raise UserError(f"model {model.name!r} is subclassed: only functional and Sequential models can be stored")
     if not model.built:
         raise UserError(f"model {model.name!r} has no weights yet: give it an Input first")
-    for path, layer in leaf_layers(model):
+    for path, layer in layers_inside(model):
         if hasattr(layer, "save_assets"):
             raise UserError(f"layer {path!r} ({type(layer).__name__}) keeps a vocabulary: preprocess outside the model")
-    config = json.loads(model.to_json())
-    config.pop("compile_config", None)
+    config = _without_training(json.loads(model.to_json()))
+    if policies := _policies(model):
+        config[_POLICIES] = policies
     _refuse_code(config)
+    if shared := shared_weights(model):
+        config[_SHARED] = [list(astuple(one)) for one in shared]
     return json.dumps(config, separators=(",", ":"))
 
 
@@ -48,33 +55,66 @@ def rebuild(text: str) -> keras.Model:
         if isinstance(error, UserError):
             raise
         raise UserError(f"architecture of the encoded model is no JSON ({error}): encode the model again") from error
-    if not isinstance(config, dict) or "compile_config" in config:
+    if not isinstance(config, dict):
         raise UserError("architecture of the encoded model does not describe a network: encode the model again")
+    shared, policies = _shared(config.pop(_SHARED, [])), config.pop(_POLICIES, {})
     try:
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(_without_training(config), safe_mode=True)
+        if isinstance(model, keras.Model):
+            _set_policies(model, policies)
+    except UserError:
+        raise
     except Exception as error:  # Keras raises whatever the first wrong value leads to
         raise UserError(f"Keras {keras.__version__} cannot build the encoded model: {error}") from error
     if not isinstance(model, keras.Model):
         raise UserError("architecture of the encoded model does not describe a network: encode the model again")
+    share_again(model, shared)
     return model
+
+
+def _shared(entries: Any) -> list[Shared]:
+    try:
+        shared = [Shared(str(path), str(first), bool(keeps_own)) for path, first, keeps_own in entries]
+    except (TypeError, ValueError):
+        raise UserError("encoded model: its list of shared weights is none: encode the model again") from None
+    return shared
 
 
 def _refuse_code(config: Any) -> None:
     """Raise UserError for anything in a Keras config that is not one of Keras's own declarative classes."""
     if isinstance(config, dict):
-        name, module = config.get("class_name"), config.get("module")
-        if name in _REFUSED or not (module is None or _is_declarative(module)):
-            raise UserError(
-                f"{name} of {module} needs code that is not Keras's own: only built-in layers can be stored"
-            )
+        if "class_name" in config:
+            name, module = config["class_name"], config.get("module")
+            if not isinstance(name, str) or runs_code_or_reads_files(config) or not is_of_keras(config):
+                raise UserError(
+                    f"{name} of {module} needs code that is not Keras's own: only built-in layers can be stored"
+                )
         config = list(config.values())
     if isinstance(config, list):
         for value in config:
             _refuse_code(value)
 
 
-def _is_declarative(module: Any) -> bool:
-    if not isinstance(module, str):
-        return False
-    parts = [part for part in module.split(".") if part != "src"]
-    return parts[0] == "keras" and (len(parts) == 1 or parts[1] in _MODULES)
+def _without_training(config: Any) -> Any:
+    """A config without the optimizers, losses and metrics of the model and of those nested in it."""
+    if isinstance(config, dict):
+        return {key: _without_training(value) for key, value in config.items() if key != "compile_config"}
+    return [_without_training(value) for value in config] if isinstance(config, list) else config
+
+
+def _policies(model: keras.Model) -> dict[str, Any]:
+    """{path of a model or nested model: its dtype policy}, where that is not float32; Keras keeps layers' alone."""
+    models = [("", model), *((path, layer) for path, layer in layers_inside(model) if isinstance(layer, keras.Model))]
+    return {
+        path: keras.dtype_policies.serialize(one.dtype_policy)
+        for path, one in models
+        if one.dtype_policy.name != _USUAL_POLICY
+    }
+
+
+def _set_policies(model: keras.Model, policies: Any) -> None:
+    models = {path: layer for path, layer in layers_inside(model) if isinstance(layer, keras.Model)} | {"": model}
+    if not isinstance(policies, dict) or not policies.keys() <= models.keys():
+        raise UserError("encoded model: its dtype policies are not those of its models: encode the model again")
+    for path, one in models.items():
+        one.dtype_policy = keras.dtype_policies.get(policies.get(path, _USUAL_POLICY))

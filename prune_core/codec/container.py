@@ -8,11 +8,14 @@ import zlib
 
 import keras
 
+from prune_core.agreement import check_agreement
 from prune_core.codec.architecture import describe, rebuild
 from prune_core.codec.arrays import decode_array, encode_array
+from prune_core.codec.former import former_variables
 from prune_core.codec.streams import Reader, malformed, pack, pack_number
 from prune_core.errors import UserError
-from prune_core.weights import leaf_layers, weight_variables
+from prune_core.layer_state import hand_over_state
+from prune_core.places import layers_inside, weight_variables
 
 _MAGIC = b"prune-core\x01"
 _MAX_ARCHITECTURE = 1 << 26
@@ -20,19 +23,30 @@ _MAX_ARCHITECTURE = 1 << 26
 
 def encode(model: keras.Model) -> bytes:
     """Everything needed to get exactly this network back: `decode(encode(model))` has the same architecture and
-    bit-identical weights (biases and BatchNormalization statistics too, -0.0 and NaN included).
+    bit-identical weights (biases and BatchNormalization statistics too, -0.0 and NaN included), and weights that layers
+    share are stored once and shared again.
 
     The state of random generators (Dropout), the optimizer, loss and metrics are left out: inference needs none.
 
+    The bytes are decoded and compared with the network on random inputs before they are returned.
+
     Raises:
-        UserError: a subclassed or unbuilt model, Lambda or custom layers, layers with a vocabulary.
+        UserError: a subclassed or unbuilt model, Lambda or custom layers, layers with a vocabulary, or a layer that
+            would give other outputs once it is decoded.
     """
     architecture = describe(model).encode()
     variables = weight_variables(model)
     arrays = [encode_array(keras.ops.convert_to_numpy(variable)) for variable in variables.values()]
     parts = [_MAGIC, pack_number(len(architecture)), pack(architecture), _signature(variables), *arrays]
     body = b"".join(parts)
-    return body + _crc(body)
+    data = body + _crc(body)
+    check_agreement(
+        model,
+        decode(data),
+        "what decode makes of the bytes",
+        "it cannot be stored: a layer has more to it than its weights and its get_config",
+    )
+    return data
 
 
 def decode(data: bytes) -> keras.Model:
@@ -56,21 +70,30 @@ def decode(data: bytes) -> keras.Model:
     if size > _MAX_ARCHITECTURE:
         malformed("its architecture is too long")
     model = rebuild(reader.stream(size).decode(errors="replace"))
-    variables = weight_variables(model)
-    if reader.take(4) != _signature(variables):
-        malformed("its weights are not those of its architecture")
+    variables = _announced(model, reader.take(4))
     for variable in variables.values():
         variable.assign(decode_array(reader, variable.shape, keras.ops.convert_to_numpy(variable).dtype))
     reader.end()
-    for _, layer in leaf_layers(model):
-        if hasattr(layer, "finalize_state"):  # Normalization computes constants from its weights
-            layer.finalize_state()
+    for _, layer in layers_inside(model):
+        hand_over_state(layer, layer)
     return model
 
 
 def size_bytes(model: keras.Model) -> int:
     """How many bytes must be stored to get exactly this network back."""
     return len(encode(model))
+
+
+def _announced(model: keras.Model, signature: bytes) -> dict[str, keras.Variable]:
+    """The weights of a network in the order of their arrays, which the signature of their paths tells."""
+    for variables in (weight_variables(model), former_variables(model)):
+        if signature == _signature(variables):
+            break
+    else:
+        malformed("its weights are not those of its architecture")
+    if lost := {id(variable) for variable in model.weights} - {id(variable) for variable in variables.values()}:
+        raise UserError(f"encoded model: an earlier version left {len(lost)} weights out of it: encode the model again")
+    return variables
 
 
 def _signature(variables: dict[str, keras.Variable]) -> bytes:

@@ -1,6 +1,6 @@
 """Which units of a network can only be removed together, and which not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,11 +8,13 @@ import keras
 import numpy as np
 
 from prune_core.errors import UserError
+from prune_core.graph.elementwise import is_keras_operation
 from prune_core.graph.ids import ChannelIds
-from prune_core.graph.rule import Axes, Call, Traced, find_rule, has_channels
+from prune_core.graph.rule import MADE_INTO_MASK, Axes, Call, Link, Traced, find_rule, has_channels
 from prune_core.graph.rules_shape import operation_rule
 from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
-from prune_core.weights import PrunableLayer, prunable_layers, weight_variables
+from prune_core.places import places
+from prune_core.weights import PrunableLayer, kernel_attributes, prunable_layers, weight_variables
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ChannelClasses:
 
     Attributes:
         units: {layer name: class of each of its units, shape (units,)}, for every prunable layer that has own units
-            (all but depthwise kernels).
+            (all but depthwise kernels and those inside of other layers).
         pinned: bool (classes,), whether a class must stay.
         pinned_reasons: {layer name: one sentence}, for every layer in `units` with a pinned unit.
         silenced: {weight path: (axis, class of each entry along it)} of what is masked with a unit: kernel columns,
@@ -145,6 +147,7 @@ class _Tracer:
         return run_graph(graph, inputs, self._visit, prefix=prefix, enter=False)
 
     def _visit(self, step: Step) -> list[np.ndarray | None]:
+        self.pins += [(ids, MADE_INTO_MASK) for ids in step.masks if ids is not None]
         inner = inner_graph(step)
         if inner is not None:
             return self.run(inner, step.inputs, f"{step.path}/")
@@ -172,6 +175,7 @@ class _Tracer:
 
     def result(self, model: keras.Model) -> ChannelClasses:
         prunable = prunable_layers(model)
+        self._unite_shared(model)
         own = {layer.name: self._units(layer) for layer in prunable}
         units = {name: ids for name, ids in own.items() if ids is not None}
         table = self.ids.classes()
@@ -198,10 +202,39 @@ class _Tracer:
             sources=sources,
         )
 
+    def _unite_shared(self, model: keras.Model) -> None:
+        """Layers that share a weight are cut alike, and no constant goes into the bias of one of them alone."""
+        holders: dict[int, dict[int, keras.layers.Layer]] = {}
+        for place in places(model):
+            holders.setdefault(id(place.variable), {})[id(place.layer)] = place.layer
+        for key, layers in holders.items():
+            if len(layers) == 1:
+                continue
+            known = [self.traces[number] for number in layers if number in self.traces]
+            axes = [found for trace in known for found in _axes_of(trace, key)]
+            self._unite_axes(axes, len(axes) == len(layers))
+            for trace in known:
+                if trace.traced.link is not None:
+                    changed = replace(trace.traced, link=_without_gain(trace.traced.link))
+                    self.traces[id(trace.operation)] = replace(trace, traced=changed)
+
+    def _unite_axes(self, axes: list[Axes], all_known: bool) -> None:
+        for others in axes[1:]:
+            for first, second in zip(axes[0].ids, others.ids, strict=True):
+                if first is not None and second is not None:
+                    self.ids.unite(first, second)
+                else:
+                    all_known = all_known and first is second
+        if not all_known:
+            ids = [part for found in axes for part in found.ids if part is not None]
+            self.pins += [(part, "it shares its weights with a layer that cannot be cut alike") for part in ids]
+
     def _units(self, layer: PrunableLayer) -> np.ndarray | None:
-        """Raw ids of a layer's own units; None for a kernel that has none (depthwise)."""
+        """Raw ids of a layer's own units; None for a kernel that has none (depthwise, inside of another layer)."""
+        if layer.inside is not None:
+            return None
         trace = self.traces.get(id(layer.layer))
-        attribute = layer.path.rpartition("/")[2]
+        attribute = next(name for name in kernel_attributes(layer.layer) if getattr(layer.layer, name) is layer.kernel)
         axes = trace.traced.weights.get(attribute) if trace is not None else None
         if axes is not None and trace is not None:
             return axes.ids[axes.silent] if trace.traced.link is not None and axes.silent is not None else None
@@ -221,9 +254,15 @@ class _Tracer:
         return ids
 
 
+def _looks_at_shapes_only(operation: Any) -> bool:
+    return is_keras_operation(operation) and type(operation).__name__ in ("OnesLike", "ZerosLike")
+
+
 def _apply_rule(call: Call, step: Step) -> Traced:
     kind = f"'{step.path}' ({type(step.operation).__name__})"
     rule = find_rule(step.operation) or operation_rule(step.operation)
+    if rule is None and step.is_for_masks and _looks_at_shapes_only(step.operation):
+        return call.unrelated(f"{kind} makes a mask")
     if rule is None:
         return call.opaque(f"{kind} has no shrinking rule: add one with prune_core.graph.register_rule")
     if is_forced_training(step):
@@ -236,6 +275,15 @@ def _apply_rule(call: Call, step: Step) -> Traced:
     if traced.link is None and not np.isin(np.concatenate(traced.outputs), np.concatenate(step.inputs)).all():
         return call.opaque(f"{kind} makes new channels by a rule without a link, which cannot be cut")
     return traced
+
+
+def _axes_of(trace: TracedLayer, key: int) -> list[Axes]:
+    """How the weight of this `id` is laid out in a layer, if its rule says so."""
+    return [axes for name, axes in trace.traced.weights.items() if id(getattr(trace.operation, name)) == key]
+
+
+def _without_gain(link: Callable[[Any], Link]) -> Callable[[Any], Link]:
+    return lambda layer: replace(link(layer), gain=None)
 
 
 def _layout(traced: Traced) -> list[np.ndarray]:

@@ -12,6 +12,9 @@ import numpy as np
 from prune_core.errors import UserError
 from prune_core.graph.classes import ChannelClasses, functional_graph
 from prune_core.graph.walk import Step, inner_graph, run_graph
+from prune_core.layer_state import hand_over_policy, hand_over_state
+from prune_core.places import layers_inside, places_in, weight_variables
+from prune_core.sharing import share_again, shared_weights
 
 
 def rebuild(
@@ -31,6 +34,8 @@ def rebuild(
     with blank_duplicates() as duplicate:
         builder = _Builder(classes, kept, biases, duplicate)
         result = builder.build(model.name, functional_graph(model))
+    hand_over_policy(model, result)
+    share_again(result, shared_weights(model))
     _copy_trainable(model, result, builder.copies)
     return result
 
@@ -73,7 +78,9 @@ def _duplicate(original: Any, changes: Mapping[str, Any]) -> Any:
         config = {**original.get_config(), **changes}
         if "activation" in config and isinstance(original.activation, FunctionType):
             config["activation"] = original.activation  # a function of a user's does not survive its config
-        return type(original).from_config(config)
+        duplicate = type(original).from_config(config)
+        duplicate.name = original.name  # a config that Keras gathers by itself may lack it
+        return duplicate
     except (NotImplementedError, TypeError) as error:
         raise UserError(
             f"layer '{original.name}' ({type(original).__name__}) cannot be copied: give it a get_config that "
@@ -115,6 +122,7 @@ class _Builder:
         if is_new:
             inner = inner_graph(step)
             duplicate = self._duplicate(original) if inner is None else self.build(original.name, inner)
+            hand_over_policy(original, duplicate)
             self.copies[id(original)] = (original, duplicate)
             is_new = inner is None
         duplicate = self.copies[id(original)][1]
@@ -148,24 +156,38 @@ class _Builder:
             return
         trace = self._classes.traces.get(id(original))
         axes_of = {id(getattr(original, k)): axes for k, axes in trace.traced.weights.items()} if trace else {}
-        targets = list(duplicate.weights)
-        added = self._biases.get(id(original))
-        if added is not None:
-            added = added[self._kept[trace.traced.outputs[0]]] if trace else added
-            if original.bias is None:
-                targets = [variable for variable in targets if variable is not duplicate.bias]
-        for source, target in zip(original.weights, targets, strict=True):
-            value = np.asarray(keras.ops.convert_to_numpy(source))
-            axes = axes_of.get(id(source))
+        sources = {place.path: place.variable for place in places_in(original)}
+        is_cut = False
+        for place in places_in(duplicate):
+            if place.path not in sources:
+                continue  # the bias of a layer that had none
+            value = np.asarray(keras.ops.convert_to_numpy(sources[place.path]))
+            axes = axes_of.get(id(sources[place.path]))
             for axis, ids in enumerate(axes.ids if axes else ()):
                 if ids is not None and not self._kept[ids].all():
                     value = np.take(value, np.flatnonzero(self._kept[ids]), axis=axis)
-            target.assign(value)
-        if added is not None:
-            bias = np.asarray(keras.ops.convert_to_numpy(duplicate.bias), dtype=np.float64)
-            duplicate.bias.assign((added + (bias if original.bias is not None else 0)).astype(duplicate.bias.dtype))
-        if isinstance(duplicate, keras.layers.Normalization):
-            duplicate.finalize_state()
+                    is_cut = True
+            place.variable.assign(value)
+        self._add_bias(original, duplicate)
+        _copy_states(duplicate if is_cut else original, duplicate)
+
+    def _add_bias(self, original: Any, duplicate: Any) -> None:
+        added = self._biases.get(id(original))
+        if added is None:
+            return
+        trace = self._classes.traces.get(id(original))
+        added = added[self._kept[trace.traced.outputs[0]]] if trace else added
+        bias = np.asarray(keras.ops.convert_to_numpy(duplicate.bias), dtype=np.float64)
+        duplicate.bias.assign((added + (bias if original.bias is not None else 0)).astype(duplicate.bias.dtype))
+
+
+def _copy_states(original: Any, duplicate: Any) -> None:
+    hand_over_state(original, duplicate)
+    copies = dict(layers_inside(duplicate))
+    for path, layer in layers_inside(original):
+        if path in copies:
+            hand_over_policy(layer, copies[path])
+            hand_over_state(layer, copies[path])
 
 
 def _map_tuple(function: Any, value: Any) -> Any:
@@ -199,8 +221,7 @@ def _copy_trainable(model: keras.Model, result: keras.Model, copies: Mapping[int
         for (original, duplicate), found in zip(pairs, is_model, strict=True):
             if found is wanted and duplicate.trainable != original.trainable:
                 duplicate.trainable = original.trainable
-    for (original, duplicate), found in zip(pairs, is_model, strict=True):
-        if not found and len(original.weights) == len(duplicate.weights):
-            for source, target in zip(original.weights, duplicate.weights, strict=True):
-                if target.trainable != source.trainable:
-                    target.trainable = source.trainable
+    targets = weight_variables(result)
+    for path, source in weight_variables(model).items():
+        if path in targets and targets[path].trainable != source.trainable:
+            targets[path].trainable = source.trainable

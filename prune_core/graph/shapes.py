@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from prune_core.calls import data_tensors, nodes_in_order
 from prune_core.errors import UserError
 from prune_core.graph.walk import graph_of
 
@@ -32,19 +33,17 @@ def carry_shapes(
         UserError: a layer cannot take the shape that arrives.
     """
     known = {id(tensor): tuple(shape) for tensor, shape in zip(graph.inputs, shapes, strict=True)}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            arrived = [known[id(tensor)] for tensor in node.input_tensors]
-            inner = graph_of(node.operation)
-            if inner is not None and len(inner.inputs) == len(arrived):
-                made = carry_shapes(inner, arrived, visit)
-            else:
-                as_built = all(tensor.shape == shape for tensor, shape in zip(node.input_tensors, arrived, strict=True))
-                made = [tensor.shape for tensor in node.outputs] if as_built else _made(node, known)
-                visit(node.operation, arrived[0], made[0])
-            known.update((id(tensor), shape) for tensor, shape in zip(node.outputs, made, strict=True))
+    for node in nodes_in_order(graph):
+        tensors = data_tensors(node)
+        arrived = [known[id(tensor)] for tensor in tensors]
+        inner = graph_of(node.operation)
+        if inner is not None and len(inner.inputs) == len(arrived):
+            made = carry_shapes(inner, arrived, visit)
+        else:
+            as_built = all(tensor.shape == known[id(tensor)] for tensor in node.input_tensors)
+            made = [tensor.shape for tensor in node.outputs] if as_built else _made(node, known)
+            visit(node.operation, arrived[0] if arrived else (), made[0])
+        known.update((id(tensor), shape) for tensor, shape in zip(node.outputs, made, strict=True))
     return [known[id(tensor)] for tensor in graph.outputs]
 
 

@@ -11,12 +11,15 @@ import tensorflow as tf
 from prune_core.data.fit import fits
 from prune_core.errors import UserError
 from prune_core.graph.classes import channel_classes, functional_graph
+from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.rebuild import rebuild
-from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
+from prune_core.graph.silence import Observed, constant_classes, find_mixers, find_removal, observe
 
-# Largest difference from the original's outputs, relative to the greatest of them, by the coarsest type computed in.
+# Largest difference from the original's outputs, relative to the greatest of them, by the coarsest type of a weight.
 TOLERANCE = {"float16": 1e-2, "bfloat16": 5e-2}
 _TOLERANCE = 1e-5
+# No rounding excuses more than that.
+_GREATEST_TOLERANCE = 0.1
 _SEED = 20260101
 _SAMPLES = 2
 # Two sizes, one odd, for axes of unknown size: what a constant does at the borders depends on them.
@@ -36,7 +39,8 @@ class ShrinkResult:
         kept: {layer name: indices of the units that stay, ascending}, for every layer with units.
         pinned: {layer name: one sentence} for layers of which no unit, or not every silent unit, could be removed.
         folded: {layer name: number of constant inputs whose effect now is in its bias}.
-        max_difference: largest |shrunk - original| of the outputs of random inputs, divided by max(1, max |original|).
+        max_difference: largest |shrunk - original| of the outputs of random inputs, divided by max(1, max |original|);
+            both computed in float64, as far as their layers can.
     """
 
     model: keras.Model
@@ -60,7 +64,8 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
 
     Raises:
         UserError: the model is subclassed or not built, a layer cannot be copied, or no size is known that it takes.
-        ShrinkError: the result differs from the original by more than 1e-5 of scale (half precision: `TOLERANCE`).
+        ShrinkError: the result differs from the original by more than 1e-5 of scale (weights of half precision:
+            `TOLERANCE`; layers that cannot run in float64: by more than such a layer may round).
     """
     graph = functional_graph(model)
     classes = channel_classes(model)
@@ -68,15 +73,17 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
     constant = constant_classes(classes, mixers)
     samples = _samples(graph, sample_shape)
     with keras.device("cpu:0"):  # accelerators round matrix products to fewer digits than the check needs
-        expected = [observe(graph, sample, mixers, constant) for sample in samples]
+        observed = [observe(graph, sample, mixers, constant) for sample in samples]
     removal = find_removal(classes, mixers, constant)
     small = rebuild(model, classes, ~removal.removed, removal.biases)
-    difference = _difference(small, samples, expected)
-    tolerance = max([_TOLERANCE, *(TOLERANCE.get(layer.compute_dtype, 0.0) for layer in model._flatten_layers())])
+    with keras.device("cpu:0"):
+        results = [run_exactly(functional_graph(small), sample) for sample in samples]
+    difference = _difference([run.outputs for run in results], [run.exact.outputs for run in observed])
+    tolerance = _tolerance(model, [*results, *(run.exact for run in observed)], observed)
     if not difference <= tolerance:
         raise ShrinkError(
             f"the shrunk {model.name!r} differs from the original by {difference:.1e} of scale (at most "
-            f"{tolerance:g}): a layer does not do what its shrinking rule says"
+            f"{tolerance:.1g}): a layer does not do what its shrinking rule says"
         )
     return ShrinkResult(
         model=small,
@@ -125,15 +132,24 @@ def _sample(rng: np.random.Generator, tensor: Any, shape: tuple[int, ...]) -> np
     return rng.integers(0, 2, shape).astype(dtype)
 
 
-def _difference(small: keras.Model, samples: Sequence[list], expected: Sequence[list]) -> float:
+def _tolerance(model: keras.Model, runs: Sequence[ExactRun], observed: Sequence[Observed]) -> float:
+    """How far the outputs may be apart: by what cannot run in float64, and by biases rounded to half precision.
+
+    How much such a bias matters depends on the network: by how much its own arithmetic is off tells that.
+    """
+    of_weights = max(TOLERANCE.get(layer.variable_dtype, 0.0) for layer in model._flatten_layers())
+    if of_weights:
+        off = _difference([run.outputs for run in observed], [run.exact.outputs for run in observed])
+        of_weights = max(of_weights, min(off, _GREATEST_TOLERANCE))
+    return max([_TOLERANCE, of_weights, *(min(run.rounding, _GREATEST_TOLERANCE) for run in runs)])
+
+
+def _difference(results: Sequence[list[np.ndarray]], expected: Sequence[list[np.ndarray]]) -> float:
     """Largest relative difference; NaN counts as one unless both have it at the same place."""
     worst = 0.0
-    for sample, outputs in zip(samples, expected, strict=True):
-        with keras.device("cpu:0"):
-            results = small(keras.tree.pack_sequence_as(small._inputs_struct, sample), training=False)
-        for result, output in zip(keras.tree.flatten(results), outputs, strict=True):
-            got = np.asarray(keras.ops.convert_to_numpy(result), dtype=np.float64)
-            want = np.asarray(keras.ops.convert_to_numpy(output), dtype=np.float64)
+    for result, original in zip(results, expected, strict=True):
+        for given, wanted in zip(result, original, strict=True):
+            got, want = np.asarray(given, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
             same = (got == want) | (np.isnan(got) & np.isnan(want))
             error = np.where(same, 0.0, np.abs(got - np.where(same, 0.0, want)))
             worst = np.maximum(worst, error.max(initial=0) / max(1.0, np.abs(want[np.isfinite(want)]).max(initial=0)))

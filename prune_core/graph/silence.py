@@ -13,11 +13,14 @@ import keras
 import numpy as np
 
 from prune_core.graph.classes import ChannelClasses
+from prune_core.graph.exact import ExactRun, run_as_it_is, run_exactly
 from prune_core.graph.rule import Link
-from prune_core.graph.walk import Step, run_graph
+from prune_core.graph.walk import Step
 
-# A constant is measured at many places, where float32 sums may be rounded differently.
+# A constant is measured at many places; by how much of its value (of 1, if it is smaller) it may differ among them.
 _SPREAD = 1e-6
+# What a constant may be in float64 that is 0 in the network's own type.
+_NOTHING = 1e-6
 
 
 @dataclass
@@ -29,7 +32,9 @@ class Mixer:
         operation: the Keras layer.
         inputs, units: classes of its inputs and its units.
         link: how it mixes them.
-        low, high: least and greatest value seen of every input channel, shape (inputs,); infinite if not looked at.
+        low, high: least and greatest value of every input channel in float64, shape (inputs,); infinite if not seen.
+        zero: bool (inputs,), whether the channel was 0 wherever it was seen in the network's own type.
+        spread: how far low and high of a constant can be apart by rounding.
     """
 
     path: str
@@ -39,17 +44,35 @@ class Mixer:
     link: Link
     low: np.ndarray = field(init=False)
     high: np.ndarray = field(init=False)
+    zero: np.ndarray = field(init=False)
+    spread: float = _SPREAD
 
     def __post_init__(self) -> None:
         self.low = np.full(len(self.inputs), np.inf)
         self.high = np.full(len(self.inputs), -np.inf)
+        self.zero = np.ones(len(self.inputs), dtype=bool)
+
+    def see_zeros(self, values: np.ndarray) -> None:
+        """Take note of inputs (..., inputs) in the network's own type."""
+        self.zero &= (values == 0).reshape(-1, values.shape[-1]).all(axis=0)
+
+    def see_extremes(self, values: np.ndarray) -> None:
+        """Take note of inputs (..., inputs) in float64."""
+        values = values.reshape(-1, values.shape[-1])
+        self.low = np.minimum(self.low, values.min(axis=0))
+        self.high = np.maximum(self.high, values.max(axis=0))
+
+    def nothing(self) -> np.ndarray:
+        """bool (inputs,): whether an input is 0 in the network's own type, and next to it in float64."""
+        return self.zero & (np.maximum(-self.low, self.high) <= _NOTHING)
 
     def foldable(self, constant: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether an input is constant and can be taken out exactly; `constant` is by class."""
-        zero = (self.low == 0) & (self.high == 0)
-        even = np.isfinite(self.low) & np.isfinite(self.high)
-        even[even] = (self.high - self.low)[even] <= _SPREAD * np.maximum(1, np.abs(self.high[even]))
-        absorbable: np.ndarray = zero | even if self.link.gain is not None else zero
+        absorbable = self.nothing()
+        if self.link.gain is not None:
+            even = np.isfinite(self.low) & np.isfinite(self.high)
+            even[even] = (self.high - self.low)[even] <= self.spread * np.maximum(1, np.abs(self.high[even]))
+            absorbable |= even
         return constant[self.inputs] & absorbable
 
     def used(self, removed: np.ndarray) -> np.ndarray:
@@ -59,10 +82,18 @@ class Mixer:
     def fold(self, removed: np.ndarray) -> tuple[np.ndarray, int]:
         """What the removed inputs' constants add to the bias of each unit, and how many of them are not 0."""
         rows = np.flatnonzero(removed[self.inputs] & self.used(removed))
-        values = (self.low[rows] + self.high[rows]) / 2
+        values = np.where(self.nothing()[rows], 0, (self.low[rows] + self.high[rows]) / 2)
         if self.link.gain is None or not values.any():
             return np.zeros(len(self.units)), 0
         return values @ self.link.gain[rows].astype(np.float64), int(np.count_nonzero(values))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a network answers to one input: `outputs` in its own types, and `exact`."""
+
+    outputs: list[np.ndarray]
+    exact: ExactRun
 
 
 @dataclass(frozen=True)
@@ -101,23 +132,23 @@ def constant_classes(classes: ChannelClasses, mixers: Sequence[Mixer]) -> np.nda
     return ~varying
 
 
-def observe(graph: Any, inputs: Sequence[Any], mixers: Sequence[Mixer], constant: np.ndarray) -> list[Any]:
-    """Run the network once; note the extremes of what reaches each mixer with a constant input; return its outputs."""
+def observe(graph: Any, inputs: Sequence[Any], mixers: Sequence[Mixer], constant: np.ndarray) -> Observed:
+    """Run the network in its own types and in float64, and note what reaches each mixer with a constant input."""
     watched = {id(mixer.operation): mixer for mixer in mixers if constant[mixer.inputs].any()}
 
-    def visit(step: Step) -> list[Any]:
-        mixer = watched.get(id(step.operation))
-        if mixer is not None:
-            values = keras.ops.convert_to_numpy(step.inputs[0])
-            values = np.asarray(values, dtype=np.float64).reshape(-1, values.shape[-1])
-            mixer.low = np.minimum(mixer.low, values.min(axis=0))
-            mixer.high = np.maximum(mixer.high, values.max(axis=0))
-        args, kwargs = step.arguments()
-        if "training" in kwargs:
-            kwargs = {**kwargs, "training": False}
-        return keras.tree.flatten(step.operation(*args, **kwargs))
+    def see_zeros(step: Step) -> None:
+        if id(step.operation) in watched:
+            watched[id(step.operation)].see_zeros(keras.ops.convert_to_numpy(step.inputs[0]))
 
-    return run_graph(graph, inputs, visit)
+    def see_extremes(step: Step) -> None:
+        if id(step.operation) in watched:
+            watched[id(step.operation)].see_extremes(keras.ops.convert_to_numpy(step.inputs[0]))
+
+    outputs = run_as_it_is(graph, inputs, see_zeros)
+    exact = run_exactly(graph, inputs, see_extremes)
+    for mixer in watched.values():
+        mixer.spread = max(mixer.spread, exact.rounding)
+    return Observed(outputs, exact)
 
 
 def find_removal(classes: ChannelClasses, mixers: Sequence[Mixer], constant: np.ndarray) -> Removal:

@@ -34,6 +34,7 @@ class KerasArchive:
         config: the serialised model, `{"class_name": ..., "config": ...}`.
         parameters: number of weights stored, those of an optimiser and of random generators aside.
         sha256: digest of the file.
+        sizes: {path in the weights file: number of values there}.
         statistics: {layer name: (mean, variance)} of normalisations, averages over all channels; not of layers of
             which several have one name.
     """
@@ -42,6 +43,7 @@ class KerasArchive:
     config: dict[str, Any]
     parameters: int
     sha256: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
     statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -63,8 +65,8 @@ def read_archive(path: Path) -> KerasArchive:
         raise UserError(f"{path} is damaged or was never a .keras file: save the model again") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no model: save the model again")
-    parameters, statistics = _weigh(path, weights)
-    return KerasArchive(path, config, parameters, hashlib.sha256(content).hexdigest(), statistics)
+    sizes, statistics = _weigh(path, weights)
+    return KerasArchive(path, config, sum(sizes.values()), hashlib.sha256(content).hexdigest(), sizes, statistics)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -108,15 +110,14 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is no ordinary network")
 
 
-def _weigh(path: Path, weights: bytes) -> tuple[int, dict[str, tuple[float, float]]]:
-    """Numbers in the weights file, and the statistics in it. Links to other files are refused, not followed."""
+def _weigh(path: Path, weights: bytes) -> tuple[dict[str, int], dict[str, tuple[float, float]]]:
+    """How many numbers are where in the weights file, and its statistics. Links to other files are refused."""
     import h5py
 
-    total = 0
+    sizes: dict[str, int] = {}
     found: list[tuple[str, tuple[float, float]]] = []
 
     def visit(name: str, item: object) -> None:
-        nonlocal total
         if isinstance(item, h5py.Group):
             for key in item:
                 if not isinstance(item.get(key, getlink=True), h5py.HardLink):
@@ -126,7 +127,7 @@ def _weigh(path: Path, weights: bytes) -> tuple[int, dict[str, tuple[float, floa
             if item.external or item.is_virtual:
                 raise UserError(f"{path} keeps weights outside itself: save the model again")
             if not name.startswith("optimizer/") and "seed_generator" not in name:
-                total += item.size
+                sizes[name] = int(item.size)
 
     try:
         with h5py.File(io.BytesIO(weights), "r") as file:
@@ -135,7 +136,7 @@ def _weigh(path: Path, weights: bytes) -> tuple[int, dict[str, tuple[float, floa
     except (OSError, RuntimeError, KeyError, TypeError):
         raise UserError(f"{path} has damaged weights: save the model again") from None
     names = [name for name, _ in found]
-    return total, {name: values for name, values in found if names.count(name) == 1}
+    return sizes, {name: values for name, values in found if names.count(name) == 1}
 
 
 def _statistics(path: str, group: Any) -> list[tuple[str, tuple[float, float]]]:

@@ -4,74 +4,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prune_core.errors import UserError
+from prune_core.keras_objects import is_of_keras, runs_code_or_reads_files
+from prune_core.models.keras_kernels import NESTING
 
-# Class name -> the names of the kernels it has; more than one makes more than one prunable layer.
-_KERNELS: dict[str, tuple[str, ...]] = {
-    "Dense": ("kernel",),
-    "EinsumDense": ("kernel",),
-    "Conv1D": ("kernel",),
-    "Conv2D": ("kernel",),
-    "Conv3D": ("kernel",),
-    "Conv1DTranspose": ("kernel",),
-    "Conv2DTranspose": ("kernel",),
-    "Conv3DTranspose": ("kernel",),
-    "DepthwiseConv1D": ("kernel",),
-    "DepthwiseConv2D": ("kernel",),
-    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
-}
 _UNITS = ("units", "filters")
-_NESTING = ("Functional", "Sequential")
-# Layers that run code, other frameworks, or read files.
-_UNSAFE = {
-    "Lambda",
-    "__lambda__",
-    "TorchModuleWrapper",
-    "JaxLayer",
-    "FlaxLayer",
-    "TFSMLayer",
-    "StringLookup",
-    "IntegerLookup",
-    "TextVectorization",
-}
-# Where a plain network's layers, initialisers, policies and bare operations come from.
-_MODULES = (
-    "keras.layers",
-    "keras.src.layers",
-    "keras.initializers",
-    "keras.src.initializers",
-    "keras.regularizers",
-    "keras.src.regularizers",
-    "keras.constraints",
-    "keras.src.constraints",
-    "keras.activations",
-    "keras.src.activations",
-    "keras.src.ops",
-    "keras.src.models",
-    "keras.dtype_policies",
-    "keras.quantizers",
-)
-_KERAS_CLASSES = {"Functional", "Sequential", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Quantizer"}
 _MAX_DEPTH = 200
 
 
 def refuse_foreign_objects(path: object, config: Mapping[str, Any]) -> None:
     """Raise UserError if any object in a serialised model is not one of Keras's own harmless ones.
 
-    The compile configuration is left out: it is never loaded.
+    The compile configuration of the model is left out: it is never loaded. Those of nested models are.
     """
     for found in _objects(path, {key: value for key, value in config.items() if key != "compile_config"}):
         name = found["class_name"]
-        if name == "__keras_tensor__":
-            continue
-        if name in _UNSAFE:
+        if runs_code_or_reads_files(found):
             raise UserError(f"{path} has a {name}, which runs code or reads files: replace it by standard Keras layers")
-        module = found.get("module")
-        known = isinstance(module, str) and (
-            any(module == root or module.startswith(f"{root}.") for root in _MODULES)
-            or (module == "keras" and name in _KERAS_CLASSES)
-        )
-        if not known or ">" in str(found.get("registered_name") or ""):
+        if not is_of_keras(found):
             raise UserError(
                 f"{path} has the custom object {found.get('registered_name') or name!r} and would need its code: "
                 "build it from standard Keras layers"
@@ -85,22 +34,11 @@ def _objects(path: object, value: Any, depth: int = 0) -> Iterator[Mapping[str, 
     if isinstance(value, dict):
         if isinstance(value.get("class_name"), str):
             yield value
-        for key, item in value.items():
-            if key != "compile_config":
-                yield from _objects(path, item, depth + 1)
+        for item in value.values():
+            yield from _objects(path, item, depth + 1)
     elif isinstance(value, list):
         for item in value:
             yield from _objects(path, item, depth + 1)
-
-
-def kernel_layers(model: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Names of the layers with a kernel, as `prune_core.weights.prunable_layers` calls them."""
-    for layer in model["config"]["layers"]:
-        name = f"{prefix}{layer['config']['name']}"
-        if layer["class_name"] in _NESTING:
-            yield from kernel_layers(layer, f"{name}/")
-        kernels = _KERNELS.get(layer["class_name"], ())
-        yield from (name if len(kernels) == 1 else f"{name}/{kernel}" for kernel in kernels)
 
 
 def input_shape(model: Mapping[str, Any]) -> tuple[int | None, ...] | None:
@@ -132,9 +70,23 @@ def output_units(model: Mapping[str, Any]) -> int | None:
     if not kept or (model["class_name"] == "Functional" and len(ends) != 1):
         return None
     last = kept[-1]
-    if last["class_name"] in _NESTING:
+    if last["class_name"] in NESTING:
         return output_units(last)
     return next((last["config"][key] for key in _UNITS if key in last["config"]), None)
+
+
+def output_activation(model: Mapping[str, Any]) -> str | None:
+    """Keras's name of the function that makes the output; None if only building the model can tell."""
+    layers = model["config"]["layers"]
+    if model["class_name"] == "Functional":
+        ends = _ends(model["config"]["output_layers"])
+        layers = [layer for layer in layers if layer["config"]["name"] == ends[0]]
+    last = layers[-1]
+    if last["class_name"] in NESTING:
+        return output_activation(last)
+    has_kernel = any(key in last["config"] for key in _UNITS)
+    activation = last["config"].get("activation") if has_kernel or last["class_name"] == "Activation" else None
+    return activation if isinstance(activation, str) else None
 
 
 def _ends(value: Any) -> list[str]:

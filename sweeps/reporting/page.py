@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from prune_core.errors import UserError
+from prune_core.files import write_atomically
 from prune_core.mask_files import load_masks
 from sweeps.profile import profile
 from sweeps.reporting import look
@@ -60,9 +61,7 @@ def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: Re
         _how(record, rows),
     ]
     path = folder / PAGE_FILE
-    part = path.with_suffix(".part")
-    part.write_text(page(f"{record.name} ({record.sweep_id})", "\n".join(parts)), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, page(f"{record.name} ({record.sweep_id})", "\n".join(parts)))
     return path
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from prune_core.compiled_loss import loss_of
 from prune_core.errors import UserError
 from prune_core.models import build, check
 from prune_core.models.keras_file import stored_input
@@ -247,6 +248,32 @@ def test_statistics_of_one_name_in_two_models_say_nothing(tmp_path):
     inputs = keras.Input(SHAPE)
     x = layers.Flatten()(layers.Add()([block()(inputs), block()(inputs)]))
     assert checked(saved(keras.Model(inputs, layers.Dense(3)(x)), tmp_path)).raw is None
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "fits"),
+    [
+        ("sigmoid", None, True),
+        ("sigmoid", "mse", True),
+        (None, None, True),
+        (None, keras.losses.BinaryCrossentropy(from_logits=True), True),
+        (None, "mse", False),
+        ("tanh", None, False),
+        ("log_sigmoid", None, False),
+        ("tanh", "binary_crossentropy", True),
+    ],
+)
+def test_one_output_is_enough_for_two_classes(activation, loss, fits, tmp_path):
+    model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(1, activation, name="output")])
+    if loss:
+        model.compile(loss=loss)
+    path = saved(model, tmp_path)
+    assert "1 outputs for a dataset of 3 classes" in refusal(path)
+    if not fits:
+        assert "neither a probability nor a logit: end it in a sigmoid" in refusal(path, classes=2)
+        return
+    assert checked(path, classes=2).loss == loss_of(model)
+    assert build("keras_file", {"builder": "keras_file", "path": path}, SHAPE, 2, seed=0).output_shape == (None, 1)
 
 
 def test_two_outputs_are_refused(tmp_path):

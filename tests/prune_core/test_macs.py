@@ -75,10 +75,20 @@ def test_published_figure():
     assert count_macs(model) == pytest.approx(300e6, rel=0.01)  # Sandler et al. 2018, table 4: 300 M
 
 
+class Bilinear(L.Layer):
+    """Multiplies with a matrix under a name that means nothing to anybody else."""
+
+    def build(self, shape):
+        self.form = self.add_weight(shape=(shape[-1], shape[-1]), name="form")
+
+    def call(self, x):
+        return keras.ops.sum(x * keras.ops.matmul(x, self.form), axis=-1)
+
+
 def test_layers_of_other_kinds_are_named_in_the_log(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
-        assert count_macs(chain((4, 3), L.LSTM(5, name="memory"), L.Dense(2))) == 10
-    assert "memory" in caplog.text
+        assert count_macs(chain((4, 3), Bilinear(name="form_of_two"), L.Dense(2))) == 8
+    assert "form_of_two" in caplog.text
 
 
 def test_an_open_size_is_refused_unless_a_sample_tells_it():
@@ -118,6 +128,24 @@ def test_counting_leaves_the_network_as_it_is():
     count_macs(model, sample_shape=(10, 3))
     assert [len(layer._inbound_nodes) for layer in model.layers] == [1, 1, 1]
     assert model.layers[0].output.shape == (None, None, 2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [L.PReLU(), L.PReLU(shared_axes=[1]), L.LayerNormalization(axis=[1, 2]), L.Normalization(axis=[1, 2]),
+     L.BatchNormalization(), L.RMSNormalization(axis=[1, 2])],
+    ids=lambda layer: layer.name,
+)  # fmt: skip
+def test_what_meets_each_value_by_itself_is_not_missed(layer: L.Layer, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4, 3), layer, L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
+
+
+def test_embeddings_are_looked_up(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4,), L.Embedding(10, 3), L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
 
 
 def test_models_without_a_graph_are_refused():

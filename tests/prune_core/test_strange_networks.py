@@ -183,10 +183,11 @@ def test_frozen_layers_are_kept_by_rvsm_and_named():
     assert "nothing was pruned" in warnings
 
 
-@pytest.mark.parametrize("method", ["weight", "unit"])
-def test_layers_of_other_kinds_are_kept_whole_and_named(method):
+@pytest.mark.parametrize(("method", "share"), [("weight", 0.5), ("unit", 0)])
+def test_recurrent_layers_lose_weights_but_no_units(method, share):
     result = prune(recurrent(), method, sparsity=0.5)
-    assert any(warning.startswith("gru was kept whole") for warning in result.warnings)
+    assert any(warning.startswith("gru was kept whole") for warning in result.warnings) == (method == "unit")
+    assert result.figures["sparsity.gru/gru_cell/kernel"] == pytest.approx(share, abs=0.02)
     np.testing.assert_allclose(answers(result.model), answers(result.masked), atol=1e-5)
 
 
@@ -272,7 +273,12 @@ def test_labels_of_other_kinds_train_as_class_indices_do(kind):
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("network", [lambda: head(1, "sigmoid"), lambda: head(1), decoder, two_outputs])
+def test_one_output_is_for_two_classes():
+    data = {"sparsity": 0.5, "recovery": "finetune", "data": (X, Y)}
+    assert "labels from 0 to 3 but the network has 2 classes" in said(prune, head(1, "sigmoid"), **data)
+
+
+@pytest.mark.parametrize("network", [decoder, two_outputs])
 def test_networks_that_are_no_classifiers_are_pruned_but_not_trained(network):
     assert prune(network(), "weight", sparsity=0.5).figures["sparsity"] > 0.4
     assert "training needs one of shape (None, classes)" in said(

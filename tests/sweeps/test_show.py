@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import pytest
 
 from sweeps.capacity import Room
@@ -122,3 +123,19 @@ def test_the_first_line_says_where_results_go(tmp_path: Path) -> None:
     first, second = headline(got, tmp_path, "sqlite:///x/mlflow.db")
     assert first == f"results go to {tmp_path}, MLflow runs to sqlite:///x/mlflow.db"
     assert second == f"sweep {got.sweep_id}: 2 trials of unit, weight on 1 dense network"
+
+
+def test_the_first_lines_say_how_little_of_a_network_a_method_reaches(tmp_path: Path) -> None:
+    layers = keras.layers
+    inner = [layers.Reshape((8, 8)), layers.Bidirectional(layers.LSTM(16, name="lstm"), name="both")]
+    outer = [layers.Dense(32, name="hidden"), layers.Dense(10, name="output")]
+    keras.Sequential([keras.Input((8, 8, 1)), *inner, *outer]).save(tmp_path / "net.keras")
+    network = ("model=keras_file", f"models.keras_file.path={tmp_path}/net.keras", "sparsities=[0.5,0.6]")
+    _, _, *remarks = headline(plan("method=[unit,weight]", *network), tmp_path, "sqlite:///x/mlflow.db")
+    # hidden 32 * 32 of 2 * (24 * 64 + 64) + 33 * 32 + 33 * 10
+    assert remarks == [
+        "models.keras_file: unit reaches no more than 22.3 % of the network's 4,586 weights: it leaves wrappers, "
+        "recurrent and attention layers, embeddings and the like whole"
+    ]
+    lists = "sparsities=[[0.1,0.2,0.3,0.4,0.5]]"
+    assert plan("method=weight", *network[:2], lists).trials[0].parameters["sparsity"] == [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -1,0 +1,132 @@
+"""Run a network in float64, whatever it computes in, so that rounding does not hide what a change of its graph does.
+
+Float32 sums over many positions are rounded differently when the number of channels changes: a global mean over 224 x
+224 positions by up to 2e-4 of its value, which is more than many a true difference.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+from keras.src import backend
+
+from prune_core.graph.walk import Step, run_graph
+
+
+@dataclass(frozen=True)
+class ExactRun:
+    """What a network answers.
+
+    Attributes:
+        outputs: one array for each output of the graph; float64 where it is a float.
+        rounding: greatest relative error that a single step may have made which cannot run in float64; 0 if all can.
+    """
+
+    outputs: list[np.ndarray]
+    rounding: float
+
+
+def run_exactly(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None] = lambda step: None) -> ExactRun:
+    """Run a graph at inference with every step in float64 that is able to; its layers are the same before and after.
+
+    Some kernels exist for float32 alone, and layers of a user's may ask for a type of their own. Such a step runs in
+    the best type that it takes, and what it may have rounded by is in the answer.
+
+    Args:
+        graph: a functional model.
+        inputs: one tensor or array for each of its inputs.
+        look: called with each step, before it runs, with `step.inputs` in float64.
+    """
+    rounding = 0.0
+
+    def visit(step: Step) -> list[Any]:
+        nonlocal rounding
+        look(step)
+        outputs = _best_outputs(step)
+        rounding = max([rounding, *(_rounding(step, output) for output in outputs)])
+        return [_in_type(output, "float64") for output in outputs]
+
+    outputs = run_graph(graph, [_in_type(keras.ops.convert_to_tensor(value), "float64") for value in inputs], visit)
+    return ExactRun([keras.ops.convert_to_numpy(output) for output in outputs], rounding)
+
+
+def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None]) -> list[np.ndarray]:
+    """The outputs of a graph at inference in its own types; `look` is called with each step before it runs."""
+
+    def visit(step: Step) -> list[Any]:
+        look(step)
+        return _outputs(step)
+
+    return [keras.ops.convert_to_numpy(output) for output in run_graph(graph, inputs, visit)]
+
+
+def _best_outputs(step: Step) -> list[Any]:
+    """The step's outputs in float64 or, where that fails, in the next best type, and at last in the layer's own."""
+    for dtype in ("float64", "float32"):
+        try:
+            with _computing_in(step.operation, dtype):
+                return _outputs(step, dtype)
+        except Exception:  # whatever a backend or a layer of a user's raises for a type that it does not know
+            continue
+    return _outputs(step, getattr(step.operation, "compute_dtype", None) or keras.config.floatx())
+
+
+def _outputs(step: Step, dtype: str | None = None) -> list[Any]:
+    """What the step's call gives at inference, with its floating inputs cast to `dtype` if there is one."""
+    args, kwargs = step.arguments()
+    if "training" in kwargs:
+        kwargs = {**kwargs, "training": False}
+    if dtype is not None:
+        args, kwargs = keras.tree.map_structure(
+            lambda value: _in_type(value, dtype) if keras.ops.is_tensor(value) else value, (args, kwargs)
+        )
+    return keras.tree.flatten(step.operation(*args, **kwargs))
+
+
+class _Computing(keras.DTypePolicy):
+    """Computes in one type with weights of another, of which a layer then casts what it reads."""
+
+    def __init__(self, compute_dtype: str, variable_dtype: str) -> None:
+        super().__init__(variable_dtype)
+        self._compute_dtype = compute_dtype
+
+
+@contextmanager
+def _computing_in(operation: Any, dtype: str) -> Iterator[None]:
+    """Lets a layer and all that it consists of compute in a type, for the time of the `with`."""
+    layers = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else []
+    able = [layer for layer in layers if "float" in layer.compute_dtype and layer.quantization_mode is None]
+    policies = [layer._dtype_policy for layer in able]  # the property's setter would write into a map of policies
+    try:
+        for layer in able:
+            layer._dtype_policy = _Computing(dtype, layer.variable_dtype)
+        yield
+    finally:
+        for layer, policy in zip(able, policies, strict=True):
+            layer._dtype_policy = policy
+
+
+def _in_type(value: Any, dtype: str) -> Any:
+    """A tensor cast if it is a float of another type, with its mask."""
+    given = keras.backend.standardize_dtype(value.dtype)
+    if given == dtype or "float" not in given:
+        return value
+    mask = backend.get_keras_mask(value)
+    value = keras.ops.cast(value, dtype)
+    if mask is not None:
+        backend.set_keras_mask(value, mask)
+    return value
+
+
+def _rounding(step: Step, output: Any) -> float:
+    """Bound of the relative error of a mean in the output's type over as many numbers as there are for each output."""
+    dtype = keras.backend.standardize_dtype(output.dtype)
+    if dtype == "float64" or "float" not in dtype:
+        return 0.0
+    size = sum(math.prod(value.shape) for value in step.inputs)
+    return float(ml_dtypes.finfo(dtype).eps) * max(1.0, size / max(1, math.prod(output.shape)))

@@ -1,0 +1,72 @@
+"""Random inputs on which networks that should compute the same are compared."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+_SEED = 20260101
+_SAMPLES = 2
+# Sizes for axes of unknown size, the first that a network runs on: strides and poolings ask for some room.
+_FREE_SIZES = (96, 64, 32, 224, 16, 7, 1)
+_LEVELS = 128
+_WORDS = ["a", "b"]
+
+
+def random_inputs(model: keras.Model) -> Iterator[list[list[Any]]]:
+    """Batches of inputs for a network, the same ones in every call; the first that it runs on will do.
+
+    Some samples are uniform in [0, 1). The others have what else people feed to networks, standard normal values and
+    any size up to 10,000, so that a layer which forgot that its inputs are ages or prices is seen; the batches that
+    come last, for networks that do not take these, are without them. Whole numbers stay within the smallest vocabulary
+    of the network (`Embedding`, `CategoryEncoding`, lookup tables).
+
+    Yields:
+        A list of one or two batches; a batch is one tensor for each input.
+    """
+    values = _Values(model)
+    has_free_size = any(None in tensor.shape[1:] for tensor in model.inputs)
+    has_free_batch = all(tensor.shape[0] is None for tensor in model.inputs)
+    for size in _FREE_SIZES if has_free_size else _FREE_SIZES[:1]:
+        plain, wide = values.batch(model.inputs, size, wide=False), values.batch(model.inputs, size, wide=True)
+        both = list(zip(plain, wide, strict=True))
+        yield [[keras.ops.concatenate(pair) for pair in both]] if has_free_batch else [plain, wide]
+        yield [plain]
+
+
+class _Values:
+    def __init__(self, model: keras.Model) -> None:
+        layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+        sizes = [getattr(layer, name, None) for layer in layers for name in ("input_dim", "num_tokens")]
+        self._limit = min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
+        tokens = [token for layer in layers if hasattr(layer, "get_vocabulary") for token in layer.get_vocabulary()]
+        self._numbers = [int(token) for token in tokens if isinstance(token, (int, np.integer)) and token >= 0]
+        self._words = [token for token in tokens if isinstance(token, str) and token not in ("", "[UNK]")] or _WORDS
+        self._rng = np.random.default_rng(_SEED)
+
+    def batch(self, inputs: list[Any], free_size: int, *, wide: bool) -> list[Any]:
+        return [self._tensor(tensor, free_size, wide) for tensor in inputs]
+
+    def _tensor(self, tensor: Any, free_size: int, wide: bool) -> Any:
+        sizes = (free_size if size is None else size for size in tensor.shape[1:])
+        shape = (tensor.shape[0] or _SAMPLES, *sizes)
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        if dtype == "string":
+            return keras.ops.convert_to_tensor(self._rng.choice(self._words, shape).tolist())
+        draw: Callable[..., np.ndarray] = self._fractions if "float" in dtype else self._whole_numbers
+        return keras.ops.cast(draw(shape, wide and dtype != "bool"), dtype)
+
+    def _fractions(self, shape: tuple[int, ...], wide: bool) -> np.ndarray:
+        if not wide:
+            return self._rng.random(shape, dtype=np.float32)
+        if self._limit is not None:
+            return (self._rng.random(shape) * self._limit).astype(np.float32)
+        values = self._rng.normal(size=shape)
+        values[::2] = 10 ** self._rng.uniform(-2, 4, values[::2].shape)
+        return values.astype(np.float32)
+
+    def _whole_numbers(self, shape: tuple[int, ...], wide: bool) -> np.ndarray:
+        if self._numbers:
+            return self._rng.choice(self._numbers, shape)
+        return self._rng.integers(0, min(_LEVELS if wide else 2, self._limit or _LEVELS), shape)
