@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from prune_core.graph.classes import channel_classes, functional_graph
+from prune_core.graph.classes import ChannelClasses, channel_classes, functional_graph
 from prune_core.graph.exact import ExactRun, run_exactly
+from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import Observed, constant_classes, find_mixers, find_removal, observe
 
@@ -74,9 +75,10 @@ def shrink(model: keras.Model) -> ShrinkResult:
     difference = _difference([run.outputs for run in results], [run.exact.outputs for run in observed])
     tolerance = _tolerance(model, [*results, *(run.exact for run in observed)], observed)
     if not difference <= tolerance:
+        name = _first_difference(graph, small, classes, ~removal.removed, samples, tolerance)
         raise ShrinkError(
             f"the shrunk {model.name!r} differs from the original by {difference:.1e} of scale (at most "
-            f"{tolerance:.1g}): a layer does not do what its shrinking rule says"
+            f"{tolerance:.1g}): layer {name!r} does not do what its shrinking rule says"
         )
     return ShrinkResult(
         model=small,
@@ -116,6 +118,24 @@ def _tolerance(model: keras.Model, runs: Sequence[ExactRun], observed: Sequence[
         off = _difference([run.outputs for run in observed], [run.exact.outputs for run in observed])
         of_weights = max(of_weights, min(off, _GREATEST_TOLERANCE))
     return max([_TOLERANCE, of_weights, *(min(run.rounding, _GREATEST_TOLERANCE) for run in runs)])
+
+
+def _first_difference(
+    graph: Any, small: keras.Model, classes: ChannelClasses, kept: np.ndarray, samples: Sequence[list], tolerance: float
+) -> str:
+    """Name of the first layer that gives other outputs in a shrunk network, in the channels that were kept."""
+    channels = {trace.path: [kept[ids] for ids in trace.traced.outputs] for trace in classes.traces.values()}
+    for sample in samples:
+        found, _ = layer_outputs(functional_graph(small), sample, np.copy)
+        for key, wanted in layer_outputs(graph, sample, np.copy)[0].items():
+            given = found.get(key, [])
+            cut = [
+                one if one.shape[-1:] == other.shape[-1:] else one[..., own]
+                for one, other, own in zip(wanted, given, channels.get(key[0], [...] * len(wanted)), strict=False)
+            ]
+            if len(cut) != len(wanted) or not _difference([given], [cut]) <= tolerance:
+                return key[0]
+    return small.layers[-1].name
 
 
 def _difference(results: Sequence[list[np.ndarray]], expected: Sequence[list[np.ndarray]]) -> float:
