@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-from prune_core.places import inner_layers, leaf_layers, weight_variables
+from prune_core.calls import data_tensors
+from prune_core.places import layers_inside, leaf_layers, weight_variables
 
 __all__ = [
     "PrunableLayer",
@@ -87,7 +88,7 @@ def kernel_attributes(layer: keras.layers.Layer) -> list[str]:
 
 def kernels_within(layer: keras.layers.Layer) -> list[keras.Variable]:
     """The kernels of a layer and of all layers inside it."""
-    layers = [part for _, part in _parts(layer.name, layer)] + [layer]
+    layers = [part for _, part in layers_inside(layer)] + [layer]
     return [getattr(part, name) for part in layers for name in kernel_attributes(part)]
 
 
@@ -97,15 +98,9 @@ def _with_parts(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer, s
     First, as a wrapper may point at a kernel of what it wraps.
     """
     for name, layer in leaf_layers(model):
-        for path, part in _parts(name, layer):
+        for path, part in layers_inside(layer, name):
             yield path, part, name
         yield name, layer, None
-
-
-def _parts(path: str, layer: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer]]:
-    for name, part in inner_layers(layer):
-        yield from _parts(f"{path}/{name}", part)
-        yield f"{path}/{name}", part
 
 
 def layers_without_kernel(model: keras.Model) -> dict[str, str]:
@@ -143,7 +138,7 @@ def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
         if inner is None and isinstance(operation, keras.layers.Layer) and kernels_within(operation):
             found.append(operation)
         elif inner is None or _walk_back(inner, found):
-            before = operation._inbound_nodes[node_index].input_tensors
+            before = data_tensors(operation._inbound_nodes[node_index])
             meets_input = meets_input or not before
             waiting.extend(before)
     return meets_input

@@ -6,7 +6,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from prune_core.data.fit import fits
+from prune_core.errors import UserError
 from prune_core.graph.classes import ChannelClasses, channel_classes, functional_graph
 from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.layer_outputs import layer_outputs
@@ -48,7 +51,7 @@ class ShrinkResult:
     max_difference: float
 
 
-def shrink(model: keras.Model) -> ShrinkResult:
+def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> ShrinkResult:
     """Remove every unit, filter and channel that a network can do without exactly.
 
     Looks at the weights alone. A unit goes if its value is constant (its kernel column is zero wherever its inputs
@@ -56,8 +59,12 @@ def shrink(model: keras.Model) -> ShrinkResult:
     that are added together go together. A constant that meets zero padding stays, as does all that surrounds a layer
     without a rule. At least one unit of every layer stays. `model` itself is not changed.
 
+    Args:
+        model: a built Sequential or functional model.
+        sample_shape: shape of one sample, for a model of one input that takes certain sizes without saying which.
+
     Raises:
-        UserError: the model is subclassed or not built, or a layer cannot be copied.
+        UserError: the model is subclassed or not built, a layer cannot be copied, or no size is known that it takes.
         ShrinkError: the result differs from the original by more than 1e-5 of scale (weights of half precision:
             `TOLERANCE`; layers that cannot run in float64: by more than such a layer may round).
     """
@@ -65,7 +72,7 @@ def shrink(model: keras.Model) -> ShrinkResult:
     classes = channel_classes(model)
     mixers = find_mixers(classes)
     constant = constant_classes(classes, mixers)
-    samples = _samples(graph)
+    samples = _samples(graph, sample_shape)
     with keras.device("cpu:0"):  # accelerators round matrix products to fewer digits than the check needs
         observed = [observe(graph, sample, mixers, constant) for sample in samples]
     removal = find_removal(classes, mixers, constant)
@@ -89,19 +96,38 @@ def shrink(model: keras.Model) -> ShrinkResult:
     )
 
 
-def _samples(graph: Any) -> list[list[np.ndarray]]:
+def _samples(graph: Any, sample_shape: Sequence[int] | None) -> list[list[np.ndarray]]:
     """Random inputs for a graph, the same in every call: one list of arrays, or two if it takes any size."""
+    own = [(tensor.shape[0] or _SAMPLES, *tensor.shape[1:]) for tensor in graph.inputs]
+    free = [[tuple(n or size for n in shape) for shape in own] for size in _FREE_SIZES]
+    is_free = any(None in shape for shape in own)
+    if is_free and len(own) == 1 and sample_shape is not None and fits(sample_shape, own[0][1:]):
+        free.append([(own[0][0], *sample_shape)])
     rng = np.random.default_rng(_SEED)
-    is_free = any(None in tensor.shape[1:] for tensor in graph.inputs)
-    return [
-        [_sample(rng, tensor, size) for tensor in graph.inputs]
-        for size in (_FREE_SIZES if is_free else _FREE_SIZES[:1])
+    samples = [
+        [_sample(rng, tensor, shape) for tensor, shape in zip(graph.inputs, shapes, strict=True)]
+        for shapes in (free if is_free else free[:1])
     ]
+    taken = [sample for sample in samples if _takes(graph, sample)] if is_free else samples
+    if not taken:
+        raise UserError(
+            f"the network leaves sizes open and takes neither {' nor '.join(map(str, _FREE_SIZES))}: give data, or the "
+            "shape of a sample, of a size that it takes"
+        )
+    return taken[: len(_FREE_SIZES)]
 
 
-def _sample(rng: np.random.Generator, tensor: Any, free_size: int) -> np.ndarray:
-    batch = tensor.shape[0] or _SAMPLES
-    shape = (batch, *(free_size if size is None else size for size in tensor.shape[1:]))
+def _takes(graph: Any, sample: list[np.ndarray]) -> bool:
+    """Whether a network of open size takes this one: what does not go shows only when it runs."""
+    try:
+        with keras.device("cpu:0"):
+            graph(keras.tree.pack_sequence_as(graph._inputs_struct, sample), training=False)
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError):
+        return False
+    return True
+
+
+def _sample(rng: np.random.Generator, tensor: Any, shape: tuple[int, ...]) -> np.ndarray:
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     if "float" in dtype:
         return keras.ops.cast(rng.random(shape, dtype=np.float32), dtype)

@@ -1,6 +1,7 @@
 """Importance of units by relevance propagation, on any graph of Keras layers.
 
 A unit matters as much as it contributes, through absolute weights and activations, to the outputs of the training set.
+Relevance starts with the same amount at each output of every sample, or in proportion to the outputs (`start`).
 """
 
 import keras
@@ -27,6 +28,9 @@ __all__ = [
 def importance(ctx: ScoringContext) -> Scores:
     """Mean relevance over the samples `ctx.x` of each unit; for a filter, the sum over its positions.
 
+    `ctx.options["start"]` says how relevance starts at the outputs, as in `propagate`: "uniform" (the usual one) or
+    "output".
+
     Adds to `ctx.by_products`:
         input_relevance: mean relevance of each input element, shape of one sample.
         relevance_health: largest deviation of a sample's relevance from 1, shape ().
@@ -36,7 +40,7 @@ def importance(ctx: ScoringContext) -> Scores:
         UserError: what `propagate` raises.
     """
     assert ctx.x is not None  # Score.__call__ has seen to it
-    relevance = propagate(ctx.model, ctx.x, ctx.batch_size)
+    relevance = propagate(ctx.model, ctx.x, ctx.batch_size, **ctx.options)
     ctx.by_products["input_relevance"] = relevance.inputs
     ctx.by_products["relevance_health"] = np.array(relevance.health)
     ctx.by_products["relevance_lost"] = np.array(sorted(relevance.lost), dtype=str)
