@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.graph.classes import channel_classes, functional_graph
+from prune_core.graph.classes import ChannelClasses, channel_classes, functional_graph
 from prune_core.graph.exact import ExactRun, run_exactly
+from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
 
@@ -81,9 +82,10 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
         if tolerance < difference < np.inf:
             results = [run_exactly(functional_graph(small.model), sample, biases=small.biases) for sample in samples]
     if not _difference(results, expected) <= tolerance:
+        name = _first_difference(graph, small.model, classes, ~removal.removed, samples, tolerance)
         raise ShrinkError(
             f"the shrunk {model.name!r} differs from the original by {difference:.1e} of scale (at most "
-            f"{tolerance:.1g}): a layer does not do what its shrinking rule says"
+            f"{tolerance:.1g}): layer {name!r} does not do what its shrinking rule says"
         )
     return ShrinkResult(
         model=small.model,
@@ -132,12 +134,35 @@ def _sample(rng: np.random.Generator, tensor: Any, shape: tuple[int, ...]) -> np
     return rng.integers(0, 2, shape).astype(dtype)
 
 
+def _first_difference(
+    graph: Any, small: keras.Model, classes: ChannelClasses, kept: np.ndarray, samples: Sequence[list], tolerance: float
+) -> str:
+    """Name of the first layer that gives other outputs in a shrunk network, in the channels that were kept."""
+    channels = {trace.path: [kept[ids] for ids in trace.traced.outputs] for trace in classes.traces.values()}
+    for sample in samples:
+        found, _ = layer_outputs(functional_graph(small), sample, np.copy)
+        for key, wanted in layer_outputs(graph, sample, np.copy)[0].items():
+            given = found.get(key, [])
+            cut = [
+                one if one.shape[-1:] == other.shape[-1:] else one[..., own]
+                for one, other, own in zip(wanted, given, channels.get(key[0], [...] * len(wanted)), strict=False)
+            ]
+            if len(cut) != len(wanted) or not _apart(given, cut) <= tolerance:
+                return key[0]
+    return small.layers[-1].name
+
+
 def _difference(results: Sequence[ExactRun], expected: Sequence[ExactRun]) -> float:
+    """Largest relative difference of outputs."""
+    pairs = zip(results, expected, strict=True)
+    return max(_apart(result.outputs, original.outputs) for result, original in pairs)
+
+
+def _apart(results: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
     """Largest relative difference; NaN counts as one unless both have it at the same place."""
     worst = 0.0
-    for result, original in zip(results, expected, strict=True):
-        for got, want in zip(result.outputs, original.outputs, strict=True):
-            same = (got == want) | (np.isnan(got) & np.isnan(want))
-            error = np.where(same, 0.0, np.abs(got - np.where(same, 0.0, want)))
-            worst = np.maximum(worst, error.max(initial=0) / max(1.0, np.abs(want[np.isfinite(want)]).max(initial=0)))
+    for got, want in zip(results, expected, strict=True):
+        same = (got == want) | (np.isnan(got) & np.isnan(want))
+        error = np.where(same, 0.0, np.abs(got - np.where(same, 0.0, want)))
+        worst = np.maximum(worst, error.max(initial=0) / max(1.0, np.abs(want[np.isfinite(want)]).max(initial=0)))
     return float(worst)

@@ -317,6 +317,8 @@ def test_code_is_refused(tmp_path):
         {"module": "keras", "class_name": "Model", "config": {}, "registered_name": None},
         {"class_name": "__lambda__", "config": {"value": "x"}},
         {"module": None, "class_name": "Thing", "config": {}, "registered_name": "Thing"},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": "mine>Dense"},
+        {"module": "keras.src.applications.resnet", "class_name": "function", "config": "ResNet50"},
     ],
 )
 def test_planted_objects_are_refused_wherever_they_are(planted, tmp_path):
@@ -324,6 +326,23 @@ def test_planted_objects_are_refused_wherever_they_are(planted, tmp_path):
         config["config"]["layers"][-1]["config"]["kernel_initializer"] = {"hidden": [planted]}
 
     assert refusal(rewritten(saved(small(), tmp_path), plant))
+
+
+def test_what_a_nested_model_was_compiled_with_is_loaded_and_looked_at(tmp_path):
+    def plant(config):
+        loss = {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "x"}}
+        config["config"]["layers"][-1]["compile_config"] = {"loss": loss}
+
+    assert "TFSMLayer" in refusal(rewritten(saved(small(), tmp_path), plant))
+    inner = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3)], name="inner")
+    inner.compile("adam", "mse", metrics=["mae", keras.metrics.MeanSquaredError()])
+    assert checked(saved(keras.Sequential([keras.Input(SHAPE), inner]), tmp_path))
+
+
+def test_layers_of_keras_are_taken_wherever_keras_keeps_them(tmp_path):
+    from keras.src.applications.convnext import LayerScale
+
+    assert checked(saved(small(LayerScale(0.5, 1)), tmp_path))
 
 
 def test_a_compiled_custom_loss_does_no_harm(tmp_path):
