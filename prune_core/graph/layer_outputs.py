@@ -24,7 +24,7 @@ def layer_outputs(
     keep: Callable[[np.ndarray], Any],
     seeds: Seeds = (),
 ) -> tuple[LayerOutputs, bool]:
-    """All outputs in inference mode up to a layer that fails, and whether none did. The network is not changed.
+    """All outputs, but for masks, in inference mode up to a layer that fails, and whether none did. Nothing is changed.
 
     Args:
         graph: from `functional_graph`.
@@ -40,8 +40,9 @@ def layer_outputs(
         if "training" in kwargs:
             kwargs = {**kwargs, "training": False}
         values = keras.tree.flatten(step.operation(*args, **kwargs))
-        calls[step.path] += 1
-        outputs[step.path, calls[step.path]] = [keep(np.asarray(keras.ops.convert_to_numpy(v))) for v in values]
+        if not step.is_for_masks:  # Keras makes these by itself, and calls them otherwise in every network
+            calls[step.path] += 1
+            outputs[step.path, calls[step.path]] = [keep(np.asarray(keras.ops.convert_to_numpy(v))) for v in values]
         return values
 
     # What a run assigns (states of recurrent layers, of random numbers) is forgotten behind the scope.
