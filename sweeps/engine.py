@@ -97,6 +97,7 @@ def _execute(
             job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
+            logs=resources.logs(),
         )
         # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.
         until_ray_has_ended.enter_context(signals.noted())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prune_core.errors import UserError
 from sweeps import signals
 from sweeps.capacity import MIB, MIN_OBJECT_STORE, Node, Request, Room, local_node, room_for
+from sweeps.last_words import Logs
 from sweeps.orphans import clear
 
 if TYPE_CHECKING:  # workers need no configuration library
@@ -96,6 +97,14 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
                 # References that another thread's collector lets go of while Ray shuts down make Ray end the process.
                 gc.collect()
                 _shut_down(ray, handled_by)
+
+
+def logs() -> Logs:
+    """Where Ray, started or joined, keeps the logs of this node."""
+    import ray
+
+    node: Any = ray._private.worker._global_node  # no public way in Ray 2.60
+    return Logs(Path(node.get_logs_dir_path()), node.node_ip_address)
 
 
 def _shut_down(ray: Any, handled_by: Mapping[int, Any]) -> None:

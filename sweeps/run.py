@@ -48,9 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"interrupted: {GO_ON}", file=sys.stderr)
             return 128 + signals.caught
         if isinstance(error, UserError):
+            from sweeps.plain_text import plain
             from sweeps.tracking_uri import redact
 
-            print(f"error: {redact(str(error))}", file=sys.stderr)
+            print(f"error: {plain(redact(str(error)))}", file=sys.stderr)
             return 2
         if isinstance(error, BrokenPipeError):  # our reader has gone, as in `prune-sweep dry_run=true | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,6 +107,7 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
 
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
+    from sweeps.plain_text import plain
     from sweeps.resources import room
     from sweeps.shared_store import open_store
     from sweeps.show import headline, outlook, plan_lines
@@ -116,7 +118,7 @@ def show(settings: "Settings", plan: "Plan") -> int:
     there = None if settings.compute.target else room(settings.compute)
     tracking = resolve(settings.tracking, store.root)
     lines = [*headline(plan, store.place, tracking.shown), *plan_lines(plan, ahead, there)]
-    print("\n".join(lines))
+    print(plain("\n".join(lines)))
     return 0
 
 
@@ -139,6 +141,7 @@ def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
 
 def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Signals") -> int:
     from sweeps.engine import run_plan
+    from sweeps.plain_text import plain
     from sweeps.profile import Phases
     from sweeps.progress import Progress
     from sweeps.reporting.results import Collector
@@ -157,7 +160,7 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
             check_joined(settings)
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
     tracker.check()
-    print("\n".join(headline(plan, store.place, tracker.place.target.shown)), flush=True)
+    print(plain("\n".join(headline(plan, store.place, tracker.place.target.shown))), flush=True)
     phases = Phases()
     tracker.start()
     collector = Collector()
@@ -192,7 +195,9 @@ def _keep(settings: "Settings", plan: "Plan") -> None:
 
 
 def _warn(problem: str) -> None:
-    print(f"tracking: {problem}", file=sys.stderr, flush=True)
+    from sweeps.plain_text import plain
+
+    print(f"tracking: {plain(problem)}", file=sys.stderr, flush=True)
 
 
 def _report(
@@ -224,7 +229,7 @@ def _report(
     status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
     figures = aggregates(rows, failures, sum(phases.seconds.values())) | phases.metrics
     waiting = tracker.finish(status, files, figures, patience)
-    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, emoji=False)
     console.print(sentence(profile(rows, phases.seconds)), soft_wrap=True, highlight=False)
     show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
+from sweeps.plain_text import plain
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
 from sweeps.tracking_uri import redact, redact_all
 from sweeps.trial import MODEL_FILE
@@ -143,7 +144,7 @@ class SweepContent:
             tags=_tags(tags),
             started_at=at,
             ended_at=at,
-            texts={"traceback.txt": redact(failure.traceback)} if failure.traceback else {},
+            texts={"traceback.txt": plain(redact(failure.traceback))} if failure.traceback else {},
             dataset=dataset_record(baseline_of(work)),
         )
 
@@ -265,7 +266,7 @@ def _metrics(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _tags(values: Mapping[str, Any]) -> dict[str, str]:
-    return {_name(name): redact(str(value))[:MAX_TAG] for name, value in values.items()}
+    return {_name(name): plain(redact(str(value)))[:MAX_TAG] for name, value in values.items()}
 
 
 def _exactly(value: Any) -> str:

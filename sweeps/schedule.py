@@ -105,12 +105,12 @@ class Schedule:
         """Hand out nothing more."""
         self._stopped = True
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, reason: str, traceback: str = "") -> None:
         """No worker can be had: all that has not started is lost."""
         while self._ready:
             work = self._ready.popleft()
             self._running[work.key] = work
-            self._give_up(work.key, Failure(work, "lost", reason, "", self._attempts[work.key]))
+            self._give_up(work.key, Failure(work, "lost", reason, traceback, self._attempts[work.key]))
         self._stopped = True
 
     def progressed(self, key: str, fraction: float, note: str) -> None:

@@ -19,6 +19,7 @@ from ray.tune.stopper import Stopper
 
 from sweeps import losses
 from sweeps.capacity import Request
+from sweeps.last_words import Logs
 from sweeps.schedule import Schedule
 from sweeps.specs import Work
 from sweeps.worker import Job, Worker
@@ -45,6 +46,7 @@ class Run:
         interrupted: number of the signal caught, 0 if none.
         timeout_s: after which a piece of work is ended, or None.
         started_at: {key: when a worker took the work}, as long as it has it.
+        logs: of this node, with the last words of workers.
     """
 
     schedule: Schedule
@@ -57,14 +59,15 @@ class Run:
     ended_by_us: dict[str, str] = field(default_factory=dict)
     dead_on_arrival: Counter[str] = field(default_factory=Counter)
     interrupted_at: float | None = None
-    start_error: str = ""
+    logs: Logs | None = None
+    start_loss: losses.Loss | None = None
 
     def __post_init__(self) -> None:
         self.bundle = PlacementGroupFactory([self.request.bundle()], strategy="PACK")
         # The same for one bundle, but another one to Tune: a worker that is starting is not mixed up with an idle one.
         self.starting = PlacementGroupFactory([self.request.bundle()], strategy="STRICT_PACK")
 
-    def lost(self, key: str, reason: str, out_of_memory: bool) -> None:
+    def lost(self, key: str, reason: str, out_of_memory: bool, traceback: str = "") -> None:
         """The worker that was given this work has died.
 
         If it was dead before it took the work, that was no try: all idle workers may have died at once.
@@ -75,7 +78,7 @@ class Run:
         if by_us:
             self.schedule.failed(key, by_us)
         elif taken or self.dead_on_arrival[key] > self.slots:
-            self.schedule.lost(key, reason, out_of_memory)
+            self.schedule.lost(key, reason, out_of_memory, traceback)
         else:
             self.schedule.not_begun(key)
 
@@ -85,7 +88,11 @@ class Run:
 
 
 class NoWorkersError(RuntimeError):
-    """Workers die before they can take any work."""
+    """Workers die before they can take any work; `traceback`: the last words of one of them."""
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 def execute(run: Run) -> None:
@@ -101,7 +108,7 @@ def execute(run: Run) -> None:
         try:
             _fit(run)
         except NoWorkersError as error:
-            run.schedule.abandon(str(error))
+            run.schedule.abandon(str(error), error.traceback)
         except Exception as error:
             running = run.schedule.running
             barren = 0 if running else barren + 1
@@ -192,8 +199,10 @@ class _HandOut(Searcher):
         schedule = self._run.schedule
         wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
         if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
+            loss = self._run.start_loss or losses.Loss("")
             raise NoWorkersError(
-                f"{self._failed_starts} workers in a row died while starting, the last so: {self._run.start_error}"
+                f"{self._failed_starts} workers in a row died while starting, the last so: {loss.reason}",
+                loss.traceback,
             )
         return self._idle + len(self._busy) + len(self._starting) < wanted
 
@@ -242,7 +251,7 @@ class _TakeIn(TrialProgressCallback):
             schedule.progressed(key, result["fraction"], result["note"])
         else:
             self._forget(key)
-            if result.get("lost"):
+            if result.get("lost") or (result.get("interrupted") and self._run.interrupted()):
                 schedule.lost(key, result["failure"], result["out_of_memory"], result["traceback"])
             elif result.get("failure"):
                 schedule.failed(key, result["failure"], result["traceback"])
@@ -251,12 +260,12 @@ class _TakeIn(TrialProgressCallback):
 
     def _error(self, trial: Any) -> None:
         key = _key(trial)
-        text = losses.text_of(trial)
+        loss = losses.Loss.of(losses.text_of(trial), self._run.logs)
         if key is None:
-            self._run.start_error = losses.cause_of_death(text)
+            self._run.start_loss = loss
             return
         self._actors.pop(key, None)
-        self._run.lost(key, losses.cause_of_death(text), losses.is_out_of_memory(text))
+        self._run.lost(key, loss.reason, loss.out_of_memory, loss.traceback)
 
     def _forget(self, key: str) -> None:
         self._actors.pop(key, None)

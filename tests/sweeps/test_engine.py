@@ -172,6 +172,39 @@ def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two,
     assert "common causes" not in failure.reason
 
 
+def test_whatever_work_raises_is_its_own_failure_and_said_once(ray_of_two, store):
+    """Also what is no Exception and would end a worker, what cannot say its name, and what a terminal would obey."""
+    b = trivial.baseline("b")
+    trials = [trivial.trial(f"t-{name}", b, raises=name) for name in trivial.RAISED]
+    outcome, heard = execute(trivial.plan(*trials), store, max_retries=2)
+    assert {f.work.key: (f.status, f.attempts) for f in outcome.failures} == {t.key: ("failed", 1) for t in trials}
+    reasons = {key.removeprefix("t-"): failure.reason for key, failure in heard.failures.items()}
+    assert {name for name, reason in reasons.items() if reason.startswith(name)} == {
+        "KeyboardInterrupt", "GeneratorExit", "CancelledError", "SystemExit", "RecursionError"
+    }  # fmt: skip
+    assert reasons["SystemExit"] == "SystemExit: 3"
+    assert "StopIteration" in reasons["StopIteration"]
+    assert reasons["mute"] == "_Mute: it cannot say what it is about"
+    assert reasons["coloured"] == "ValueError: [red]of layer[/] a/b :x:\ufffd ok"
+    for failure in heard.failures.values():
+        assert "trivial_work.py" in failure.traceback
+        assert failure.traceback.replace("\n", "").replace("\t", "").isprintable()
+
+
+def test_a_worker_that_dies_says_by_what_and_its_last_words_are_kept(ray_of_two, store):
+    b = trivial.baseline("b")
+    trials = [trivial.trial(f"t-{name}", b, ends=name) for name in trivial.ENDS]
+    outcome, heard = execute(trivial.plan(*trials), store, max_retries=0)
+    assert {f.work.key: f.status for f in outcome.failures} == {t.key: "lost" for t in trials}
+    for name in trivial.ENDS:
+        failure = heard.failures[f"t-{name}"]
+        assert {"exit": "os._exit(3)"}.get(name, name) in failure.reason
+        assert failure.traceback.startswith(f"last words of t-{name}\n")
+        assert failure.traceback.count("last words") == 1
+    assert "in string_at" in heard.failures["t-SIGSEGV"].traceback
+    assert 'trivial_work.py", line' in heard.failures["t-exit"].traceback
+
+
 def test_a_hanging_trial_is_ended_after_the_timeout(ray_of_two, store):
     b = trivial.baseline("b")
     outcome, heard = execute(
