@@ -31,7 +31,7 @@ def run_plan(
 
     Results that the store has are announced and not made again; if nothing is missing, Ray is not started. SIGINT and
     SIGTERM end the run early: nothing new starts, running work has two seconds to finish. Before work is handed out
-    they are raised.
+    they are raised. A disk that takes no more files ends it likewise.
 
     Args:
         plan: what to do.
@@ -57,7 +57,7 @@ def run_plan(
         if not schedule.done:
             _execute(settings, store, schedule, signals, procedures, ray_folder)
             store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
-        return announcer.outcome(signals.caught)
+        return announcer.outcome(signals.caught, schedule.halted)
 
 
 def _execute(
@@ -97,6 +97,7 @@ def _execute(
             job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
+            full=store.full,
             logs=resources.logs(),
         )
         # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.

@@ -32,6 +32,8 @@ PIPED_WIDTH = 120
 """Columns of the tables where no terminal says how wide it is."""
 HURRIED_S = 5.0
 """Seconds that the tracker gets where somebody waits for the process to end."""
+HALTED_S = 10.0
+"""The same where trouble has ended the sweep, which may be the tracker's as well."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +133,7 @@ def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
     try:
         with only_driver(store.root / "sweeps" / plan.sweep_id):
             return _run(settings, plan, store, signals)
-    except OSError as error:
+    except Exception as error:
         full = store.full(error)
         if full is None:
             raise
@@ -179,6 +181,9 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
     if outcome.interrupted:
         print(f"interrupted: {GO_ON}", file=sys.stderr)
         return 128 + outcome.interrupted
+    if outcome.halted:
+        print(f"error: {plain(outcome.halted)}", file=sys.stderr)
+        return 1
     return 1 if outcome.failures else 0
 
 
@@ -213,8 +218,8 @@ def _report(
     from sweeps.ui import default_target
 
     patience = settings.tracking.flush_timeout_s
-    if outcome.interrupted:
-        patience = min(patience, HURRIED_S)
+    if outcome.interrupted or outcome.halted:
+        patience = min(patience, HURRIED_S if outcome.interrupted else HALTED_S)
     phases.enter("deliver")
     tracker.flush(patience)
     phases.enter("report")
@@ -224,9 +229,10 @@ def _report(
     try:
         files |= write_files(folder, plan, rows, failures, tracker.run_ids, settings.reference)
     except OSError as error:
-        print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
-    files |= _page(settings, plan, collector, phases, draw=not outcome.interrupted)
-    status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
+        if not outcome.halted:  # by a full disk, which is said at the end
+            print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
+    files |= _page(settings, plan, collector, phases, outcome.halted, draw=not (outcome.interrupted or outcome.halted))
+    status = "KILLED" if outcome.interrupted else "FAILED" if failures or outcome.halted else "FINISHED"
     figures = aggregates(rows, failures, sum(phases.seconds.values())) | phases.metrics
     waiting = tracker.finish(status, files, figures, patience)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, emoji=False)
@@ -235,7 +241,7 @@ def _report(
 
 
 def _page(
-    settings: "Settings", plan: "Plan", collector: "Collector", phases: "Phases", draw: bool
+    settings: "Settings", plan: "Plan", collector: "Collector", phases: "Phases", halted: str, draw: bool
 ) -> "dict[str, Path]":
     """Keep what `sweeps/report.py` needs and draw report.html; that it cannot be drawn is said, and ends nothing."""
     from sweeps.reporting import redraw
@@ -243,6 +249,8 @@ def _page(
     try:
         return redraw.first_time(settings, plan, collector.rows, collector.failures, phases.seconds, draw)
     except Exception as error:
+        if halted:
+            return {}
         print(
             f"report: report.html cannot be drawn ({type(error).__name__}: {error}): to see why, "
             f"python sweeps/report.py sweep={plan.sweep_id} storage.root={settings.storage.root}",

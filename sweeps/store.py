@@ -10,7 +10,6 @@ A result is there whole or not at all: it is written in a temporary folder and r
 proves damaged is moved aside and counts as absent. Sweeps that share a result do not make it twice at the same time.
 """
 
-import errno
 import glob
 import hashlib
 import json
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
+from sweeps.full_disk import NoRoom, no_room
 from sweeps.json_text import parse
 from sweeps.locks import PathLock
 from sweeps.specs import Result
@@ -34,14 +34,19 @@ if TYPE_CHECKING:
     from prune_core.epoch_checkpoint import EpochCheckpoint
 
 log = logging.getLogger(__name__)
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 RECORD = "result.json"
 """File in a result's folder that makes it a result."""
 _KEY = re.compile(r"\w[\w-]*", re.ASCII)
 
 
 class ResultStore:
-    """Finished results under `root`. Safe for many processes: the first to finish a key wins, the others are equal."""
+    """Finished results under `root`. Safe for many processes: the first to finish a key wins, the others are equal.
+
+    Attributes:
+        key: of the configuration, that names `root`.
+    """
+
+    key = "storage.root"
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -64,14 +69,9 @@ class ResultStore:
                 "name a folder of yours with storage.root=..."
             ) from None
 
-    def full(self, error: OSError) -> UserError | None:
+    def full(self, error: BaseException) -> NoRoom | None:
         """The error as a sentence, if it says that nothing can be written any more; else None."""
-        if error.errno not in NO_ROOM:
-            return None
-        return UserError(
-            f"storage.root={self.root} takes no more files ({error.strerror}): "
-            "make room there and run the same command again"
-        )
+        return no_room(error, self.root, self.key)
 
     def folder(self, key: str) -> Path:
         """Where the files of a finished result lie. Raises ValueError for a key that would lead elsewhere."""

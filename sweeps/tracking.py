@@ -7,6 +7,7 @@ the process ends first: the same command again delivers what waits.
 
 import hashlib
 import logging
+import re
 import shlex
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from prune_core.errors import UserError
+from sweeps import full_disk
 from sweeps.ledger import Ledger
 from sweeps.mlflow_runs import Gap, SweepRuns, no_gap, prepare_environment
 from sweeps.outbox import Outbox, Refusal
@@ -28,6 +30,8 @@ from sweeps.store import ResultStore
 from sweeps.tracking_uri import Target, TrackingSettings, Unreachable, probe, redact, resolve
 
 log = logging.getLogger(__name__)
+# Where in SQLAlchemy an error of a database has come up, and its kind, before what the database says.
+_OF_SQLALCHEMY = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*|\((?:\w+\.)+\w+\)\s*")
 
 
 class _Storage(Protocol):
@@ -211,6 +215,7 @@ class _Desk:
         self._problems = problems
         self._command = command
         self._gap = gap
+        self._full = False
         digest = hashlib.sha256(f"{target.shown} {target.experiment}".encode()).hexdigest()[:8]
         self.ledger_file = root / "sweeps" / plan.sweep_id / f"delivered-{digest}.jsonl"
         self._lock = FileLock(f"{self.ledger_file}.lock", timeout=0)
@@ -229,6 +234,7 @@ class _Desk:
 
     def deliver(self, item: _Item) -> None:
         key = item.work.key
+        self._full = False
         if key in self._runs.finished:
             return
         try:
@@ -240,6 +246,7 @@ class _Desk:
             if not _may_pass(error):
                 log.warning("%s cannot be delivered", item.work.label, exc_info=error)
                 raise Refusal(str(error)) from error
+            self._full = bool(full_disk.reason(error))
             self._runs.forget(key)
             raise
         if content.status == "FINISHED":
@@ -251,7 +258,7 @@ class _Desk:
         self._runs.close_parent(last.status, there, last.metrics)
 
     def alive(self) -> bool:
-        return self._runs.alive()
+        return not self._full and self._runs.alive()  # from a full disk MLflow still reads
 
     def forgo(self, item: _Item, error: Exception) -> None:
         self._problems(
@@ -296,5 +303,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _first_line(text: str) -> str:
-    line = redact(text.strip()).splitlines()[0]
+    """What a person needs to know of an error of MLflow's."""
+    bare = _OF_SQLALCHEMY.sub("", full_disk.told(text) or text).strip()
+    line = redact(bare or text.strip()).splitlines()[0]
     return line if len(line) <= 160 else line[:157] + "..."

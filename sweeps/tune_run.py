@@ -17,6 +17,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from prune_core.errors import UserError
 from sweeps import losses
 from sweeps.capacity import Request
 from sweeps.last_words import Logs
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 # end with an error while nothing runs.
 _FAILED_STARTS = 5
 
-# How long running work may go on after a signal: short trials are finished, long ones are ended.
+# How long running work may go on after a signal, or when a disk is full: short trials are finished, long ones ended.
 GRACE_S = 2.0
 
 
@@ -45,6 +46,7 @@ class Run:
         job_of: wraps work (None: nothing, to ready a worker) for its way to a worker.
         interrupted: number of the signal caught, 0 if none.
         timeout_s: after which a piece of work is ended, or None.
+        full: an error as a sentence, if it says that a disk is full.
         started_at: {key: when a worker took the work}, as long as it has it.
         logs: of this node, with the last words of workers.
     """
@@ -55,10 +57,11 @@ class Run:
     job_of: Callable[[Work | None], Job]
     interrupted: Callable[[], int]
     timeout_s: float | None
+    full: Callable[[BaseException], UserError | None] = lambda error: None
     started_at: dict[str, float] = field(default_factory=dict)
     ended_by_us: dict[str, str] = field(default_factory=dict)
     dead_on_arrival: Counter[str] = field(default_factory=Counter)
-    interrupted_at: float | None = None
+    stopped_at: float | None = None
     logs: Logs | None = None
     start_loss: losses.Loss | None = None
 
@@ -114,6 +117,8 @@ def execute(run: Run) -> None:
             barren = 0 if running else barren + 1
             if barren > _FAILED_STARTS:
                 raise
+            if full := run.full(error):  # of the driver: the record of a search, Tune's own folder
+                run.schedule.halt(str(full))
             text = str(error)
             reason = losses.reason(text) or type(error).__name__
             for key in running:
@@ -243,15 +248,19 @@ class _TakeIn(TrialProgressCallback):
     def _result(self, trial: Any, result: dict) -> None:
         key = _key(trial)
         schedule = self._run.schedule
+        if full := result.get("no_room"):
+            schedule.halt(full)
         if key is None:
             trial.placement_group_factory = self._run.bundle  # from now on the worker is one for work
-            if result.get("failure"):
+            if result.get("failure") and not full:
                 log.warning("a worker could not be readied: %s", result["failure"])
         elif not result["done"]:
             schedule.progressed(key, result["fraction"], result["note"])
         else:
             self._forget(key)
-            if result.get("lost") or (result.get("interrupted") and self._run.interrupted()):
+            if full:
+                schedule.no_room(key, full)
+            elif result.get("lost") or (result.get("interrupted") and self._run.interrupted()):
                 schedule.lost(key, result["failure"], result["out_of_memory"], result["traceback"])
             elif result.get("failure"):
                 schedule.failed(key, result["failure"], result["traceback"])
@@ -274,10 +283,10 @@ class _TakeIn(TrialProgressCallback):
     def _end_overdue(self) -> None:
         run = self._run
         now = time.monotonic()
-        if run.interrupted() and run.interrupted_at is None:
-            run.interrupted_at = now
+        if (run.interrupted() or run.schedule.halted) and run.stopped_at is None:
+            run.stopped_at = now
             run.schedule.stop()
-        if run.interrupted_at is not None and now - run.interrupted_at > GRACE_S:
+        if run.stopped_at is not None and now - run.stopped_at > GRACE_S:
             for actor in self._actors.values():
                 ray.kill(actor)
             self._actors.clear()
@@ -290,7 +299,7 @@ class _TakeIn(TrialProgressCallback):
 
 
 class _StopInTime(Stopper):
-    """Ends the Tune run when all is done, or once running work has had its grace after a signal.
+    """Ends the Tune run when all is done, or once running work has had its grace after a signal or on a full disk.
 
     Left to itself, Tune waits for workers that are still to start, which may be for ever: their node may have gone.
     """
@@ -302,7 +311,7 @@ class _StopInTime(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        since = self._run.interrupted_at
+        since = self._run.stopped_at
         if since is None:
             return self._run.schedule.done
         return not self._run.schedule.running or time.monotonic() - since > GRACE_S + 0.5

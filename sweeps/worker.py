@@ -18,7 +18,7 @@ from sweeps import last_words
 from sweeps.capacity import Request
 from sweeps.nodes import Home
 from sweeps.plain_text import plain
-from sweeps.remote import StorageAway
+from sweeps.remote import StorageAway, StorageFull
 from sweeps.specs import Work
 from sweeps.store import ResultStore
 
@@ -128,14 +128,17 @@ class Worker(Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         self._unready: dict[str, Any] = {}
         last_words.say_exits()
-        self._take(config["job"])
         try:
+            self._take(config["job"])
             self._bench.procedures.prepare(self._bench.request, self._bench.gpu_memory_mb)
         except BaseException as error:
-            self._unready = _describe(error)
+            self._unready = self._describe(error)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._take(new_config["job"])
+        try:
+            self._take(new_config["job"])
+        except BaseException as error:
+            self._unready = self._describe(error)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -144,11 +147,18 @@ class Worker(Trainable):
         try:
             return self._advance(self._work)
         except BaseException as error:
-            return {"done": True, **_describe(error)}
+            return {"done": True, **self._describe(error)}
+
+    def _describe(self, error: BaseException) -> dict[str, Any]:
+        """What the driver is told of an error; `no_room`: which disk is full, if that is the cause."""
+        full = error if isinstance(error, StorageFull) else self._store.full(error)
+        where = "" if self._bench.home.is_here() else f"on node {ray.util.get_node_ip_address()} of the cluster, "
+        return {**_describe(error), "no_room": f"{where}{full}" if full else ""}
 
     def _take(self, job: Job) -> None:
         self._bench = _fetch(job.bench)
-        self._store = self._bench.store.on_node(self._bench.home.copies())
+        self._store = self._bench.store
+        self._store = self._store.on_node(self._bench.home.copies())
         self._work, self._dataset = job.work, job.dataset
         self._steps: Iterator[tuple[float, str]] | None = None
         last_words.begin(repr(job))
@@ -173,11 +183,6 @@ def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> 
             time.sleep(_LOOK_AGAIN_S)
         if store.fetch(work.key) is None:
             yield from procedures.run(work, data, store)
-    except OSError as error:
-        full = store.full(error)
-        if full is None:
-            raise
-        raise full from error
     finally:
         lock.release()
 

@@ -1,6 +1,9 @@
 """The engine on a real Ray with trivial work: order, caching, failures, losses, searches, signals."""
 
 import json
+import os
+import shutil
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -203,6 +206,32 @@ def test_a_worker_that_dies_says_by_what_and_its_last_words_are_kept(ray_of_two,
         assert failure.traceback.count("last words") == 1
     assert "in string_at" in heard.failures["t-SIGSEGV"].traceback
     assert 'trivial_work.py", line' in heard.failures["t-exit"].traceback
+
+
+def test_a_full_disk_ends_the_run_and_with_room_again_it_goes_on(ray_of_two, tmp_path):
+    mount = shutil.which("mount")
+    small = ("-t", "tmpfs", "-o", "size=1m", "none", tmp_path)
+    if os.geteuid() or not mount or subprocess.run([mount, *small], check=False).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        store = ResultStore(tmp_path)
+        store.prepare()
+        b = trivial.baseline("b")
+        good = trivial.trial("good", b)
+        # The big one ends when the good one is done. The long ones would never end: they are ended.
+        big = trivial.trial("big", b, bytes=2 * 2**20, until="good")
+        plan = trivial.plan(good, big, *(trivial.trial(f"t{i}", b, sleep=600) for i in range(9)))
+        outcome, heard = execute(plan, store)
+        assert outcome.halted.startswith(f"storage.root={tmp_path} takes no more files (No space left on device)")
+        assert (outcome.finished, outcome.failures, outcome.interrupted) == (2, (), 0)
+        assert heard.results.keys() == {"b", "good"}
+        assert sum(event == "start" for _, event, *_ in trivial.notes(tmp_path)) <= 4
+        assert not list(store.results.glob(".*-*"))
+        subprocess.run([mount, "-o", "remount,size=4m", tmp_path], check=True)
+        outcome, _ = execute(trivial.plan(good, big), store)
+        assert (outcome.finished, outcome.cached, outcome.halted) == (1, 2, "")
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
 def test_a_hanging_trial_is_ended_after_the_timeout(ray_of_two, store):
