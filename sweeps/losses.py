@@ -76,6 +76,11 @@ class Loss:
         return is_out_of_memory(self.text)
 
     @property
+    def of_ray_itself(self) -> bool:
+        """Whether Ray takes the driver, or its node, for dead."""
+        return "Owner's node has crashed" in self.text or "its owner has died" in self.text
+
+    @property
     def traceback(self) -> str:
         """All that is known, for the one who looks for the cause."""
         said = self.words or "Of the worker's own last words nothing is known."

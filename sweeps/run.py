@@ -64,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command() -> NoReturn:
     """The process `prune-sweep`: `main`, and out."""
     code = main()
-    if code > 128:  # somebody waits, and Python would take seconds to take Ray and MLflow apart
+    ray = sys.modules.get("sweeps.resources")
+    # Somebody waits, and Python would take seconds to take Ray and MLflow apart; a Ray that was lost it cannot.
+    if code > 128 or (ray is not None and ray.ray_was_left()):
         with suppress(OSError):
             sys.stdout.flush()
         os._exit(code)

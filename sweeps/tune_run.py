@@ -47,6 +47,7 @@ class Run:
         interrupted: number of the signal caught, 0 if none.
         timeout_s: after which a piece of work is ended, or None.
         full: an error as a sentence, if it says that a disk is full.
+        ray_is_lost: whether Ray itself has died, and its workers with it.
         started_at: {key: when a worker took the work}, as long as it has it.
         logs: of this node, with the last words of workers.
     """
@@ -58,6 +59,7 @@ class Run:
     interrupted: Callable[[], int]
     timeout_s: float | None
     full: Callable[[BaseException], UserError | None] = lambda error: None
+    ray_is_lost: Callable[[], bool] = lambda: False
     started_at: dict[str, float] = field(default_factory=dict)
     ended_by_us: dict[str, str] = field(default_factory=dict)
     dead_on_arrival: Counter[str] = field(default_factory=Counter)
@@ -113,6 +115,8 @@ def execute(run: Run) -> None:
         except NoWorkersError as error:
             run.schedule.abandon(str(error), error.traceback)
         except Exception as error:
+            if run.ray_is_lost():
+                raise
             running = run.schedule.running
             barren = 0 if running else barren + 1
             if barren > _FAILED_STARTS:
@@ -274,6 +278,8 @@ class _TakeIn(TrialProgressCallback):
             self._run.start_loss = loss
             return
         self._actors.pop(key, None)
+        if loss.of_ray_itself or self._run.ray_is_lost():
+            return  # no fault of the work, and no try: the run is about to be left
         self._run.lost(key, loss.reason, loss.out_of_memory, loss.traceback)
 
     def _forget(self, key: str) -> None:
