@@ -212,8 +212,8 @@ class _Head:
     def seconds_away(self) -> float:
         """For how long it has not answered."""
         if time.monotonic() - self._asked > 4 * _LOOK_EVERY_S:
-            self._ask()
             self._asked = time.monotonic()
+            self._ask()
         return self._asked - self._seen
 
     def _ask(self) -> None:
@@ -227,7 +227,7 @@ class _Head:
             return
         if self._is_away:
             log.warning("the head of the cluster at %s answers again", self.address)
-        self._seen, self._is_away = time.monotonic(), False
+        self._seen, self._is_away = self._asked, False
 
 
 class _Connections:
