@@ -1,4 +1,4 @@
-"""Ray itself dies under a sweep, by SIGKILL of its own processes: said and ended at once, gone on by the same command."""
+"""Ray itself dies under a sweep, by SIGKILL of its own processes: said and ended at once; the same command goes on."""
 
 import os
 import random
@@ -82,7 +82,7 @@ def test_a_sweep_that_loses_ray_says_so_keeps_what_is_finished_and_goes_on(tmp_p
 
 @pytest.mark.slow
 def test_ray_lost_at_many_random_instants(tmp_path):
-    """Also while it starts and ends; whatever it is doing then, the driver ends by itself and the same command goes on."""
+    """Also while it starts and ends; whatever it does then, the driver ends by itself and the same command goes on."""
     chance = random.Random(SEED)
     root = tmp_path / "outputs"
     before: dict = {}
