@@ -1,15 +1,17 @@
 """A disk that takes no more files: found out from an error, told in one sentence. No further work comes to anything."""
 
 import errno
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from prune_core.errors import UserError
 
+_LITTLE = 2**30
 _ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-# Libraries in C (HDF5, SQLite, TensorFlow) say it in words only.
+# Libraries in C say it in words only: HDF5 as an OSError, these as errors of their own.
+_IN_WORDS = ("sqlite3", "sqlalchemy", "mlflow", "tensorflow", "pyarrow")
 _WORDS = {
     "no space left on device": "No space left on device",
     "disk quota exceeded": "Disk quota exceeded",
@@ -28,7 +30,7 @@ def reason(error: BaseException) -> str:
     for cause in _chain(error):
         if isinstance(cause, OSError) and cause.errno in _ERRNOS and cause.strerror:
             return cause.strerror
-        if said := told(str(cause)):
+        if (isinstance(cause, OSError) or _package(cause) in _IN_WORDS) and (said := told(str(cause))):
             return said
     return ""
 
@@ -52,8 +54,8 @@ def no_room(error: BaseException, root: Path, key: str) -> NoRoom | None:
         return None
     temporary = Path(tempfile.gettempdir())
     named = next((Path(path) for path in map(_path, _chain(error)) if path), None)
-    if named is None:  # the system names no file when it is written to: it is the fuller of the two disks
-        places = [min((root, temporary), key=_free)]
+    if named is None:  # the system names no file when it is written to: it is the fuller disk, if that has little room
+        places = [place for place in (min((root, temporary), key=_free),) if _free(place) < _LITTLE]
     else:
         places = [folder for folder in (root, temporary) if named.absolute().is_relative_to(folder.absolute())]
     if not places:
@@ -77,8 +79,16 @@ def _path(error: BaseException) -> str:
     return name if isinstance(name, str) else ""
 
 
+def _package(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
 def _free(folder: Path) -> int:
+    """Bytes that can be written there; 0 as well if no file can be made or the place cannot be looked at."""
     try:
-        return shutil.disk_usage(folder).free
+        there = os.statvfs(folder)
     except OSError:
         return 0
+    can_be_made = there.f_favail or not there.f_files  # some file systems do not count files
+    is_writable = not there.f_flag & os.ST_RDONLY
+    return there.f_bavail * there.f_frsize if can_be_made and is_writable else 0

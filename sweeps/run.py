@@ -4,8 +4,9 @@
     python -m sweeps.run method=importance
     python sweeps/run.py method=importance
 
-Exit code 0: every planned trial is finished; 1: some are not, a table says which and why, or the last line what has ended
-the sweep (a full disk, the loss of Ray); 2: a bad request, nothing was started; 130 or 143: ended by SIGINT or SIGTERM. Imports happen where they are used, so that a plan is there in no time.
+Exit code 0: every planned trial is finished; 1: some are not, a table says which and why, or the last line what has
+ended the sweep (a full disk, Ray lost); 2: a bad request, nothing was started; 130 or 143: ended by SIGINT or SIGTERM.
+Imports happen where they are used, so that a plan is there in no time.
 """
 
 import os

@@ -113,6 +113,8 @@ def execute(run: Run) -> None:
         try:
             _fit(run)
         except NoWorkersError as error:
+            if run.ray_is_lost():
+                raise
             run.schedule.abandon(str(error), error.traceback)
         except Exception as error:
             if run.ray_is_lost():

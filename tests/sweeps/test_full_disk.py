@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps import full_disk
 from sweeps.events import Announcer
 from sweeps.full_disk import no_room, reason
 from sweeps.schedule import Schedule
@@ -43,7 +44,17 @@ def test_the_folder_that_is_full_is_named(root, tmp_path, number):
 def test_files_of_others_and_other_troubles_are_no_full_disk(root):
     assert no_room(os_error(errno.EROFS, Path("/proc/of/a/method")), root, "storage.root") is None
     assert no_room(os_error(errno.EACCES, root / "a"), root, "storage.root") is None
-    assert no_room(ValueError("no"), root, "storage.root") is None
+    assert no_room(ValueError("a method's own: no space left on device"), root, "storage.root") is None
+
+
+def test_an_error_without_a_file_is_of_a_disk_with_little_room(root, monkeypatch):
+    """Shared memory, for one, has no room either, with the same error."""
+    root.mkdir()
+    free = {root: 3 * 2**30, Path(tempfile.gettempdir()): 2 * 2**30}
+    monkeypatch.setattr(full_disk, "_free", lambda folder: free[folder])
+    assert no_room(os_error(errno.ENOSPC), root, "storage.root") is None
+    free[root] = 2**20
+    assert str(no_room(os_error(errno.ENOSPC), root, "storage.root")).startswith("storage.root=")
 
 
 def test_it_is_found_behind_other_errors_and_in_the_words_of_libraries_in_c(root):
