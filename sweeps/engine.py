@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps import orphans
 from sweeps.events import Announcer, Listener, Outcome
+from sweeps.ray_watch import RayLost, RayWatch
 from sweeps.schedule import Schedule, baseline_of
 from sweeps.searches import PointSource
 from sweeps.signals import Signals
@@ -31,7 +32,8 @@ def run_plan(
 
     Results that the store has are announced and not made again; if nothing is missing, Ray is not started. SIGINT and
     SIGTERM end the run early: nothing new starts, running work has two seconds to finish. Before work is handed out
-    they are raised.
+    they are raised. A disk that takes no more files ends it likewise, and the loss of Ray at once: what is left of Ray
+    in this process must then go with the process (`resources.ray_was_left`).
 
     Args:
         plan: what to do.
@@ -55,9 +57,14 @@ def run_plan(
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
         if not schedule.done:
-            _execute(settings, store, schedule, signals, procedures, ray_folder)
+            try:
+                _execute(settings, store, schedule, signals, procedures, ray_folder)
+            except RayLost as error:
+                announcer.close()  # what waits for Ray may still come back from there
+                if not schedule.done:
+                    schedule.halt(str(error))
             store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
-        return announcer.outcome(signals.caught)
+        return announcer.outcome(signals.caught, schedule.halted)
 
 
 def _execute(
@@ -83,7 +90,11 @@ def _execute(
         for key, baseline in _datasets(schedule.baselines()).items()
     }
     data_bytes = sum(_bytes(data) for data in datasets.values())
-    with ExitStack() as until_ray_has_ended, resources.connected(settings.compute, data_bytes, ray_folder) as slots:
+    with (
+        ExitStack() as until_ray_has_ended,
+        resources.connected(settings.compute, data_bytes, ray_folder) as slots,
+        RayWatch(resources.node, last_resort=partial(orphans.clear, ray_folder)) as watch,
+    ):
         request = resources.Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
@@ -99,10 +110,13 @@ def _execute(
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
             folder=ray_folder,
+            ray_is_lost=watch.is_lost,
+            full=store.full,
+            logs=resources.logs(),
         )
         # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.
         until_ray_has_ended.enter_context(signals.noted())
-        execute(run)
+        watch.call(partial(execute, run))
 
 
 def _datasets(baselines: Sequence[BaselineSpec]) -> dict[str, BaselineSpec]:

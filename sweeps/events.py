@@ -39,12 +39,14 @@ class Outcome:
         cached: pieces of work whose results were found in the store.
         failures: everything that ended without a result, in the order in which it happened.
         interrupted: number of the signal that ended the run early, 0 if none did.
+        halted: why the run was ended early although nobody asked for it, as one sentence; "" if it was not.
     """
 
     finished: int = 0
     cached: int = 0
     failures: tuple[Failure, ...] = ()
     interrupted: int = 0
+    halted: str = ""
 
 
 class Announcer:
@@ -55,6 +57,7 @@ class Announcer:
         self._finished = 0
         self._cached = 0
         self._failures: list[Failure] = []
+        self._closed = False
 
     def started(self, work: Work) -> None:
         self._tell("started", work)
@@ -71,11 +74,17 @@ class Announcer:
         self._failures.append(failure)
         self._tell("failed", failure)
 
-    def outcome(self, interrupted: int) -> Outcome:
+    def close(self) -> None:
+        """Pass nothing on from now on."""
+        self._closed = True
+
+    def outcome(self, interrupted: int, halted: str = "") -> Outcome:
         """What has been announced so far."""
-        return Outcome(self._finished, self._cached, tuple(self._failures), interrupted)
+        return Outcome(self._finished, self._cached, tuple(self._failures), interrupted, halted)
 
     def _tell(self, event: str, *details: object) -> None:
+        if self._closed:
+            return
         for listener in self._listeners:
             try:
                 getattr(listener, event)(*details)

@@ -39,13 +39,17 @@ class Home:
         files = {path: ray.put(Path(path).read_bytes()) for path in paths if path and Path(path).is_file()}
         return cls(ray.get_runtime_context().get_node_id(), cache, files)
 
+    def is_here(self) -> bool:
+        """Whether this process runs on the driver's node."""
+        return ray.get_runtime_context().get_node_id() == self.node
+
     def copies(self) -> Path | None:
         """This node's folder for copies, which may be removed at any time; None on the driver's node.
 
         Raises:
             UserError: the folder is somebody else's.
         """
-        if ray.get_runtime_context().get_node_id() == self.node:
+        if self.is_here():
             return None
         if self.cache is None:
             return own_folder()

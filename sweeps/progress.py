@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from sweeps.plain_text import plain
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 
 # Cached results of a plan this small are listed one by one when piped; of a larger one they are only counted.
@@ -68,7 +69,7 @@ class Progress:
     """
 
     def __init__(self, plan: Plan, slots: int = 1, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True, emoji=False)
         self._clock = Clock(plan, slots)
         self._total = len(plan)
         self._list_cached = self._total <= _LIST_CACHED
@@ -130,7 +131,7 @@ class Progress:
             self._say(f"[bold red]{failure.status}[/] {escape(failure.work.label)}: {escape(failure.reason)}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line)
+        self._console.print(plain(line))
 
     def say(self, sentence: str) -> None:
         """Print a sentence of somebody else's without disturbing the live line."""
@@ -159,7 +160,7 @@ class Progress:
         for key, (work, _) in running.items():
             if isinstance(work, BaselineSpec):
                 note = self._notes.get(key, "starting")
-                lines.append(Text(f"  training {work.label}: {note}", overflow="ellipsis", no_wrap=True))
+                lines.append(Text(plain(f"  training {work.label}: {note}"), overflow="ellipsis", no_wrap=True))
         return Group(*lines[: max(2, self._console.height - 2)])
 
 

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from prune_core.errors import UserError
 from prune_core.files import make_folder, remove_partial, write_atomically
+from sweeps.full_disk import reason as no_room_because
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -41,6 +42,10 @@ _ARROW_OPTIONS = {
 
 class StorageAway(Exception):
     """`storage.uri` does not answer, or refuses: a fault of the infrastructure, not of the work."""
+
+
+class StorageFull(StorageAway):
+    """`storage.uri` takes no more files: to wait for that would be to wait for a person."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,11 @@ class Remote:
             try:
                 return attempt(*_opened(self.uri))
             except (OSError, ArrowException) as error:
+                if full := no_room_because(error):
+                    raise StorageFull(
+                        f"storage.uri={self.uri} takes no more files ({full}): make room there and run the same "
+                        "command again"
+                    ) from error
                 if time.monotonic() + pause > deadline:
                     raise StorageAway(f"storage.uri={self.uri} cannot be used ({_reason(error)})") from error
                 log.debug("storage.uri is away: %s", error)

@@ -1,18 +1,21 @@
 """How Ray is started on this machine, or joined on a cluster."""
 
+import atexit
 import gc
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_core.errors import UserError
 from sweeps import orphans, ray_places, signals
 from sweeps.capacity import MIB, MIN_OBJECT_STORE, Node, Request, Room, local_node, room_for
+from sweeps.last_words import Logs
+from sweeps.ray_watch import RayLost, RayWatch
 from sweeps.surroundings import home, is_writable
 
 if TYPE_CHECKING:  # workers need no configuration library
@@ -21,6 +24,8 @@ if TYPE_CHECKING:  # workers need no configuration library
 log = logging.getLogger(__name__)
 # Ray gives its own processes thirty seconds to start, which are over soon on a busy machine.
 _START_ATTEMPTS = 3
+
+_left = False
 
 # Ray Tune writes files, catches signals and prints traces that the service takes care of itself.
 _DRIVER_ENVIRONMENT = {
@@ -88,37 +93,74 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
     with _environment(environment), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
         ours = not ray.is_initialized()
         handled_by = signals.handlers()
+        end_rest = partial(orphans.clear, folder) if folder else _nothing
         if ours:
             if compute.address is None:
-                _start(ray, request, local_node(compute), data_bytes, folder)
+                _start(ray, request, local_node(compute), data_bytes, folder, end_rest)
             else:
-                _join(ray, request, compute.address)
+                _join(ray, request, compute.address, end_rest)
         try:
             signals.put_in(handled_by)  # Ray has put in its own
-            nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+            with RayWatch(node, end_rest):
+                nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
             yield room_for(request, nodes, _where(compute), compute.max_concurrent).slots
+        except RayLost:
+            _leave(ray)
+            ours = False
+            raise
         finally:
             if ours:
                 # References that another thread's collector lets go of while Ray shuts down make Ray end the process.
                 gc.collect()
-                _shut_down(ray, handled_by)
+                _shut_down(ray, handled_by, end_rest)
 
 
-def _shut_down(ray: Any, handled_by: Mapping[int, Any]) -> None:
+def _nothing() -> None:
+    """What there is to end of a Ray that somebody else has started."""
+
+
+def node() -> Any:
+    """Ray's own object for this node. Ray is started or joined."""
+    import ray
+
+    return ray._private.worker._global_node  # no public way in Ray 2.60
+
+
+def logs() -> Logs:
+    """Where Ray, started or joined, keeps the logs of this node."""
+    return Logs(Path(node().get_logs_dir_path()), node().node_ip_address)
+
+
+def ray_was_left() -> bool:
+    """Whether a Ray that was lost is still in this process: only `os._exit` ends that in time."""
+    return _left
+
+
+def _leave(ray: Any) -> None:
+    """Ask a lost Ray for nothing more, also not when Python ends."""
+    global _left
+    _left = True
+    atexit.unregister(ray.shutdown)
+
+
+def _shut_down(ray: Any, handled_by: Mapping[int, Any], end_rest: Callable[[], object]) -> None:
     """End Ray, or leave it.
 
     Its C code takes away whatever handles SIGTERM, which would then end this process on the spot. So the handlers are
     put in again right after that, before the seconds in which Ray's processes are ended.
     """
-    node = ray._private.worker._global_node  # no public way in Ray 2.60
-    end_processes = node.kill_all_processes
+    this = node()
+    end_processes = this.kill_all_processes
+    watch = RayWatch(node, end_rest)
 
     def with_handlers(**options: Any) -> None:
+        watch.end()
         signals.put_in(handled_by)
         end_processes(**options)
 
-    node.kill_all_processes = with_handlers
-    ray.shutdown()
+    this.kill_all_processes = with_handlers
+    with suppress(RayLost), watch:
+        ray.shutdown()
 
 
 def _token() -> dict[str, str]:
@@ -136,7 +178,20 @@ def _one_token() -> str:
     return secrets.token_hex(32)
 
 
-def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path | None) -> None:
+def _init(ray: Any, end_rest: Callable[[], object], **asked: Any) -> None:
+    """Raises RayLost if it dies again while it starts; `ray_was_left` if it had come so far as to be connected to."""
+    try:
+        with RayWatch(node, end_rest, starting=True):
+            ray.init(**asked)
+    except RayLost:
+        if node() is not None:
+            _leave(ray)
+        raise
+
+
+def _start(
+    ray: Any, request: Request, this: Node, data_bytes: int, folder: Path | None, end_rest: Callable[[], object]
+) -> None:
     from ray._private import ray_constants
 
     # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes
@@ -144,9 +199,9 @@ def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path
     several_machines, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     asked = {
         "address": "local",
-        "num_cpus": node.cpus,
-        "num_gpus": node.gpus,
-        "_memory": int(node.memory),
+        "num_cpus": this.cpus,
+        "num_gpus": this.gpus,
+        "_memory": int(this.memory),
         "object_store_memory": max(MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
@@ -157,8 +212,12 @@ def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path
     try:
         for attempts_left in reversed(range(_START_ATTEMPTS)):
             try:
-                ray.init(**asked)
+                _init(ray, end_rest, **asked)
                 break
+            except RayLost as error:
+                if ray_was_left():
+                    raise
+                _give_up_start(ray, folder, str(error), attempts_left)
             except Exception as error:  # of no particular kind
                 _give_up_start(ray, folder, f"{type(error).__name__}: {error}".splitlines()[0], attempts_left)
     finally:
@@ -195,9 +254,9 @@ def _give_up_start(ray: Any, folder: Path | None, reason: str, attempts_left: in
     log.warning("Ray has not started and is started again: %s", reason)
 
 
-def _join(ray: Any, request: Request, address: str) -> None:
+def _join(ray: Any, request: Request, address: str, end_rest: Callable[[], object]) -> None:
     try:
-        ray.init(address=address, **_common(request))
+        _init(ray, end_rest, address=address, **_common(request))
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"compute.address={address} cannot be joined ({reason}): correct it, or leave it out") from None
@@ -234,7 +293,7 @@ def _silent_raylet() -> Iterator[None]:
     try:
         yield
     finally:
-        worker._worker_logs_enabled = before
+        worker._worker_logs_enabled = before and not _left
 
 
 @contextmanager
@@ -245,5 +304,5 @@ def _quiet(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, level in levels.items():
+        for name, level in () if _left else levels.items():
             logging.getLogger(name).setLevel(level)

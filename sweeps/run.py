@@ -4,8 +4,9 @@
     python -m sweeps.run method=importance
     python sweeps/run.py method=importance
 
-Exit code 0: every planned trial is finished; 1: some are not, a table says which and why; 2: a bad request, nothing was
-started; 130 or 143: ended by SIGINT or SIGTERM. Imports happen where they are used, so that a plan is there in no time.
+Exit code 0: every planned trial is finished; 1: some are not, a table says which and why, or the last line what has
+ended the sweep (a full disk, Ray lost); 2: a bad request, nothing was started; 130 or 143: ended by SIGINT or SIGTERM.
+Imports happen where they are used, so that a plan is there in no time.
 """
 
 import os
@@ -32,6 +33,8 @@ PIPED_WIDTH = 120
 """Columns of the tables where no terminal says how wide it is."""
 HURRIED_S = 5.0
 """Seconds that the tracker gets where somebody waits for the process to end."""
+HALTED_S = 10.0
+"""The same where trouble has ended the sweep, which may be the tracker's as well."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"interrupted: {GO_ON}", file=sys.stderr)
             return 128 + signals.caught
         if isinstance(error, UserError):
+            from sweeps.plain_text import plain
             from sweeps.tracking_uri import redact
 
-            print(f"error: {redact(str(error))}", file=sys.stderr)
+            print(f"error: {plain(redact(str(error)))}", file=sys.stderr)
             return 2
         raise
 
@@ -61,7 +65,9 @@ def command() -> NoReturn:
 
     surroundings.settle()
     code = main()
-    if code > 128:  # somebody waits, and Python would take seconds to take Ray and MLflow apart
+    ray = sys.modules.get("sweeps.resources")
+    # Somebody waits, and Python would take seconds to take Ray and MLflow apart; a Ray that was lost it cannot.
+    if code > 128 or (ray is not None and ray.ray_was_left()):
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
@@ -105,6 +111,7 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
     from sweeps import streams
+    from sweeps.plain_text import plain
     from sweeps.resources import room
     from sweeps.shared_store import open_store
     from sweeps.show import headline, outlook, plan_lines
@@ -115,7 +122,7 @@ def show(settings: "Settings", plan: "Plan") -> int:
     there = None if settings.compute.target else room(settings.compute)
     tracking = resolve(settings.tracking, store.root)
     lines = [*headline(plan, store.place, tracking.shown), *plan_lines(plan, ahead, there)]
-    return streams.show("\n".join(lines))
+    return streams.show(plain("\n".join(lines)))
 
 
 def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
@@ -127,7 +134,7 @@ def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
     try:
         with only_driver(store.root / "sweeps" / plan.sweep_id):
             return _run(settings, plan, store, signals)
-    except OSError as error:
+    except Exception as error:
         full = store.full(error)
         if full is None:
             raise
@@ -137,6 +144,7 @@ def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
 
 def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Signals") -> int:
     from sweeps.engine import run_plan
+    from sweeps.plain_text import plain
     from sweeps.profile import Phases
     from sweeps.progress import Progress
     from sweeps.reporting.results import Collector
@@ -155,7 +163,7 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
             check_joined(settings)
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
     tracker.check()
-    print("\n".join(headline(plan, store.place, tracker.place.target.shown)), flush=True)
+    print(plain("\n".join(headline(plan, store.place, tracker.place.target.shown))), flush=True)
     phases = Phases()
     tracker.start()
     collector = Collector()
@@ -174,6 +182,9 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
     if outcome.interrupted:
         print(f"interrupted: {GO_ON}", file=sys.stderr)
         return 128 + outcome.interrupted
+    if outcome.halted:
+        print(f"error: {plain(outcome.halted)}", file=sys.stderr)
+        return 1
     return 1 if outcome.failures else 0
 
 
@@ -196,7 +207,9 @@ def _keep(settings: "Settings", plan: "Plan") -> None:
 
 
 def _warn(problem: str) -> None:
-    print(f"tracking: {problem}", file=sys.stderr, flush=True)
+    from sweeps.plain_text import plain
+
+    print(f"tracking: {plain(problem)}", file=sys.stderr, flush=True)
 
 
 def _report(
@@ -212,8 +225,8 @@ def _report(
     from sweeps.ui import default_target
 
     patience = settings.tracking.flush_timeout_s
-    if outcome.interrupted:
-        patience = min(patience, HURRIED_S)
+    if outcome.interrupted or outcome.halted:
+        patience = min(patience, HURRIED_S if outcome.interrupted else HALTED_S)
     phases.enter("deliver")
     tracker.flush(patience)
     phases.enter("report")
@@ -223,18 +236,19 @@ def _report(
     try:
         files |= write_files(folder, plan, rows, failures, tracker.run_ids, settings.reference)
     except OSError as error:
-        print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
-    files |= _page(settings, plan, collector, phases, draw=not outcome.interrupted)
-    status = "KILLED" if outcome.interrupted else "FAILED" if failures else "FINISHED"
+        if not outcome.halted:  # by a full disk, which is said at the end
+            print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
+    files |= _page(settings, plan, collector, phases, outcome.halted, draw=not (outcome.interrupted or outcome.halted))
+    status = "KILLED" if outcome.interrupted else "FAILED" if failures or outcome.halted else "FINISHED"
     figures = aggregates(rows, failures, sum(phases.seconds.values())) | phases.metrics
     waiting = tracker.finish(status, files, figures, patience)
-    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, emoji=False)
     console.print(sentence(profile(rows, phases.seconds)), soft_wrap=True, highlight=False)
     show(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
 
 
 def _page(
-    settings: "Settings", plan: "Plan", collector: "Collector", phases: "Phases", draw: bool
+    settings: "Settings", plan: "Plan", collector: "Collector", phases: "Phases", halted: str, draw: bool
 ) -> "dict[str, Path]":
     """Keep what `sweeps/report.py` needs and draw report.html; that it cannot be drawn is said, and ends nothing."""
     from sweeps.reporting import redraw
@@ -242,6 +256,8 @@ def _page(
     try:
         return redraw.first_time(settings, plan, collector.rows, collector.failures, phases.seconds, draw)
     except Exception as error:
+        if halted:
+            return {}
         print(
             f"report: report.html cannot be drawn ({type(error).__name__}: {error}): to see why, "
             f"python sweeps/report.py sweep={plan.sweep_id} {shlex.quote(f'storage.root={settings.storage.root}')}",

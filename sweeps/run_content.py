@@ -15,6 +15,7 @@ from typing import Any
 
 from prune_core.errors import UserError
 from sweeps.mlflow_artifacts import DIGEST, digest_of, digest_of_text
+from sweeps.plain_text import plain
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
 from sweeps.tracking_uri import redact, redact_all
 from sweeps.trial import MODEL_FILE, OUTPUTS
@@ -139,7 +140,7 @@ class SweepContent:
         """The run of work that ended without a result at time `at`."""
         work = failure.work
         tags = {**self._tags(work), "status": failure.status, "failure": failure.reason, "attempts": failure.attempts}
-        texts = {"traceback.txt": redact(failure.traceback)} if failure.traceback else {}
+        texts = {"traceback.txt": plain(redact(failure.traceback))} if failure.traceback else {}
         return RunContent(
             key=work.key,
             name=self.run_name(work),
@@ -287,7 +288,7 @@ def _metrics(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _tags(values: Mapping[str, Any]) -> dict[str, str]:
-    return {_name(name): redact(str(value))[:MAX_TAG] for name, value in values.items()}
+    return {_name(name): plain(redact(str(value)))[:MAX_TAG] for name, value in values.items()}
 
 
 def _exactly(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sweeps.events import Announcer
-from sweeps.remote import StorageAway
+from sweeps.remote import StorageAway, StorageFull
 from sweeps.searches import PointSource
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 from sweeps.store import ResultStore
@@ -57,6 +57,7 @@ class Schedule:
         self._failed: set[str] = set()
         self._announced: set[str] = set()
         self._stopped = False
+        self._halted = ""
         for points in searches:
             self._searches[points.search.baseline.key].append(_Search(points))
         self._take_in(plan)
@@ -105,12 +106,22 @@ class Schedule:
         """Hand out nothing more."""
         self._stopped = True
 
-    def abandon(self, reason: str) -> None:
+    def halt(self, reason: str) -> None:
+        """Hand out nothing more: no further work would come to anything, for this reason. The first one is kept."""
+        self._halted = self._halted or reason
+        self._stopped = True
+
+    @property
+    def halted(self) -> str:
+        """Why `halt` was called, "" if it was not."""
+        return self._halted
+
+    def abandon(self, reason: str, traceback: str = "") -> None:
         """No worker can be had: all that has not started is lost."""
         while self._ready:
             work = self._ready.popleft()
             self._running[work.key] = work
-            self._give_up(work.key, Failure(work, "lost", reason, "", self._attempts[work.key]))
+            self._give_up(work.key, Failure(work, "lost", reason, traceback, self._attempts[work.key]))
         self._stopped = True
 
     def progressed(self, key: str, fraction: float, note: str) -> None:
@@ -131,10 +142,16 @@ class Schedule:
         try:
             # Mostly it has been made on this machine: then nobody else is asked.
             result = self._store.load(key) or self._store.fetch(key)
+        except StorageFull as error:
+            self.no_room(key, str(error))
+            return
         except StorageAway as error:
             self.lost(key, str(error))
             return
         except OSError as error:  # also of moving a damaged result aside
+            if full := self._store.full(error):
+                self.no_room(key, str(full))
+                return
             self.failed(
                 key, f"its result cannot be read ({error.strerror or error}): see storage.root={self._store.root}"
             )
@@ -149,6 +166,11 @@ class Schedule:
         """The work itself raised. It is not tried again."""
         if key in self._running:
             self._give_up(key, Failure(self._running[key], "failed", reason, traceback, self._attempts[key]))
+
+    def no_room(self, key: str, reason: str) -> None:
+        """The work could not be kept, because a disk is full. That is not its failure, and it would be all others'."""
+        self.halt(reason)
+        self.lost(key, reason)
 
     def lost(self, key: str, reason: str, out_of_memory: bool = False, traceback: str = "") -> None:
         """The worker died. The work is tried again, after running out of memory with nothing beside it, and then once.

@@ -114,6 +114,7 @@ class SharedStore(ResultStore):
         if copies is None:
             return SharedStore(self.root, remote)
         store = SharedStore(copies, remote, keep=False)
+        store.key = "storage.cache"
         ResultStore.prepare(store)
         return store
 

@@ -11,7 +11,6 @@ place when all of it is on the disk. What a checksum proves damaged is moved asi
 share a result do not make it twice at the same time.
 """
 
-import errno
 import glob
 import hashlib
 import json
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
 from prune_core.files import make_folder, sync_folder, sync_tree
+from sweeps.full_disk import NoRoom, no_room
 from sweeps.json_text import parse
 from sweeps.locks import PathLock
 from sweeps.specs import Result
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from prune_core.epoch_checkpoint import EpochCheckpoint
 
 log = logging.getLogger(__name__)
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 RECORD = "result.json"
 """File in a result's folder that makes it a result."""
 _KEY = re.compile(r"\w[\w-]*", re.ASCII)
@@ -44,7 +43,13 @@ _TEMPORARY = re.compile(rf"\.(?:({_KEY.pattern})(?:\.lock|\.npz\..+)|({_KEY.patt
 
 
 class ResultStore:
-    """Finished results under `root`. Safe for many processes: the first to finish a key wins, the others are equal."""
+    """Finished results under `root`. Safe for many processes: the first to finish a key wins, the others are equal.
+
+    Attributes:
+        key: of the configuration, that names `root`.
+    """
+
+    key = "storage.root"
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -67,14 +72,9 @@ class ResultStore:
                 "name a folder of yours with storage.root=..."
             ) from None
 
-    def full(self, error: OSError) -> UserError | None:
+    def full(self, error: BaseException) -> NoRoom | None:
         """The error as a sentence, if it says that nothing can be written any more; else None."""
-        if error.errno not in NO_ROOM:
-            return None
-        return UserError(
-            f"storage.root={self.root} takes no more files ({error.strerror}): "
-            "make room there and run the same command again"
-        )
+        return no_room(error, self.root, self.key)
 
     def folder(self, key: str) -> Path:
         """Where the files of a finished result lie. Raises ValueError for a key that would lead elsewhere."""

@@ -8,6 +8,7 @@ the process ends first: the same command again delivers what waits.
 import hashlib
 import logging
 import os
+import re
 import shlex
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from prune_core.errors import UserError
+from sweeps import full_disk
 from sweeps.ledger import Ledger
 from sweeps.mlflow_artifacts import remove_staged
 from sweeps.mlflow_database import check
@@ -31,6 +33,8 @@ from sweeps.store import ResultStore
 from sweeps.tracking_uri import Target, TrackingSettings, Unreachable, redact, resolve
 
 log = logging.getLogger(__name__)
+# Where in SQLAlchemy an error of a database has come up, and its kind, before what the database says.
+_OF_SQLALCHEMY = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*|\((?:\w+\.)+\w+\)\s*")
 
 
 class _Storage(Protocol):
@@ -218,6 +222,7 @@ class _Desk:
         self._problems = problems
         self._command = command
         self._gap = gap
+        self._full = False
         digest = hashlib.sha256(f"{target.shown} {target.experiment}".encode()).hexdigest()[:8]
         self.ledger_file = root / "sweeps" / plan.sweep_id / f"delivered-{digest}.jsonl"
         self._lock = FileLock(f"{self.ledger_file}.lock", timeout=0)
@@ -240,6 +245,7 @@ class _Desk:
 
     def deliver(self, item: _Item) -> None:
         key = item.work.key
+        self._full = False
         try:
             if key in self._runs.finished and self._is_whole(item):
                 return
@@ -254,6 +260,7 @@ class _Desk:
             if not _may_pass(error):
                 log.warning("%s cannot be delivered", item.work.label, exc_info=error)
                 raise Refusal(str(error)) from error
+            self._full = bool(full_disk.reason(error))
             self._runs.forget(key)
             raise
         if content.status == "FINISHED":
@@ -268,7 +275,7 @@ class _Desk:
             self._problems(_renewed(len(self._renewed), self._target.shown))
 
     def alive(self) -> bool:
-        return self._runs.alive()
+        return not self._full and self._runs.alive()  # from a full disk MLflow still reads
 
     def forgo(self, item: _Item, error: Exception) -> None:
         self._problems(
@@ -332,5 +339,7 @@ def _renewed(count: int, where: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    line = redact(text.strip()).splitlines()[0]
+    """What a person needs to know of an error of MLflow's."""
+    bare = _OF_SQLALCHEMY.sub("", full_disk.told(text) or text).strip()
+    line = redact(bare or text.strip()).splitlines()[0]
     return line if len(line) <= 160 else line[:157] + "..."

@@ -18,8 +18,10 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from prune_core.errors import UserError
 from sweeps import losses
 from sweeps.capacity import Request
+from sweeps.last_words import Logs
 from sweeps.schedule import Schedule
 from sweeps.specs import Work
 from sweeps.worker import Job, Worker
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 # end with an error while nothing runs.
 _FAILED_STARTS = 5
 
-# How long running work may go on after a signal: short trials are finished, long ones are ended.
+# How long running work may go on after a signal, or when a disk is full: short trials are finished, long ones ended.
 GRACE_S = 2.0
 
 
@@ -46,7 +48,10 @@ class Run:
         interrupted: number of the signal caught, 0 if none.
         timeout_s: after which a piece of work is ended, or None.
         folder: that is removed when Ray has ended, or at the next start; Tune's files go there.
+        full: an error as a sentence, if it says that a disk is full.
+        ray_is_lost: whether Ray itself has died, and its workers with it.
         started_at: {key: when a worker took the work}, as long as it has it.
+        logs: of this node, with the last words of workers.
     """
 
     schedule: Schedule
@@ -56,18 +61,21 @@ class Run:
     interrupted: Callable[[], int]
     timeout_s: float | None
     folder: Path | None = None
+    full: Callable[[BaseException], UserError | None] = lambda error: None
+    ray_is_lost: Callable[[], bool] = lambda: False
     started_at: dict[str, float] = field(default_factory=dict)
     ended_by_us: dict[str, str] = field(default_factory=dict)
     dead_on_arrival: Counter[str] = field(default_factory=Counter)
-    interrupted_at: float | None = None
-    start_error: str = ""
+    stopped_at: float | None = None
+    logs: Logs | None = None
+    start_loss: losses.Loss | None = None
 
     def __post_init__(self) -> None:
         self.bundle = PlacementGroupFactory([self.request.bundle()], strategy="PACK")
         # The same for one bundle, but another one to Tune: a worker that is starting is not mixed up with an idle one.
         self.starting = PlacementGroupFactory([self.request.bundle()], strategy="STRICT_PACK")
 
-    def lost(self, key: str, reason: str, out_of_memory: bool) -> None:
+    def lost(self, key: str, reason: str, out_of_memory: bool, traceback: str = "") -> None:
         """The worker that was given this work has died.
 
         If it was dead before it took the work, that was no try: all idle workers may have died at once.
@@ -78,7 +86,7 @@ class Run:
         if by_us:
             self.schedule.failed(key, by_us)
         elif taken or self.dead_on_arrival[key] > self.slots:
-            self.schedule.lost(key, reason, out_of_memory)
+            self.schedule.lost(key, reason, out_of_memory, traceback)
         else:
             self.schedule.not_begun(key)
 
@@ -88,7 +96,11 @@ class Run:
 
 
 class NoWorkersError(RuntimeError):
-    """Workers die before they can take any work."""
+    """Workers die before they can take any work; `traceback`: the last words of one of them."""
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 def execute(run: Run) -> None:
@@ -104,12 +116,18 @@ def execute(run: Run) -> None:
         try:
             _fit(run)
         except NoWorkersError as error:
-            run.schedule.abandon(str(error))
+            if run.ray_is_lost():
+                raise
+            run.schedule.abandon(str(error), error.traceback)
         except Exception as error:
+            if run.ray_is_lost():
+                raise
             running = run.schedule.running
             barren = 0 if running else barren + 1
             if barren > _FAILED_STARTS:
                 raise
+            if full := run.full(error):  # of the driver: the record of a search, Tune's own folder
+                run.schedule.halt(str(full))
             text = str(error)
             reason = losses.reason(text) or type(error).__name__
             for key in running:
@@ -195,8 +213,10 @@ class _HandOut(Searcher):
         schedule = self._run.schedule
         wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
         if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
+            loss = self._run.start_loss or losses.Loss("")
             raise NoWorkersError(
-                f"{self._failed_starts} workers in a row died while starting, the last so: {self._run.start_error}"
+                f"{self._failed_starts} workers in a row died while starting, the last so: {loss.reason}",
+                loss.traceback,
             )
         return self._idle + len(self._busy) + len(self._starting) < wanted
 
@@ -237,15 +257,19 @@ class _TakeIn(TrialProgressCallback):
     def _result(self, trial: Any, result: dict) -> None:
         key = _key(trial)
         schedule = self._run.schedule
+        if full := result.get("no_room"):
+            schedule.halt(full)
         if key is None:
             trial.placement_group_factory = self._run.bundle  # from now on the worker is one for work
-            if result.get("failure"):
+            if result.get("failure") and not full:
                 log.warning("a worker could not be readied: %s", result["failure"])
         elif not result["done"]:
             schedule.progressed(key, result["fraction"], result["note"])
         else:
             self._forget(key)
-            if result.get("lost"):
+            if full:
+                schedule.no_room(key, full)
+            elif result.get("lost") or (result.get("interrupted") and self._run.interrupted()):
                 schedule.lost(key, result["failure"], result["out_of_memory"], result["traceback"])
             elif result.get("failure"):
                 schedule.failed(key, result["failure"], result["traceback"])
@@ -254,12 +278,14 @@ class _TakeIn(TrialProgressCallback):
 
     def _error(self, trial: Any) -> None:
         key = _key(trial)
-        text = losses.text_of(trial)
+        loss = losses.Loss.of(losses.text_of(trial), self._run.logs)
         if key is None:
-            self._run.start_error = losses.cause_of_death(text)
+            self._run.start_loss = loss
             return
         self._actors.pop(key, None)
-        self._run.lost(key, losses.cause_of_death(text), losses.is_out_of_memory(text))
+        if loss.of_ray_itself or self._run.ray_is_lost():
+            return  # no fault of the work, and no try: the run is about to be left
+        self._run.lost(key, loss.reason, loss.out_of_memory, loss.traceback)
 
     def _forget(self, key: str) -> None:
         self._actors.pop(key, None)
@@ -268,10 +294,10 @@ class _TakeIn(TrialProgressCallback):
     def _end_overdue(self) -> None:
         run = self._run
         now = time.monotonic()
-        if run.interrupted() and run.interrupted_at is None:
-            run.interrupted_at = now
+        if (run.interrupted() or run.schedule.halted) and run.stopped_at is None:
+            run.stopped_at = now
             run.schedule.stop()
-        if run.interrupted_at is not None and now - run.interrupted_at > GRACE_S:
+        if run.stopped_at is not None and now - run.stopped_at > GRACE_S:
             for actor in self._actors.values():
                 ray.kill(actor)
             self._actors.clear()
@@ -284,7 +310,7 @@ class _TakeIn(TrialProgressCallback):
 
 
 class _StopInTime(Stopper):
-    """Ends the Tune run when all is done, or once running work has had its grace after a signal.
+    """Ends the Tune run when all is done, or once running work has had its grace after a signal or on a full disk.
 
     Left to itself, Tune waits for workers that are still to start, which may be for ever: their node may have gone.
     """
@@ -296,7 +322,7 @@ class _StopInTime(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        since = self._run.interrupted_at
+        since = self._run.stopped_at
         if since is None:
             return self._run.schedule.done
         return not self._run.schedule.running or time.monotonic() - since > GRACE_S + 0.5

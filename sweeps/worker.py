@@ -14,16 +14,18 @@ import ray
 from ray.tune import Trainable
 
 from prune_core.errors import UserError
-from sweeps import scratch
+from sweeps import last_words, scratch
 from sweeps.capacity import Request
 from sweeps.nodes import Home
-from sweeps.remote import StorageAway
+from sweeps.plain_text import plain
+from sweeps.remote import StorageAway, StorageFull
 from sweeps.specs import Work
 from sweeps.store import ResultStore
 
 # Steps are put together until this much time has gone: a report costs the driver some milliseconds.
 _REPORT_EVERY_S = 0.25
 _LOOK_AGAIN_S = 0.2
+_MOST_CHARACTERS = 2000  # of a reason
 
 
 def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
@@ -122,20 +124,25 @@ class Job:
 class Worker(Trainable):
     """Runs the job in `config["job"]`; reports `fraction`, `note`, and at the end `done`, with `failure` if it raised.
 
-    It never raises: what Ray Tune sees as an error is the loss of a worker, and nothing else.
+    It never raises: what Ray Tune sees as an error is the loss of a worker, and nothing else. Whatever a piece of work
+    raises is its own failure, also what is no Exception: SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         scratch.use_folder_of_ray()
         self._unready: dict[str, Any] = {}
-        self._take(config["job"])
+        last_words.say_exits()
         try:
+            self._take(config["job"])
             self._bench.procedures.prepare(self._bench.request, self._bench.gpu_memory_mb)
-        except (Exception, SystemExit) as error:
-            self._unready = _describe(error)
+        except BaseException as error:
+            self._unready = self._describe(error)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._take(new_config["job"])
+        try:
+            self._take(new_config["job"])
+        except BaseException as error:
+            self._unready = self._describe(error)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -143,14 +150,22 @@ class Worker(Trainable):
             return {"done": True, **self._unready}
         try:
             return self._advance(self._work)
-        except (Exception, SystemExit) as error:
-            return {"done": True, **_describe(error)}
+        except BaseException as error:
+            return {"done": True, **self._describe(error)}
+
+    def _describe(self, error: BaseException) -> dict[str, Any]:
+        """What the driver is told of an error; `no_room`: which disk is full, if that is the cause."""
+        full = error if isinstance(error, StorageFull) else self._store.full(error)
+        where = "" if self._bench.home.is_here() else f"on node {ray.util.get_node_ip_address()} of the cluster, "
+        return {**_describe(error), "no_room": f"{where}{full}" if full else ""}
 
     def _take(self, job: Job) -> None:
         self._bench = _fetch(job.bench)
-        self._store = self._bench.store.on_node(self._bench.home.copies())
+        self._store = self._bench.store
+        self._store = self._store.on_node(self._bench.home.copies())
         self._work, self._dataset = job.work, job.dataset
         self._steps: Iterator[tuple[float, str]] | None = None
+        last_words.begin(repr(job))
 
     def _advance(self, work: Work) -> dict[str, Any]:
         if self._steps is None:
@@ -172,11 +187,6 @@ def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> 
             time.sleep(_LOOK_AGAIN_S)
         if store.fetch(work.key) is None:
             yield from procedures.run(work, data, store)
-    except OSError as error:
-        full = store.full(error)
-        if full is None:
-            raise
-        raise full from error
     finally:
         lock.release()
 
@@ -189,14 +199,22 @@ def _fetch(reference: ray.ObjectRef) -> Any:
 
 def _describe(error: BaseException) -> dict[str, Any]:
     name = type(error).__name__
-    lines = str(error).strip().splitlines()
-    message = lines[0] if lines else ""
+    text = _text_of(error)
+    message = text.partition("\n")[0][:_MOST_CHARACTERS]
     reason = message if isinstance(error, UserError) else f"{name}: {message}".rstrip(": ")
     # NumPy's and Arrow's errors are kinds of Python's; TensorFlow's is told by its name, without importing it.
     out_of_memory = isinstance(error, MemoryError) or name == "ResourceExhaustedError"
     return {
-        "failure": str(error) if isinstance(error, StorageAway) else reason,
-        "traceback": "".join(traceback.format_exception(error)),
+        "failure": text if isinstance(error, StorageAway) else reason,
+        "traceback": plain("".join(traceback.format_exception(error))),
+        "interrupted": isinstance(error, KeyboardInterrupt),
         "lost": out_of_memory or isinstance(error, StorageAway),  # through no fault of its own: worth another try
         "out_of_memory": out_of_memory,
     }
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return plain(str(error)).strip()
+    except Exception:  # its own code fails there, too
+        return "it cannot say what it is about"

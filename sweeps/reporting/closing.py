@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.plain_text import plain
 from sweeps.reporting.links import sweep_link, trials_link, ui_base, ui_command
 from sweeps.reporting.results import UNCHANGED, Choice, Group, Row, choices, groups, ranked
 from sweeps.specs import BaselineSpec, Failure, Plan
@@ -43,7 +44,7 @@ def show(
     """
     points = groups(rows)
     for line in dense_lines(rows):
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(plain(line)), soft_wrap=True)
     if points:
         console.print(best_table(points, console.width))
         console.print(choice_table(choices(points), console.width))
@@ -142,7 +143,7 @@ def _is_wide(width: int, networks: Mapping[tuple[str, str], str]) -> bool:
 def _names(method: str, network: str | None, is_wide: bool) -> list[Text]:
     """Method and network in columns of their own, or in one where there is no room."""
     parts = [method, *filter(None, [network])]
-    return [Text(part) for part in (parts if is_wide else [", ".join(parts)])]
+    return [Text(plain(part)) for part in (parts if is_wide else [", ".join(parts)])]
 
 
 def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:
@@ -153,8 +154,8 @@ def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:
         table.add_column(name, overflow="fold")
     ordered = sorted(failures, key=lambda failure: failure.status == "blocked")
     for failure in ordered[:most]:
-        why = (redact(failure.reason).splitlines() or [""])[0]
-        table.add_row(failure.status, Text(failure.work.label), str(failure.attempts), Text(why))
+        why = (plain(redact(failure.reason)).splitlines() or [""])[0]
+        table.add_row(failure.status, Text(plain(failure.work.label)), str(failure.attempts), Text(why))
     if len(failures) > most:
         table.caption = f"and {len(failures) - most} more in failures.csv"
         table.caption_justify = "left"

@@ -1,6 +1,9 @@
 """The engine on a real Ray with trivial work: order, caching, failures, losses, searches, signals."""
 
 import json
+import os
+import shutil
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +173,65 @@ def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two,
     assert (failure.work.key, failure.status, failure.attempts) == ("deadly", "lost", 2)
     assert failure.reason.startswith("its worker on 127.0.0.1 died: ")
     assert "common causes" not in failure.reason
+
+
+def test_whatever_work_raises_is_its_own_failure_and_said_once(ray_of_two, store):
+    """Also what is no Exception and would end a worker, what cannot say its name, and what a terminal would obey."""
+    b = trivial.baseline("b")
+    trials = [trivial.trial(f"t-{name}", b, raises=name) for name in trivial.RAISED]
+    outcome, heard = execute(trivial.plan(*trials), store, max_retries=2)
+    assert {f.work.key: (f.status, f.attempts) for f in outcome.failures} == {t.key: ("failed", 1) for t in trials}
+    reasons = {key.removeprefix("t-"): failure.reason for key, failure in heard.failures.items()}
+    assert {name for name, reason in reasons.items() if reason.startswith(name)} == {
+        "KeyboardInterrupt", "GeneratorExit", "CancelledError", "SystemExit", "RecursionError"
+    }  # fmt: skip
+    assert reasons["SystemExit"] == "SystemExit: 3"
+    assert "StopIteration" in reasons["StopIteration"]
+    assert reasons["mute"] == "_Mute: it cannot say what it is about"
+    assert reasons["coloured"] == "ValueError: [red]of layer[/] a/b :x:\ufffd ok"
+    for failure in heard.failures.values():
+        assert "trivial_work.py" in failure.traceback
+        assert failure.traceback.replace("\n", "").replace("\t", "").isprintable()
+
+
+def test_a_worker_that_dies_says_by_what_and_its_last_words_are_kept(ray_of_two, store):
+    b = trivial.baseline("b")
+    trials = [trivial.trial(f"t-{name}", b, ends=name) for name in trivial.ENDS]
+    outcome, heard = execute(trivial.plan(*trials), store, max_retries=0)
+    assert {f.work.key: f.status for f in outcome.failures} == {t.key: "lost" for t in trials}
+    for name in trivial.ENDS:
+        failure = heard.failures[f"t-{name}"]
+        assert {"exit": "os._exit(3)"}.get(name, name) in failure.reason
+        assert failure.traceback.startswith(f"last words of t-{name}\n")
+        assert failure.traceback.count("last words") == 1
+    assert "in string_at" in heard.failures["t-SIGSEGV"].traceback
+    assert 'trivial_work.py", line' in heard.failures["t-exit"].traceback
+
+
+def test_a_full_disk_ends_the_run_and_with_room_again_it_goes_on(ray_of_two, tmp_path):
+    mount = shutil.which("mount")
+    small = ("-t", "tmpfs", "-o", "size=1m", "none", tmp_path)
+    if os.geteuid() or not mount or subprocess.run([mount, *small], check=False).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        store = ResultStore(tmp_path)
+        store.prepare()
+        b = trivial.baseline("b")
+        good = trivial.trial("good", b)
+        # The big one ends when the good one is done. The long ones would never end: they are ended.
+        big = trivial.trial("big", b, bytes=2 * 2**20, until="good")
+        plan = trivial.plan(good, big, *(trivial.trial(f"t{i}", b, sleep=600) for i in range(9)))
+        outcome, heard = execute(plan, store)
+        assert outcome.halted.startswith(f"storage.root={tmp_path} takes no more files (No space left on device)")
+        assert (outcome.finished, outcome.failures, outcome.interrupted) == (2, (), 0)
+        assert heard.results.keys() == {"b", "good"}
+        assert sum(event == "start" for _, event, *_ in trivial.notes(tmp_path)) <= 4
+        assert not list(store.results.glob(".*-*"))
+        subprocess.run([mount, "-o", "remount,size=4m", tmp_path], check=True)
+        outcome, _ = execute(trivial.plan(good, big), store)
+        assert (outcome.finished, outcome.cached, outcome.halted) == (1, 2, "")
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
 def test_a_hanging_trial_is_ended_after_the_timeout(ray_of_two, store):
