@@ -17,7 +17,6 @@ import numpy as np
 from keras import layers
 
 from prune_core.graph.walk import Step, graph_of, run_graph
-from prune_core.weights import kernel_attributes
 
 
 class Kind(Enum):
@@ -72,13 +71,18 @@ _MAKERS = {
     **dict.fromkeys(("ReLU", "Relu", "Relu6", "LeakyReLU", "LeakyRelu", "PReLU", "ELU", "Elu", "Selu"), Kind.OTHER),
     **dict.fromkeys(("Gelu", "Silu", "Softplus", "Softsign", "Tanh", "HardTanh", "UnitNormalization"), Kind.OTHER),
 }
+# What multiplies with a kernel and ends in its own activation.
+_LINEAR = {
+    *("Dense", "EinsumDense", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+    *(f"Conv{n}D{kind}" for n in (1, 2, 3) for kind in ("", "Transpose")),
+}
 _DROPOUTS = (
     *("Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
 )
 # What moves, picks or averages values, and what does nothing at inference.
 _HAND_ON = {
     *("Identity", "ActivityRegularization", "GaussianNoise", *_DROPOUTS),
-    *("Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Maximum", "Minimum", "Average"),
+    *("Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Average"),
     *(f"{kind}{n}D" for kind in ("Cropping", "UpSampling", "AveragePooling", "MaxPooling") for n in (1, 2, 3)),
     *(f"Global{kind}Pooling{n}D" for kind in ("Average", "Max") for n in (1, 2, 3)),
     *(f"Adaptive{kind}Pooling{n}D" for kind in ("Average", "Max") for n in (1, 2, 3)),
@@ -86,7 +90,7 @@ _HAND_ON = {
     *("Cast", "SaturateCast", "ConvertToTensor", "StopGradient", "Copy", "View", "Squeeze", "ExpandDims", "Ravel"),
     *("Transpose", "Moveaxis", "Swapaxes", "GetItem", "Slice", "Take", "Flip", "Roll", "Rot90", "Repeat", "Tile"),
     *("BroadcastTo", "Stack", "Hstack", "Vstack", "Split", "Unstack", "Mean", "Median", "Max", "Amax", "Min", "Amin"),
-    *("Fmax", "Fmin", "NanToNum", "AveragePool", "MaxPool", "AdaptiveAveragePool", "AdaptiveMaxPool"),
+    *("NanToNum", "AveragePool", "MaxPool", "AdaptiveAveragePool", "AdaptiveMaxPool"),
 }
 
 
@@ -109,8 +113,8 @@ def _values(operation: Any, step: Step) -> Values:
         made = _activated(getattr(operation, "activation", None), _UNKNOWN, step)
         return made if made.kind is Kind.PROBABILITIES else _UNKNOWN
     name = type(operation).__name__
-    if kernel_attributes(operation):
-        return _activated(getattr(operation, "activation", None), _LOGITS, step)
+    if name in _LINEAR:
+        return _activated(operation.activation, _LOGITS, step)
     if name == "Activation":
         return _activated(operation.activation, step.inputs[0], step)
     if name in _MAKERS:
@@ -136,7 +140,7 @@ def _activated(function: Any, before: Values, step: Step) -> Values:
     kind = next((kind for known, kind in _FUNCTIONS.items() if known is function), None)
     if kind is None:
         return Values(Kind.OTHER) if any(known is function for known in _KNOWN) else _UNKNOWN
-    return _made(kind, "softmax" in function.__name__ or "sparsemax" in function.__name__, -1, step)
+    return _made(kind, function.__name__.endswith("max"), -1, step)
 
 
 def _made(kind: Kind, is_softmax: bool, axis: Any, step: Step) -> Values:
@@ -221,7 +225,10 @@ def _logarithm(operation: Any, step: Step) -> Values:
     return Values(Kind.LOG_PROBABILITIES) if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
 
 
-def _clipped(operation: Any, step: Step) -> Values:
+def _bounded(operation: Any, step: Step) -> Values:
+    """The larger or smaller of several, or within constant bounds."""
+    if len(step.inputs) > 1:
+        return _handed_on(operation, step)
     return step.inputs[0] if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
 
 
@@ -234,7 +241,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Step], Values]] = {
     "Rescaling": _rescaled,
     "Negative": _negated,
     "Log": _logarithm,
-    "Clip": _clipped,
+    **dict.fromkeys(("Clip", "Maximum", "Minimum", "Fmax", "Fmin"), _bounded),
 }
 
 

@@ -88,7 +88,8 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         record = parse(line)
         entry = record["entry"]
-        sound = record["sha256"] == _digest(entry) and ({"key", "run"} <= set(entry) or set(entry) == {"started_at"})
-    except (ValueError, KeyError, TypeError):
+        delivery = {"key", "run"} <= set(entry) and isinstance(entry.get("at", 0), (int, float))
+        sound = record["sha256"] == _digest(entry) and (delivery or set(entry) == {"started_at"})
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return entry if sound else None

@@ -35,20 +35,22 @@ def check(target: Target) -> None:
     """
     probe(target)
     if target.sqlite_file is not None:
-        _complete(target.sqlite_file)
+        _complete(target.uri, target.sqlite_file)
 
 
-def _complete(file: Path) -> None:
+def _complete(uri: str, file: Path) -> None:
     if not file.exists() or not file.stat().st_size or _is_complete(file):
         return
     from mlflow.tracking import MlflowClient
 
     try:
         with opening(file):
-            MlflowClient(tracking_uri=sqlite_uri(file)).search_experiments(max_results=1)
+            MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     except Timeout:  # somebody else is at it
         return
     except Exception as error:  # of MLflow, Alembic, SQLAlchemy or SQLite
+        if isinstance(error, OSError) or "disk is full" in str(error):  # not the file's fault, and met again in time
+            return
         reason = str(error).strip().splitlines()[0].removeprefix("(sqlite3.OperationalError) ")
         raise Unreachable(f"{file} is half made and MLflow cannot complete it ({reason}): {MOVE_IT_AWAY}") from None
 

@@ -137,7 +137,7 @@ def _brought_together(
 ) -> tuple[DatasetInfo, Mapping[str, Any], str]:
     """The dataset as one network gets it, its configuration for that, and what a person should know of it."""
     settled, scaled = data.settled(config, about.scaling, network.raw)
-    remarks = [about.remark, scaled if network.fingerprint is not None else ""]  # ours take [0, 1], as everybody knows
+    remarks = [about.remark, scaled if network.fingerprint is not None else ""]  # networks of ours always take [0, 1]
     if settled is not config:
         about = data.describe(about.name, settled)
     return about, settled, "; ".join(filter(None, remarks))

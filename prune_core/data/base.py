@@ -44,7 +44,7 @@ class Dataset:
 
     Attributes:
         info: what was known before loading.
-        x_train: float32, (samples, *info.input_shape); `x_val` and `x_test` likewise.
+        x_train: float32, (samples, *info.input_shape), or as `fit_samples` made it; `x_val` and `x_test` likewise.
         y_train: int64 class indices, (samples,); `y_val` and `y_test` likewise.
     """
 

@@ -5,9 +5,10 @@ Float32 sums over many positions are rounded differently when the number of chan
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -31,7 +32,12 @@ class ExactRun:
     rounding: float
 
 
-def run_exactly(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None] = lambda step: None) -> ExactRun:
+def run_exactly(
+    graph: Any,
+    inputs: Sequence[Any],
+    look: Callable[[Step], None] = lambda step: None,
+    biases: Mapping[int, np.ndarray] = MappingProxyType({}),
+) -> ExactRun:
     """Run a graph at inference with every step in float64 that is able to; its layers are the same before and after.
 
     Some kernels exist for float32 alone, and layers of a user's may ask for a type of their own. Such a step runs in
@@ -41,13 +47,15 @@ def run_exactly(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None] 
         graph: a functional model.
         inputs: one tensor or array for each of its inputs.
         look: called with each step, before it runs, with `step.inputs` in float64.
+        biases: {id of a layer: float64 (units,)} of layers that are to compute as if their biases were not rounded.
     """
     rounding = 0.0
 
     def visit(step: Step) -> list[Any]:
         nonlocal rounding
         look(step)
-        outputs = _best_outputs(step)
+        with _bias(step.operation, biases.get(id(step.operation))):
+            outputs = _best_outputs(step)
         rounding = max([rounding, *(_rounding(step, output) for output in outputs)])
         return [_in_type(output, "float64") for output in outputs]
 
@@ -55,14 +63,14 @@ def run_exactly(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None] 
     return ExactRun([keras.ops.convert_to_numpy(output) for output in outputs], rounding)
 
 
-def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None]) -> list[np.ndarray]:
-    """The outputs of a graph at inference in its own types; `look` is called with each step before it runs."""
+def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None]) -> None:
+    """Run a graph at inference in its own types; `look` is called with each step before it runs."""
 
     def visit(step: Step) -> list[Any]:
         look(step)
         return _outputs(step)
 
-    return [keras.ops.convert_to_numpy(output) for output in run_graph(graph, inputs, visit)]
+    run_graph(graph, inputs, visit)
 
 
 def _best_outputs(step: Step) -> list[Any]:
@@ -109,6 +117,21 @@ def _computing_in(operation: Any, dtype: str) -> Iterator[None]:
     finally:
         for layer, policy in zip(able, policies, strict=True):
             layer._dtype_policy = policy
+
+
+@contextmanager
+def _bias(operation: Any, exact: np.ndarray | None) -> Iterator[None]:
+    """Lets a layer have another bias for the time of the `with`: a tensor, which no variable of its type could hold."""
+    attributes = vars(operation)  # a built layer lets nobody set a new tensor
+    stored = attributes.get("bias")
+    if exact is None or stored is None:
+        yield
+        return
+    attributes["bias"] = keras.ops.convert_to_tensor(exact, dtype="float64")
+    try:
+        yield
+    finally:
+        attributes["bias"] = stored
 
 
 def _in_type(value: Any, dtype: str) -> Any:

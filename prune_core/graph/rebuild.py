@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
@@ -17,9 +18,15 @@ from prune_core.places import layers_inside, places_in, weight_variables
 from prune_core.sharing import share_again, shared_weights
 
 
-def rebuild(
-    model: keras.Model, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray]
-) -> keras.Model:
+@dataclass(frozen=True)
+class Rebuilt:
+    """A network, and {id of a layer of it: its bias in float64, before it was rounded} where one was added to."""
+
+    model: keras.Model
+    biases: Mapping[int, np.ndarray]
+
+
+def rebuild(model: keras.Model, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray]) -> Rebuilt:
     """A functional copy of a network without the channels of some classes.
 
     Args:
@@ -37,7 +44,7 @@ def rebuild(
     hand_over_policy(model, result)
     share_again(result, shared_weights(model))
     _copy_trainable(model, result, builder.copies)
-    return result
+    return Rebuilt(result, builder.exact_biases)
 
 
 Duplicate = Callable[..., Any]
@@ -93,6 +100,7 @@ class _Builder:
         self, classes: ChannelClasses, kept: np.ndarray, biases: Mapping[int, np.ndarray], duplicate: Duplicate
     ) -> None:
         self.copies: dict[int, tuple[Any, Any]] = {}  # id of an original: (original, copy)
+        self.exact_biases: dict[int, np.ndarray] = {}  # by id of a copy
         self._classes = classes
         self._kept = kept
         self._biases = biases
@@ -178,7 +186,9 @@ class _Builder:
         trace = self._classes.traces.get(id(original))
         added = added[self._kept[trace.traced.outputs[0]]] if trace else added
         bias = np.asarray(keras.ops.convert_to_numpy(duplicate.bias), dtype=np.float64)
-        duplicate.bias.assign((added + (bias if original.bias is not None else 0)).astype(duplicate.bias.dtype))
+        exact = added + (bias if original.bias is not None else 0)
+        duplicate.bias.assign(exact.astype(duplicate.bias.dtype))
+        self.exact_biases[id(duplicate)] = exact
 
 
 def _copy_states(original: Any, duplicate: Any) -> None:

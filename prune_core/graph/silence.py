@@ -89,14 +89,6 @@ class Mixer:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What a network answers to one input: `outputs` in its own types, and `exact`."""
-
-    outputs: list[np.ndarray]
-    exact: ExactRun
-
-
-@dataclass(frozen=True)
 class Removal:
     """What can go, and what had to stay.
 
@@ -132,8 +124,8 @@ def constant_classes(classes: ChannelClasses, mixers: Sequence[Mixer]) -> np.nda
     return ~varying
 
 
-def observe(graph: Any, inputs: Sequence[Any], mixers: Sequence[Mixer], constant: np.ndarray) -> Observed:
-    """Run the network in its own types and in float64, and note what reaches each mixer with a constant input."""
+def observe(graph: Any, inputs: Sequence[Any], mixers: Sequence[Mixer], constant: np.ndarray) -> ExactRun:
+    """Run the network in float64; note there and in its own types what reaches each mixer with a constant input."""
     watched = {id(mixer.operation): mixer for mixer in mixers if constant[mixer.inputs].any()}
 
     def see_zeros(step: Step) -> None:
@@ -144,11 +136,12 @@ def observe(graph: Any, inputs: Sequence[Any], mixers: Sequence[Mixer], constant
         if id(step.operation) in watched:
             watched[id(step.operation)].see_extremes(keras.ops.convert_to_numpy(step.inputs[0]))
 
-    outputs = run_as_it_is(graph, inputs, see_zeros)
-    exact = run_exactly(graph, inputs, see_extremes)
+    if watched:
+        run_as_it_is(graph, inputs, see_zeros)
+    run = run_exactly(graph, inputs, see_extremes)
     for mixer in watched.values():
-        mixer.spread = max(mixer.spread, exact.rounding)
-    return Observed(outputs, exact)
+        mixer.spread = max(mixer.spread, run.rounding)
+    return run
 
 
 def find_removal(classes: ChannelClasses, mixers: Sequence[Mixer], constant: np.ndarray) -> Removal:

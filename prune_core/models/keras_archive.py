@@ -19,6 +19,8 @@ _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 _MAX_CONFIG_BYTES = 64 * 2**20
 # Keras stores members uncompressed; far more than that is a decompression bomb.
 _MAX_EXPANSION = 100
+# Channels, or elements of a sample, that a normalisation may have for its statistics to be looked at.
+_MAX_STATISTICS = 2**22
 # What zipfile and json raise on damaged bytes; a RecursionError is a RuntimeError.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
@@ -144,6 +146,8 @@ def _statistics(path: str, group: Any) -> list[tuple[str, tuple[float, float]]]:
         return []
     with suppress(Exception):  # a file may say anything; what is not understood says nothing
         arrays = [group[str(number)] for number in range(len(group))]
+        if any(array.external or array.is_virtual or array.size > _MAX_STATISTICS for array in arrays):
+            return []
         # Normalization keeps mean, variance and count; BatchNormalization what is learnt, then mean and variance.
         mean, variance = arrays[-2:] if kind[1] else arrays[:2]
         return [(str(group.attrs["name"]), (float(mean[()].mean()), float(variance[()].mean())))]

@@ -1,8 +1,8 @@
 """What a serialised Keras model does to its input before its first weights: whether it takes pixels of [0, 1] or raw.
 
-From the input on, everything that moves values, scales them or shifts them is followed, as y = a * x + b, up to the
-first layer that does more. What is 0 and what is 1 there were b' = -b / a and 1 / |a| more in the input: data of [0, 1]
-lie about those, or the network was made for other numbers. Read from the JSON and the stored statistics alone.
+From the input on, everything that moves values, scales them or shifts them is followed, as a * x + b, up to the first
+layer that does more. That layer gets 0 where the input is -b / a, and 1 where it is 1 / |a| further on: if [0, 1] lies
+elsewhere, the network was made for other numbers. Read from the JSON and the stored statistics alone.
 """
 
 import math
@@ -144,9 +144,9 @@ def raw_input(model: Mapping[str, Any], statistics: Statistics) -> RawInput | No
         statistics: {layer name: (mean, variance)} of its normalisations, averages over channels.
     """
     walk = _Walk(statistics)
-    dtypes = [dtype for dtype in input_dtypes(model) if not dtype.startswith(("float", "bfloat"))]
     try:
         walk.through(model, _Seen())
+        dtypes = [dtype for dtype in input_dtypes(model) if not dtype.startswith(("float", "bfloat"))]
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError):
         return None  # not as Keras writes it: building the model will say so
     if walk.found:

@@ -108,7 +108,7 @@ def test_an_open_size_is_refused_unless_a_sample_tells_it():
     [
         ((None, 3), (10, 3), (L.Conv1D(2, 4, strides=2), L.GlobalMaxPooling1D()), 4 * (4 * 3 * 2)),
         ((None, 3), (10, 3), (L.Dense(5), L.Flatten()), 10 * 3 * 5),
-        ((None, 3), (10, 3), (L.LSTM(5, return_sequences=True), L.Dense(2)), 10 * 5 * 2),
+        ((None, 3), (10, 3), (L.LSTM(5, return_sequences=True), L.Dense(2)), 10 * (8 * 20 + 5 * 2)),
         ((None,), (7,), (L.Embedding(9, 4), L.Conv1D(2, 3)), 5 * (3 * 4 * 2)),
         ((None, 6, 2), (8, 6, 2), (L.Conv2DTranspose(5, 3, strides=2), L.Conv2D(1, 3)), 8 * 6 * 90 + 15 * 11 * 45),
         ((None, 4), (6, 4), (L.Reshape((-1, 2)), L.Dense(3)), 12 * 2 * 3),

@@ -67,6 +67,7 @@ HANDED_ON = {
     "nested": nested([L.Identity(), L.Flatten()]),
     "nested twice": nested([nested([L.Flatten()]), L.Identity()]),
     "mean over positions": lambda p: L.GlobalAveragePooling1D()(L.RepeatVector(2)(p)),
+    "from below": lambda p: ops.maximum(p, 1e-9),
     "clipped": lambda p: ops.clip(p, 0.0, 1.0),
     "noise": L.GaussianNoise(0.1),
     "switched-off dropout": L.Dropout(0.0),
@@ -80,18 +81,17 @@ def test_what_hands_probabilities_on_gives_probabilities(end):
     assert find_outputs(model).kind is PROBABILITIES
     likely = np.array(model(X))[np.arange(len(X)), Y3]
     assert evaluate(model, X, Y3).loss == pytest.approx(-np.log(likely).mean(), rel=1e-5)
-    assert find_outputs(network(end)).kind is LOGITS, "what hands logits on gives logits"
+    assert find_outputs(network(end), X).kind is LOGITS, "what hands logits on gives logits"
 
 
-@pytest.mark.parametrize("end", ["cast", "bare average"])
-def test_one_function_learns_alike_however_it_is_written(end):
+def test_one_function_learns_alike_however_it_is_written():
     def tuned(end):
         keras.utils.set_random_seed(3)
         data = {"data": (X, Y3), "training": TRAINING}
         result = prune(softmax(HANDED_ON[end]), "weight", sparsity=0.2, recovery="finetune", **data)
         return np.concatenate([np.ravel(weight) for weight in weight_variables(result.model).values()])
 
-    np.testing.assert_allclose(tuned(end), tuned("nothing"), atol=1e-5)
+    np.testing.assert_allclose(tuned("bare average"), tuned("nothing"), atol=1e-5)
 
 
 OWN = {
@@ -227,9 +227,8 @@ def test_half_precision_is_evaluated_as_by_keras(policy, end):
     assert found.accuracy == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision_is_seen_and_trained(policy):
-    coarse = L.Activation("linear", dtype=policy)
+def test_half_precision_is_seen_and_trained():
+    coarse = L.Activation("linear", dtype="mixed_bfloat16")
     model = network(lambda z: L.Activation("linear", dtype="float32")(own_softmax(coarse(z))))
     assert find_outputs(model, X).kind is PROBABILITIES
     assert train(model, splits(Y3), TRAINING, 0)["loss"][-1] < evaluate(network(ops.softmax), X, Y3).loss
@@ -289,7 +288,7 @@ def test_one_output_tells_two_classes_apart(end, kind):
     assert evaluate(model, X, Y2[:, None]) == found
 
 
-@pytest.mark.parametrize("end", ["cast", "squeezed", "squeezed logit"])
+@pytest.mark.parametrize("end", ["cast", "squeezed logit"])
 def test_a_binary_network_learns(end):
     model = network(BINARY[end][0], units=1)
     before = evaluate(model, X, Y2)

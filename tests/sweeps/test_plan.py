@@ -215,11 +215,11 @@ def test_keys_stay_what_they_are() -> None:
         "methods.cluster.grid.n_clusters=[16]",
         "methods.rvsm.grid.lambda=[0.0005]",
     )
-    assert got.sweep_id == "4f9c9ded6b03"
+    assert got.sweep_id == "9e71e13d9d12"
     assert {getattr(work, "method", "baseline"): work.key for work in got} == {
         "baseline": "038a7950dd30509d9a00",
         "importance": "1774e446ad071de6dbf1",
-        "cluster": "46265fad005d24c1d1e2",
+        "cluster": "ac5476e189d71280ab4b",
         "rvsm": "fc2fa07518487df562a2",
     }
 
