@@ -15,12 +15,12 @@ from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
+from prune_core.random_inputs import RandomValues
 
 # Largest difference from the original's outputs, relative to the greatest of them, in float64.
 _TOLERANCE = 1e-5
 # No rounding of single steps excuses more than that.
 _GREATEST_TOLERANCE = 0.1
-_SEED = 20260101
 _SAMPLES = 2
 # Two sizes, one odd, for axes of unknown size: what a constant does at the borders depends on them.
 _FREE_SIZES = (96, 107)
@@ -103,11 +103,8 @@ def _samples(graph: Any, sample_shape: Sequence[int] | None) -> list[list[np.nda
     is_free = any(None in shape for shape in own)
     if is_free and len(own) == 1 and sample_shape is not None and fits(sample_shape, own[0][1:]):
         free.append([(own[0][0], *sample_shape)])
-    rng = np.random.default_rng(_SEED)
-    samples = [
-        [_sample(rng, tensor, shape) for tensor, shape in zip(graph.inputs, shapes, strict=True)]
-        for shapes in (free if is_free else free[:1])
-    ]
+    values = RandomValues(graph)
+    samples = [values.batch(shapes) for shapes in (free if is_free else free[:1])]
     taken = [sample for sample in samples if _takes(graph, sample)] if is_free else samples
     if not taken:
         raise UserError(
@@ -125,13 +122,6 @@ def _takes(graph: Any, sample: list[np.ndarray]) -> bool:
     except (ValueError, TypeError, tf.errors.InvalidArgumentError):
         return False
     return True
-
-
-def _sample(rng: np.random.Generator, tensor: Any, shape: tuple[int, ...]) -> np.ndarray:
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if "float" in dtype:
-        return keras.ops.cast(rng.random(shape, dtype=np.float32), dtype)
-    return rng.integers(0, 2, shape).astype(dtype)
 
 
 def _first_difference(
