@@ -1,7 +1,5 @@
 """Whether two networks of the same layers compute the same, layer by layer."""
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,14 +7,11 @@ import numpy as np
 
 from prune_core.errors import UserError
 from prune_core.graph.classes import functional_graph
-from prune_core.graph.walk import Step, run_graph
+from prune_core.graph.layer_outputs import Key, LayerOutputs, Seeds, digest, layer_outputs
 from prune_core.random_inputs import random_inputs
 
 # What a network whose operations are not exactly repeatable may differ by, of its greatest value.
 _TOLERANCE = 1e-5
-
-_Outputs = dict[tuple[str, int], list[np.ndarray]]
-"""{(path of a layer, number of its call): its outputs}, in topological order."""
 
 
 def check_agreement(original: keras.Model, twin: keras.Model, what: str, advice: str) -> None:
@@ -35,54 +30,34 @@ def check_agreement(original: keras.Model, twin: keras.Model, what: str, advice:
     graph, other = functional_graph(original), functional_graph(twin)
     seeds = list(zip(_seeds(twin), _seeds(original), strict=False))
     batches, expected = _run_original(original, graph)
-    for batch, outputs in zip(batches, expected, strict=True):
-        found = _run(other, batch, seeds)[0]
-        different = [key for key, values in outputs.items() if not _same(values, found.get(key, []))]
-        again = _run(graph, batch, [])[0] if different else {}
-        for key in different:
-            is_repeatable = _same(outputs[key], again[key])
-            if is_repeatable or not _close(outputs[key], found.get(key, [])):
-                raise UserError(f"{what} of {original.name!r} computes something else from {key[0]!r} on: {advice}")
+    for batch, digests in zip(batches, expected, strict=True):
+        found = layer_outputs(other, batch, digest, seeds)[0]
+        different = [key for key, values in digests.items() if found.get(key) != values]
+        if different and (path := _first_difference(graph, other, batch, seeds, different)) is not None:
+            raise UserError(f"{what} of {original.name!r} computes something else from {path!r} on: {advice}")
 
 
-def _run_original(model: keras.Model, graph: Any) -> tuple[list[list[Any]], list[_Outputs]]:
+def _first_difference(graph: Any, other: Any, batch: list[Any], seeds: Seeds, keys: list[Key]) -> str | None:
+    """Of layers with other bits the first whose values are others, too, or which always gives the same bits."""
+    values, again = (layer_outputs(graph, batch, np.copy)[0] for _ in range(2))
+    found = layer_outputs(other, batch, np.copy, seeds)[0]
+    for key in keys:
+        repeatable = all(map(np.array_equal, values[key], again[key]))
+        if repeatable or key not in found or not all(map(_close, values[key], found[key])):
+            return key[0]
+    return None
+
+
+def _run_original(model: keras.Model, graph: Any) -> tuple[list[list[Any]], list[LayerOutputs]]:
     """The first of the random inputs that a network runs on to its end, or else those that come farthest."""
-    best: tuple[list[list[Any]], list[_Outputs]] = ([], [])
+    best: tuple[list[list[Any]], list[LayerOutputs]] = ([], [])
     for batches in random_inputs(model):
-        runs = [_run(graph, batch, []) for batch in batches]
+        runs = [layer_outputs(graph, batch, digest) for batch in batches]
         found = (batches, [outputs for outputs, _ in runs])
         if all(is_whole for _, is_whole in runs):
             return found
         best = max(best, found, key=lambda one: sum(map(len, one[1])))
     return best
-
-
-def _run(
-    graph: Any, batch: Sequence[Any], seeds: Sequence[tuple[keras.Variable, keras.Variable]]
-) -> tuple[_Outputs, bool]:
-    """All outputs in inference mode up to a layer that fails, and whether none did.
-
-    `seeds` are pairs of a random state and one whose value it takes for this run.
-    """
-    outputs: _Outputs = {}
-    calls: Counter[str] = Counter()
-
-    def visit(step: Step) -> list[Any]:
-        args, kwargs = step.arguments()
-        if "training" in kwargs:
-            kwargs = {**kwargs, "training": False}
-        values = keras.tree.flatten(step.operation(*args, **kwargs))
-        calls[step.path] += 1
-        outputs[step.path, calls[step.path]] = [np.asarray(keras.ops.convert_to_numpy(value)) for value in values]
-        return values
-
-    # What a run assigns (states of recurrent layers, of random numbers) is forgotten behind the scope.
-    with keras.device("cpu:0"), keras.StatelessScope(state_mapping=[(one, other.value) for one, other in seeds]):
-        try:
-            run_graph(graph, batch, visit)
-        except Exception:  # whatever an operation raises on a size or a value that it does not take
-            return outputs, False
-    return outputs, True
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:
@@ -91,16 +66,8 @@ def _seeds(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
-def _same(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
-    return len(some) == len(others) and all(
-        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        for one, other in zip(some, others, strict=True)
-    )
-
-
-def _close(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
-    return len(some) == len(others) and all(
-        one.shape == other.shape
-        and np.allclose(one, other, rtol=0, atol=_TOLERANCE * float(np.abs(one).max(initial=1)), equal_nan=True)
-        for one, other in zip(some, others, strict=True)
-    )
+def _close(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.shape != other.shape:
+        return False
+    scale = float(np.abs(one).max(initial=1))
+    return bool(np.allclose(one, other, rtol=0, atol=_TOLERANCE * scale, equal_nan=True))

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 import zipfile
 import zlib
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from prune_core.files import write_atomically
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 20.0
@@ -68,16 +69,11 @@ class EpochCheckpoint:
         if time.monotonic() - self._saved_at < self._every_s:
             return False
         arrays = {str(number): variable.numpy() for number, variable in enumerate(variables)}
-        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        arrays[_HISTORY] = np.array(json.dumps(list(history)))
         try:
-            with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays, **{_HISTORY: np.array(json.dumps(list(history)))})
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.file)
+            write_atomically(self.file, lambda file: np.savez(file, allow_pickle=False, **arrays))
         except OSError as error:
             log.warning("%s cannot be written, the training goes on: %s", self.file, error)
-            partial.unlink(missing_ok=True)
             return False
         finally:
             self._saved_at = time.monotonic()

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 
 from prune_core.errors import UserError
+from prune_core.labels import class_indices
+from prune_core.outputs import is_single
 
 _SPLITS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 
@@ -24,6 +26,22 @@ def as_splits(data: Any) -> Any:
     x, y = data if isinstance(data, tuple) else (data, None)
     x, y = _numbers("x", x), None if y is None else _numbers("y", y)
     return SimpleNamespace(x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)
+
+
+def with_class_indices(data: Any) -> Any:
+    """The same splits with class indices as labels, whatever of `prune_core.labels` they are given as.
+
+    Raises:
+        UserError: labels that do not tell one class a sample.
+    """
+    splits = {name: getattr(data, name, None) for name in _SPLITS}
+    same = splits["y_train"] is splits["y_val"] is splits["y_test"]
+    for split in ("train", "val", "test"):
+        x, y = splits[f"x_{split}"], splits[f"y_{split}"]
+        if x is not None and y is not None:
+            name = "y" if same else f"y_{split}"
+            splits[f"y_{split}"] = class_indices(f"data: {name}", np.asarray(y), len(x)).indices
+    return SimpleNamespace(**splits)
 
 
 def check_samples(model: keras.Model, x: np.ndarray) -> None:
@@ -48,36 +66,32 @@ def check_samples(model: keras.Model, x: np.ndarray) -> None:
 
 
 def check_training_data(model: keras.Model, data: Any) -> None:
-    """Refuse a network or data that a classifier cannot be trained with.
+    """Refuse a network or data (labels as `with_class_indices` gives them) that a classifier cannot be trained with.
 
     Raises:
-        UserError: what `check_samples` raises; a network that does not end in one output of at least two classes; a
-            split that is missing; labels that are not one class index a sample.
+        UserError: what `check_samples` raises; a network that does not end in one output of at least two classes, or
+            of one number that tells two classes apart; a split that is missing; labels beyond the classes.
     """
     absent = [name for name in _SPLITS if getattr(data, name, None) is None]
     if absent:
         raise UserError(f"data has no {absent[0]}: training needs all of {', '.join(_SPLITS)}, or data=(x, y)")
     check_samples(model, data.x_train)
     shapes = [tuple(output.shape) for output in model.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] is None or shapes[0][1] < 2:
+    is_classifier = len(shapes) == 1 and (is_single(model) or len(shapes[0]) == 2)
+    classes = (2 if is_single(model) else shapes[0][1]) if is_classifier else None
+    if classes is None:
         found = " and ".join(map(str, shapes))
         raise UserError(
-            f"the network {model.name!r} has outputs of shape {found}, and training needs one of shape (None, classes) "
-            "with classes >= 2: use a method and recovery that do not train"
+            f"the network {model.name!r} has outputs of shape {found}, and training needs one of shape "
+            "(None, classes), or (None, 1) for two classes: use a method and recovery that do not train"
         )
     for split in ("train", "val", "test"):
-        _check_labels(getattr(data, f"x_{split}"), getattr(data, f"y_{split}"), shapes[0][1])
+        _check_labels(getattr(data, f"x_{split}"), getattr(data, f"y_{split}"), classes)
 
 
 def _check_labels(x: np.ndarray, y: np.ndarray, classes: int) -> None:
     if len(x) == 0:
         raise UserError("data has a split without samples: give each of them at least one")
-    if y.shape != (len(x),):
-        fixes = {(len(x), classes): "give y.argmax(axis=1)", (len(x), 1): "give y.ravel()"}
-        fix = fixes.get(y.shape, "give one class index a sample")
-        raise UserError(f"data: y has shape {y.shape} beside {len(x)} samples: {fix}")
-    if y.dtype.kind not in "iu":
-        raise UserError(f"data: y holds {y.dtype}, not whole numbers: give class indices, y.astype(int)")
     if y.min() < 0 or y.max() >= classes:
         raise UserError(
             f"data: y holds labels from {y.min()} to {y.max()} but the network has {classes} classes: give class "

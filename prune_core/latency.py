@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from prune_core.data.fit import fits
 from prune_core.errors import UserError
 
 # Enough rounds for a median, yet slow networks must not hold up a sweep, nor fast ones take thousands of samples.
@@ -47,17 +48,20 @@ class Forward:
     Calling it runs and times one pass; `run` gives the outputs.
 
     Args:
-        model: a functional or built Sequential model whose input shape, but for the batch, is fixed.
+        model: a functional or built Sequential model.
         batch_size: samples a pass.
         seed: of the noise, uniform in [0, 1); whole-number inputs get zeros.
+        sample_shape: shape of one sample, for a model of one input that takes samples of several sizes.
 
     Raises:
-        UserError: a subclassed or unbuilt model, or an open input shape.
+        UserError: a subclassed or unbuilt model, or an open input shape without a `sample_shape` that fits it.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int = 256, seed: int = 0) -> None:
+    def __init__(
+        self, model: keras.Model, batch_size: int = 256, seed: int = 0, sample_shape: Sequence[int] | None = None
+    ) -> None:
         self.batch_size = batch_size
-        noise = [tf.constant(array) for array in _noise(model, batch_size, seed)]
+        noise = [tf.constant(array) for array in _noise(model, batch_size, seed, sample_shape)]
         structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         batch = keras.tree.pack_sequence_as(structure, noise)
         compiled = tf.function(lambda given: model(given, training=False)).get_concrete_function(batch)
@@ -80,6 +84,7 @@ def compare_latency(
     batch_size: int = 256,
     rounds: int | None = None,
     seed: int = 0,
+    sample_shape: Sequence[int] | None = None,
 ) -> Latency:
     """Medians over interleaved turns (dense, pruned, dense, pruned, ...), so that a busy moment slows both alike.
 
@@ -93,11 +98,12 @@ def compare_latency(
         batch_size: samples a pass.
         rounds: number of turns of each; None: as many as fit into a tenth of a second, 3 to 100.
         seed: of the input noise.
+        sample_shape: shape of one sample, for models that take samples of several sizes.
 
     Raises:
         UserError: a model that cannot be run on its own, or a `Forward` of another batch size.
     """
-    passes = [_forward(network, batch_size, seed) for network in (dense, pruned)]
+    passes = [_forward(network, batch_size, seed, sample_shape) for network in (dense, pruned)]
     samples: list[list[float]] = [[], []]
     end = time.perf_counter() + _BUDGET_S
     while _goes_on(len(samples[0]), rounds, end):
@@ -112,9 +118,9 @@ def _goes_on(done: int, rounds: int | None, end: float) -> bool:
     return done < _LEAST_ROUNDS or (done < _MOST_ROUNDS and time.perf_counter() < end)
 
 
-def _forward(network: keras.Model | Forward, batch_size: int, seed: int) -> Forward:
+def _forward(network: keras.Model | Forward, batch_size: int, seed: int, sample_shape: Sequence[int] | None) -> Forward:
     if not isinstance(network, Forward):
-        return Forward(network, batch_size, seed)
+        return Forward(network, batch_size, seed, sample_shape)
     if network.batch_size != batch_size:
         raise UserError(
             f"batch_size={batch_size} but the compiled forward pass takes {network.batch_size}: use one size"
@@ -122,7 +128,7 @@ def _forward(network: keras.Model | Forward, batch_size: int, seed: int) -> Forw
     return network
 
 
-def _noise(model: keras.Model, batch_size: int, seed: int) -> list[np.ndarray]:
+def _noise(model: keras.Model, batch_size: int, seed: int, sample_shape: Sequence[int] | None) -> list[np.ndarray]:
     if not getattr(model, "inputs", None):
         raise UserError(
             f"model {model.name!r} has no graph: latency is measured for functional and built Sequential models"
@@ -130,10 +136,15 @@ def _noise(model: keras.Model, batch_size: int, seed: int) -> list[np.ndarray]:
     generator = np.random.default_rng(seed)
     arrays = []
     for tensor in model.inputs:
-        if None in tensor.shape[1:]:
-            raise UserError(f"input {tensor.name!r} has an open shape {tensor.shape}: fix it to measure latency")
+        taken = tensor.shape[1:]
+        if None in taken and sample_shape is not None and fits(sample_shape, taken):
+            taken = tuple(sample_shape)
+        if None in taken:
+            raise UserError(
+                f"input {tensor.name!r} has an open shape {tensor.shape}: give sample_shape, the shape of one sample"
+            )
         dtype = tf.as_dtype(tensor.dtype)
-        shape = (batch_size, *tensor.shape[1:])
+        shape = (batch_size, *taken)
         noise = generator.random(shape, np.float32) if dtype.is_floating else np.zeros(shape)
         arrays.append(noise.astype(dtype.as_numpy_dtype))
     return arrays

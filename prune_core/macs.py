@@ -2,41 +2,51 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from prune_core.called_parts import called_parts
+from prune_core.data.fit import fits
 from prune_core.errors import UserError
+from prune_core.graph.shapes import Shape, carry_shapes
+from prune_core.graph.walk import graph_of
 from prune_core.weights import kernel_attributes
 
 _LOG = logging.getLogger(__name__)
-_Shape = tuple[int | None, ...]
-_Call = tuple[keras.layers.Layer, _Shape, _Shape]
+_Call = tuple[keras.layers.Layer, Shape, Shape]
 
 
-def count_macs(model: keras.Model, nonzero_only: bool = False) -> int:
+class OpenSize(UserError):
+    """How often a kernel is used depends on a size that the network leaves open."""
+
+
+def count_macs(model: keras.Model, nonzero_only: bool = False, sample_shape: Sequence[int] | None = None) -> int:
     """Multiply-accumulates of the kernels for one input sample.
 
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
     output, transposed convolutions those of their input. Positions at a padded border count in full, as dense kernels
     compute them. A layer or nested model that is called twice counts twice; what is inside TimeDistributed or a
-    recurrent layer counts at every time step, the projections of attention at every place. Additions of biases,
-    normalisation, activations, pooling and the products of attention, which have no weights, are not counted; layers
-    with matrices of other kinds (custom) are not either, which is logged as a warning.
+    recurrent layer counts at every time step, the projections of attention at every place. What is done to each value
+    by itself (biases, normalisation, activations, PReLU's slopes, too), pooling, looking up embeddings and the products
+    of attention, which have no weights, are not counted; layers with matrices of other kinds (custom) are not either,
+    which is logged as a warning.
 
     Args:
-        model: a functional or Sequential model whose input shape, but for the batch, is fixed.
+        model: a functional or built Sequential model.
         nonzero_only: count only kernel elements that are not zero: the cost on hardware that skips zeros.
+        sample_shape: shape of one sample, for a model of one input that takes samples of several sizes.
 
     Raises:
-        UserError: a subclassed or unbuilt model, or an input shape that leaves the positions open.
+        UserError: a subclassed or unbuilt model, or samples that it cannot take.
+        OpenSize: the input's shape leaves the positions open and `sample_shape` is not given.
     """
     count = np.count_nonzero if nonzero_only else np.size
     total, elements = 0, {}
-    for layer, positions in _kernel_layers(_calls(model)):
+    for layer, positions in _kernel_layers(_calls(model, sample_shape)):
         for attribute in kernel_attributes(layer):
             kernel = getattr(layer, attribute)
             if id(kernel) not in elements:
@@ -56,57 +66,60 @@ def _kernel_layers(calls: Iterable[_Call], times: int = 1) -> Iterator[tuple[ker
             continue
         for call in parts:
             if call.times is None:
-                raise _open_shape(layer, input_shape)
-            inner = [(call.part, call.given, call.made)]
-            yield from _kernel_layers(
-                _calls(call.part) if isinstance(call.part, keras.Model) else inner, times * call.times
-            )
+                raise _open_size(layer, input_shape)
+            graph = graph_of(call.part)
+            inner = [(call.part, call.given, call.made)] if graph is None else _calls_in(graph, [call.given])
+            yield from _kernel_layers(inner, times * call.times)
 
 
-def _calls(model: keras.Model) -> Iterator[_Call]:
+def _calls(model: keras.Model, sample_shape: Sequence[int] | None) -> list[_Call]:
     """(layer, input shape, output shape) of every call of a layer with weights, nested models' too."""
-    if not getattr(model, "inputs", None):
+    graph = graph_of(model)
+    if graph is None:
         raise UserError(
             f"model {model.name!r} has no graph: MACs are counted for functional and built Sequential models"
         )
-    graph = keras.Model(model.inputs, model.outputs)  # a Sequential keeps its own to itself
-    for nodes in graph._nodes_by_depth.values():
-        for node in nodes:
-            operation = node.operation
-            if isinstance(operation, keras.Model):
-                _check_called_as_built(operation, node.input_tensors)
-                yield from _calls(operation)
-            elif isinstance(operation, keras.layers.Layer) and operation.weights:
-                yield operation, node.input_tensors[0].shape, node.outputs[0].shape
-
-
-def _check_called_as_built(model: keras.Model, inputs: list[keras.KerasTensor]) -> None:
-    for own, given in zip(model.inputs, inputs, strict=True):
-        if own.shape[1:] != given.shape[1:]:
+    shapes = [tensor.shape for tensor in graph.inputs]
+    if sample_shape is not None:
+        if len(shapes) != 1 or not fits(sample_shape, shapes[0][1:]):
+            taken = " and ".join(str(shape[1:]) for shape in shapes)
             raise UserError(
-                f"nested model {model.name!r} is called with shape {given.shape[1:]} but was built for "
-                f"{own.shape[1:]}: build it for the shape it is used with"
+                f"the network {model.name!r} takes samples of shape {taken}, not {tuple(sample_shape)}: give theirs"
             )
+        shapes = [(shapes[0][0], *sample_shape)]
+    return _calls_in(graph, shapes)
 
 
-def _positions(layer: keras.layers.Layer, input_shape: _Shape, output_shape: _Shape) -> int | None:
+def _calls_in(graph: Any, shapes: Sequence[Shape]) -> list[_Call]:
+    """The same of a graph that is called on inputs of these shapes."""
+    calls: list[_Call] = []
+
+    def note(operation: keras.Operation, given: Shape, made: Shape) -> None:
+        if isinstance(operation, keras.layers.Layer) and operation.weights:
+            calls.append((operation, given, made))
+
+    carry_shapes(graph, shapes, note)
+    return calls
+
+
+def _positions(layer: keras.layers.Layer, input_shape: Shape, output_shape: Shape) -> int | None:
     """At how many places each kernel element of a layer is used; None for layers of unknown kinds with matrices."""
     for kinds, shape_of in _POSITIONS:
         if isinstance(layer, kinds):
             places = shape_of(layer, input_shape, output_shape)
             if None in places:
-                raise _open_shape(layer, output_shape)
+                raise _open_size(layer, output_shape)
             return math.prod(int(n) for n in places if n is not None)
-    if any(len(weight.shape) > 1 for weight in layer.weights):
+    if not isinstance(layer, _WITHOUT_MATRICES) and any(len(weight.shape) > 1 for weight in layer.weights):
         _LOG.warning("MACs of layer %r (%s) are not counted", layer.name, type(layer).__name__)
     return None
 
 
-def _open_shape(layer: keras.layers.Layer, shape: _Shape) -> UserError:
-    return UserError(f"layer {layer.name!r} works on an open shape {shape}: fix the model's input shape")
+def _open_size(layer: keras.layers.Layer, shape: Shape) -> OpenSize:
+    return OpenSize(f"layer {layer.name!r} works on an open shape {shape}: give the shape of a sample")
 
 
-def _einsum_places(layer: keras.layers.EinsumDense, given: _Shape, made: _Shape) -> _Shape:
+def _einsum_places(layer: keras.layers.EinsumDense, given: Shape, made: Shape) -> Shape:
     """Sizes of the input's axes that the kernel does not have, but for the batch."""
     axes, _, kernel = layer.equation.partition("->")[0].replace(" ", "").partition(",")
     if "..." in axes:
@@ -115,15 +128,18 @@ def _einsum_places(layer: keras.layers.EinsumDense, given: _Shape, made: _Shape)
     return tuple(size for axis, size in list(zip(axes, given, strict=True))[1:] if axis not in kernel)
 
 
-def _spatial(layer: keras.layers.Layer, shape: _Shape) -> _Shape:
+def _spatial(layer: keras.layers.Layer, shape: Shape) -> Shape:
     return shape[2:] if layer.data_format == "channels_first" else shape[1:-1]
 
 
 _layers = keras.layers
+# Their weights, whatever the shape of them, meet each value by itself, or are looked up.
+_WITHOUT_MATRICES = (
+    *(_layers.PReLU, _layers.Normalization, _layers.LayerNormalization, _layers.RMSNormalization, _layers.Embedding),
+    *(_layers.BatchNormalization, _layers.GroupNormalization),
+)
 # First match counts: Keras derives the transposed and separable convolutions from other bases than the plain ones.
-_POSITIONS: list[
-    tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, _Shape, _Shape], _Shape]]
-] = [
+_POSITIONS: list[tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, Shape, Shape], Shape]]] = [
     ((_layers.Dense,), lambda layer, given, made: made[1:-1]),
     ((_layers.EinsumDense,), _einsum_places),
     ((_layers.LSTMCell, _layers.GRUCell, _layers.SimpleRNNCell), lambda layer, given, made: ()),

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from prune_core.errors import UserError
+from prune_core.files import write_atomically
 
 _VERSION = 1
 _MAX_INDEX_BYTES = 1 << 26
@@ -47,13 +47,7 @@ def save_masks(path: str | os.PathLike[str], masks: Mapping[str, np.ndarray]) ->
     target = Path(path)
     if not target.parent.is_dir():
         raise UserError(f"folder {os.fspath(target.parent)!r} of the masks file does not exist: make it first")
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as file:
-            np.savez_compressed(file, allow_pickle=False, **members)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomically(target, lambda file: np.savez_compressed(file, allow_pickle=False, **members))
 
 
 def load_masks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

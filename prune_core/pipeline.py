@@ -11,12 +11,16 @@ import numpy as np
 from prune_core.clustering import cluster_weights
 from prune_core.copying import copy_of
 from prune_core.coverage import left_out, prunable_weights, remark
+from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.given_data import as_splits, check_samples, check_training_data
+from prune_core.given_data import as_splits, check_samples, check_training_data, with_class_indices
 from prune_core.graph import shrink
-from prune_core.macs import count_macs
+from prune_core.held_zeros import count_zeros, merged, zeros_of
+from prune_core.macs import OpenSize, count_macs
 from prune_core.masking import Masks, scope, score_and_select, whole
 from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
+from prune_core.output_kind import OutputKind
+from prune_core.outputs import find_outputs
 from prune_core.rvsm import Rvsm
 from prune_core.scores import SCORES, ScoringContext
 from prune_core.spec import MethodSpec, method_spec
@@ -33,11 +37,13 @@ class PruneResult:
         model: the network to deliver: units physically gone, weights shared, as the method says.
         masked: the network in its original shape, removed weights and units zero; outputs equal `model`'s unless
             weights are shared as well.
-        masks: {weight path: bool array}, True = kept; `masked` is any weight times its mask.
+        masks: {weight path: bool array}, True = kept; without training, `masked` is any given weight times its mask.
+            Weights that were zero in the given network may be True here: they were not what this pruning removed.
         figures: numbers by name: sparsity, sparsity.<layer>, params_total (given), params_prunable (its kernel weights
             that the method could prune) and params_nonzero (delivered), macs_baseline (given) and macs (delivered,
-            weights that are not zero), and as far as the method makes them units.<layer>, shrink_difference,
-            unique_values, n_clusters.<layer>, accuracy_w, ...
+            weights that are not zero; both absent if the network takes any size and there are no data), and as far as
+            the method makes them units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w,
+            zeros_held (weights that were zero in the given network and that training left so), ...
         warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why, a
             large part of the network that the method cannot prune.
         by_products: arrays that the score had to compute anyway, e.g. "input_relevance".
@@ -58,12 +64,15 @@ class _Job:
     """What the steps of one pruning share."""
 
     spec: MethodSpec
+    given: keras.Model
     masked: keras.Model
     layers: list[PrunableLayer]
     data: Any
     training: Mapping[str, Any]
     seed: int
     prune_output: bool
+    outputs: OutputKind | None = None
+    held: Masks = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     by_products: dict[str, np.ndarray] = field(default_factory=dict)
@@ -91,7 +100,7 @@ def prune(
         method: a name ("importance", "weight", "unit", "threshold", "cluster", "rvsm", "random") or a `MethodSpec`.
         data: inputs x (N, ...) for data-driven scores; where the method trains, (x, y), or an object with x_train,
             y_train, x_val, y_val, x_test, y_test such as `prune_core.data.Dataset`. With (x, y) alone, figures of the
-            training itself are taken on these samples.
+            training itself are taken on these samples. Labels are class indices or one-hot rows. Nothing is scaled.
         training: epochs, batch_size, learning_rate, optimizer of the training that the method or its recovery does.
         seed: of random scores and of shuffling, >= 0.
         prune_output: prune the layer that makes the output as well.
@@ -115,8 +124,12 @@ def before_sharing(
     training: Mapping[str, Any] | None = None,
     seed: int = 0,
     prune_output: bool = False,
+    outputs: OutputKind | None = None,
 ) -> PruneResult:
-    """`prune` without its last step: what methods that differ in `n_clusters` alone have in common."""
+    """`prune` without its last step: what methods that differ in `n_clusters` alone have in common.
+
+    `outputs` says how the network's outputs are read where it is trained; None: found out.
+    """
     _check_switches(seed, prune_output)
     watch = Stopwatch()
     with watch.step("copy"):
@@ -125,19 +138,30 @@ def before_sharing(
     layers = scope(masked, prune_output)
     _check_scope(spec, masked, layers)
     job = _Job(
-        spec, masked, layers, as_splits(data), training or {"epochs": 1}, int(seed), bool(prune_output), watch=watch
+        spec,
+        model,
+        masked,
+        layers,
+        as_splits(data),
+        training or {"epochs": 1},
+        int(seed),
+        bool(prune_output),
+        outputs,
+        watch=watch,
     )
     job.warnings += [
         f"{name} was kept whole: the weights of {kind} are of no kind that can be pruned"
         for name, kind in layers_without_kernel(masked).items()
     ]
+    if spec.trains and spec.hold_zeros:
+        _hold_zeros(job)
     masks = SCHEDULES[spec.schedule](job)
     apply_masks(masked, masks)
     RECOVERIES[spec.recovery](job, masks)
     _describe_masks(job, masks)
     delivered = _deliver(job)
     with watch.step("count"):
-        job.figures |= _weight_and_work(model, delivered)
+        job.figures |= _weight_and_work(job, model, delivered)
     _describe_coverage(job)
     return PruneResult(delivered, masked, masks, job.figures, tuple(job.warnings), job.by_products, watch.seconds)
 
@@ -155,14 +179,26 @@ def share_weights(pruned: PruneResult, spec: MethodSpec) -> PruneResult:
     return replace(pruned, model=model, figures=figures, seconds={**pruned.seconds, **watch.seconds})
 
 
-def _weight_and_work(dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
-    """Parameters, and multiply-accumulates for one sample, before and after."""
-    return {
+def _weight_and_work(job: _Job, dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
+    """Parameters, and multiply-accumulates for one sample, before and after; without these where the size is open."""
+    figures: dict[str, float] = {
         "params_total": count_parameters(dense)[0],
         "params_nonzero": count_parameters(delivered)[1],
-        "macs": count_macs(delivered, nonzero_only=True),
-        "macs_baseline": count_macs(dense),
     }
+    shape = _sample_shape(job)
+    try:
+        figures["macs"] = count_macs(delivered, nonzero_only=True, sample_shape=shape)
+        figures["macs_baseline"] = count_macs(dense, sample_shape=shape)
+    except OpenSize as error:
+        job.warnings.append(f"macs are left out, since the network takes samples of any size: {error}, data=x")
+    return figures
+
+
+def _sample_shape(job: _Job) -> tuple[int, ...] | None:
+    """Shape of one sample, if there are data and they fit the network."""
+    shape = None if job.data is None else np.shape(job.data.x_train)[1:]
+    is_known = shape is not None and len(job.masked.inputs) == 1 and fits(shape, job.masked.inputs[0].shape[1:])
+    return shape if is_known else None
 
 
 def _check_switches(seed: Any, prune_output: Any) -> None:
@@ -188,6 +224,15 @@ def _check_scope(spec: MethodSpec, model: keras.Model, layers: list[PrunableLaye
     if not layers and not only_shares:
         names = " and ".join(layer.name for layer in everywhere)
         raise UserError(f"the network has no layer to prune but its output, {names}: set prune_output=True")
+
+
+def _hold_zeros(job: _Job) -> None:
+    job.held = zeros_of(job.masked)
+    if count := count_zeros(job.held):
+        job.figures["zeros_held"] = count
+        job.warnings.append(
+            f"{count:,} weights that were zero in the given network stay zero (hold_zeros=false lets them be trained)"
+        )
 
 
 def _one_shot(job: _Job) -> Masks:
@@ -223,7 +268,14 @@ def _rvsm(job: _Job) -> Masks:
     data = _labelled(job, "schedule=rvsm")
     assert job.spec.lambda_ is not None
     assert job.spec.beta is not None
-    rvsm = Rvsm(job.masked, job.spec.lambda_, job.spec.beta, include_output=job.prune_output)
+    rvsm = Rvsm(
+        job.masked,
+        job.spec.lambda_,
+        job.spec.beta,
+        include_output=job.prune_output,
+        held=job.held,
+        outputs=job.outputs,
+    )
     with job.watch.step("train"):
         drain(rvsm.epochs(data, job.training, job.seed))
         result = rvsm.result(data.x_test, data.y_test)
@@ -248,7 +300,7 @@ def _finetune(job: _Job, masks: Masks) -> None:
         job.warnings.append("nothing was fine-tuned: no layer of the network is trainable")
         return
     with job.watch.step("finetune"):
-        finetune(job.masked, masks, data, job.training, job.seed)
+        finetune(job.masked, merged(masks, job.held), data, job.training, job.seed, outputs=job.outputs)
 
 
 SCHEDULES = {"one_shot": _one_shot, "rvsm": _rvsm}
@@ -258,8 +310,13 @@ RECOVERIES = {"none": _no_recovery, "finetune": _finetune}
 def _labelled(job: _Job, why: str) -> Any:
     if job.data is None or job.data.y_train is None:
         raise UserError(f"{why} trains: give data=(x, y)")
-    check_training_data(job.masked, job.data)
-    return job.data
+    data = with_class_indices(job.data)
+    check_training_data(job.masked, data)
+    if job.outputs is None:
+        found = find_outputs(job.given, data.x_train)  # a copy is not compiled
+        job.outputs = found.kind
+        job.warnings += [found.remark] if found.remark else []
+    return data
 
 
 def _describe_masks(job: _Job, masks: Masks) -> None:
@@ -286,7 +343,7 @@ def _deliver(job: _Job) -> keras.Model:
     delivered = job.masked
     if job.spec.granularity == "unit":
         with job.watch.step("shrink"):
-            shrunk = shrink(job.masked)
+            shrunk = shrink(job.masked, _sample_shape(job))
         delivered = shrunk.model
         job.figures["shrink_difference"] = shrunk.max_difference
         job.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}

@@ -1,6 +1,6 @@
 """Random inputs on which networks that should compute the same are compared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -25,18 +25,22 @@ def random_inputs(model: keras.Model) -> Iterator[list[list[Any]]]:
     Yields:
         A list of one or two batches; a batch is one tensor for each input.
     """
-    values = _Values(model)
+    values = RandomValues(model)
     has_free_size = any(None in tensor.shape[1:] for tensor in model.inputs)
     has_free_batch = all(tensor.shape[0] is None for tensor in model.inputs)
     for size in _FREE_SIZES if has_free_size else _FREE_SIZES[:1]:
-        plain, wide = values.batch(model.inputs, size, wide=False), values.batch(model.inputs, size, wide=True)
+        shapes = [tuple(size if n is None else n for n in (t.shape[0] or _SAMPLES, *t.shape[1:])) for t in model.inputs]
+        plain, wide = values.batch(shapes), values.batch(shapes, wide=True)
         both = list(zip(plain, wide, strict=True))
         yield [[keras.ops.concatenate(pair) for pair in both]] if has_free_batch else [plain, wide]
         yield [plain]
 
 
-class _Values:
+class RandomValues:
+    """Draws inputs for a network, from the same seed each time."""
+
     def __init__(self, model: keras.Model) -> None:
+        self._inputs = list(model.inputs)
         layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
         sizes = [getattr(layer, name, None) for layer in layers for name in ("input_dim", "num_tokens")]
         self._limit = min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
@@ -45,13 +49,17 @@ class _Values:
         self._words = [token for token in tokens if isinstance(token, str) and token not in ("", "[UNK]")] or _WORDS
         self._rng = np.random.default_rng(_SEED)
 
-    def batch(self, inputs: list[Any], free_size: int, *, wide: bool) -> list[Any]:
-        return [self._tensor(tensor, free_size, wide) for tensor in inputs]
+    def batch(self, shapes: Sequence[tuple[int, ...]], *, wide: bool = False) -> list[Any]:
+        """One tensor of each shape, batch axis included, for each input of the network.
 
-    def _tensor(self, tensor: Any, free_size: int, wide: bool) -> Any:
-        sizes = (free_size if size is None else size for size in tensor.shape[1:])
-        shape = (tensor.shape[0] or _SAMPLES, *sizes)
-        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        Args:
+            shapes: in the order of the inputs.
+            wide: whether there are all sizes of numbers in it, beyond fractions in [0, 1), 0 and 1.
+        """
+        return [self._tensor(tensor.dtype, shape, wide) for tensor, shape in zip(self._inputs, shapes, strict=True)]
+
+    def _tensor(self, kind: Any, shape: tuple[int, ...], wide: bool) -> Any:
+        dtype = keras.backend.standardize_dtype(kind)
         if dtype == "string":
             return keras.ops.convert_to_tensor(self._rng.choice(self._words, shape).tolist())
         draw: Callable[..., np.ndarray] = self._fractions if "float" in dtype else self._whole_numbers

@@ -24,9 +24,10 @@ import numpy as np
 import tensorflow as tf
 
 from prune_core.errors import UserError
-from prune_core.training import Figures, TrainingData, evaluate, run_epochs
+from prune_core.output_kind import OutputKind
+from prune_core.training import Figures, TrainingData, evaluate, mask_holder, run_epochs
 from prune_core.training_config import TrainingConfig
-from prune_core.weights import PrunableLayer, prunable_layers
+from prune_core.weights import PrunableLayer, prunable_layers, weight_variables
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,24 @@ class Rvsm:
         lambda_: weight of the l0 penalty, >= 0.
         beta: strength of the coupling, > 0; rate * beta must be < 1 (a step of the coupling must not overshoot).
         include_output: whether the output layer's kernel is sparsified as well.
+        held: masks of weights that stay zero whatever the training says, in w and u, in kernels in scope and others.
+        outputs: how the network's outputs are read; None: found out.
 
     `epochs` trains and yields each epoch's figures; `result` may be asked for at any time after it.
     """
 
-    def __init__(self, model: keras.Model, lambda_: float, beta: float, *, include_output: bool = False) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        lambda_: float,
+        beta: float,
+        *,
+        include_output: bool = False,
+        held: Mapping[str, np.ndarray] | None = None,
+        outputs: OutputKind | None = None,
+    ) -> None:
         self.model = model
+        self._outputs = outputs
         self.lambda_ = lambda_
         self.beta = beta
         self.layers: list[PrunableLayer] = [
@@ -74,6 +87,7 @@ class Rvsm:
             if layer.kernel.trainable and (include_output or not layer.is_output)
         ]
         self._w = {layer.path: keras.Variable(layer.kernel.numpy(), name="w") for layer in self.layers}
+        self._hold = mask_holder({**weight_variables(model), **self._w}, held or {})
         self._threshold = tf.Variable(0.0, trainable=False)
 
     def epochs(self, data: TrainingData, config: Mapping[str, Any] | TrainingConfig, seed: int) -> Iterator[Figures]:
@@ -98,6 +112,10 @@ class Rvsm:
         def before_epoch(epoch: int) -> None:
             share = min(1.0, 2 * (epoch + 1) / settings.epochs)
             self._threshold.assign(threshold(share * self.lambda_, self.beta))
+            after_step()
+
+        def after_step() -> None:
+            self._hold()
             self._sparsify()
 
         figures = run_epochs(
@@ -107,8 +125,9 @@ class Rvsm:
             seed,
             updated=updated,
             before_step=self._couple,
-            after_step=self._sparsify,
+            after_step=after_step,
             before_epoch=before_epoch,
+            outputs=self._outputs,
         )
         for values in figures:
             yield {**values, "sparsity": self.sparsity()}
@@ -128,7 +147,7 @@ class Rvsm:
         for name, kernels in (("w", w), ("reversed", reversed_), ("u", u)):
             for layer in self.layers:
                 layer.kernel.assign(kernels[layer.path])
-            accuracies[name] = evaluate(self.model, x_test, y_test).accuracy
+            accuracies[name] = evaluate(self.model, x_test, y_test, outputs=self._outputs).accuracy
         return RvsmResult(w, u, masks, accuracies["w"], accuracies["u"], accuracies["reversed"])
 
     def _couple(self, rate: tf.Tensor) -> None:

@@ -21,6 +21,9 @@ RECOVERIES = ("none", "finetune")
 # Which parameter each selection cannot do without.
 SELECTION_PARAMETER = {"fraction": "sparsity", "absolute": "threshold", "mean_relative": "threshold"}
 
+UNSAID = {"hold_zeros": True}
+"""Parameters of training that are named only where they have another value, so that keys from before them hold."""
+
 
 @dataclass(frozen=True)
 class MethodSpec:
@@ -40,6 +43,9 @@ class MethodSpec:
         n_clusters: codebook size of the k-means weight sharing that follows; one for all layers or one a layer; None:
             none.
         include_biases: prune and cluster biases as well as kernels (weight granularity).
+        hold_zeros: keep what is zero in the given network's kernels at zero wherever the method trains (recovery
+            "finetune", schedule "rvsm"), so that a network that was pruned before stays so. A kernel that is zero
+            throughout is trained all the same: that is how layers often begin.
         lambda_: weight of the l0 penalty (rvsm), >= 0.
         beta: strength of the coupling between w and u (rvsm), > 0.
         options: further keyword arguments of the score function.
@@ -57,6 +63,7 @@ class MethodSpec:
     threshold: float | None = None
     n_clusters: int | tuple[int, ...] | None = None
     include_biases: bool = False
+    hold_zeros: bool = True
     lambda_: float | None = None
     beta: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -74,8 +81,9 @@ class MethodSpec:
         _in_range("threshold", self.threshold, 0, math.inf, open_end=True)
         _in_range("lambda", self.lambda_, 0, math.inf, open_end=True)
         _in_range("beta", self.beta, 0, math.inf, open_end=True, open_start=True)
-        if not isinstance(self.include_biases, bool):
-            raise UserError(f"include_biases={self.include_biases!r} must be true or false")
+        for name in ("include_biases", "hold_zeros"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"{name}={getattr(self, name)!r} must be true or false")
         object.__setattr__(self, "n_clusters", _cluster_counts(self.n_clusters))
         self._check_completeness()
 
@@ -124,6 +132,11 @@ class MethodSpec:
             target[_attribute(name) if target is own else name] = value
         return cls(**own, options=options)
 
+    @property
+    def trains(self) -> bool:
+        """Whether the method trains the network, while it prunes or afterwards."""
+        return self.schedule == "rvsm" or self.recovery == "finetune"
+
     def parameters(self) -> dict[str, Any]:
         """Configuration keys and values that differ from the defaults or name an axis; JSON-ready, sorted."""
         values: dict[str, Any] = {}
@@ -131,6 +144,8 @@ class MethodSpec:
             value = getattr(self, f.name)
             if f.name == "options":
                 values.update(value)
+            elif f.name in UNSAID and (value == UNSAID[f.name] or not self.trains):
+                continue
             elif value is not None:
                 values[f.name.rstrip("_")] = list(value) if isinstance(value, tuple) else value
         return dict(sorted(values.items()))

@@ -19,17 +19,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from prune_core.cross_entropy import classes_of, cross_entropy, hits, log_probabilities
 from prune_core.epoch_checkpoint import EpochCheckpoint
 from prune_core.errors import UserError
 from prune_core.models.initializers import derived_seed
 from prune_core.optimizers import OPTIMIZERS
+from prune_core.output_kind import OutputKind
+from prune_core.outputs import answers_of, find_outputs, refuse_dropout_behind
 from prune_core.training_config import TrainingConfig
 from prune_core.weights import weight_variables
 
 Figures = dict[str, float]
 OnEpoch = Callable[[int, Figures], None]
-
-_PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
 class TrainingData(Protocol):
@@ -63,15 +64,17 @@ def train(
     config: Mapping[str, Any] | TrainingConfig,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    outputs: OutputKind | None = None,
 ) -> dict[str, list[float]]:
     """Train a network in place.
 
     Args:
-        model: classifier with logits, softmax or sigmoid output.
+        model: classifier (see `prune_core.output_kind`).
         data: training and validation split.
         config: see `TrainingConfig`.
         seed: of the order of samples and of dropout.
         on_epoch: called after each epoch with its number from 1 and its figures.
+        outputs: how its outputs are read; None: found out.
 
     Returns:
         Figure name -> its value after each epoch: "loss", "accuracy" (means over the epoch, in training mode),
@@ -79,9 +82,9 @@ def train(
 
     Raises:
         TrainingDiverged: the loss is not finite any more.
-        UserError: bad `config`.
+        UserError: bad `config`, or outputs that no classifier has.
     """
-    return drain(epochs(model, data, config, seed), on_epoch)
+    return drain(epochs(model, data, config, seed, outputs=outputs), on_epoch)
 
 
 def finetune(
@@ -91,6 +94,7 @@ def finetune(
     config: Mapping[str, Any] | TrainingConfig,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    outputs: OutputKind | None = None,
 ) -> dict[str, list[float]]:
     """Train a pruned network on, in place; weights masked False are exactly zero after every step.
 
@@ -100,7 +104,8 @@ def finetune(
 
     Other arguments, returns and errors as `train`; a ValueError if a mask fits no weight.
     """
-    return drain(epochs(model, data, TrainingConfig.from_mapping(config).for_finetuning(), seed, masks), on_epoch)
+    settings = TrainingConfig.from_mapping(config).for_finetuning()
+    return drain(epochs(model, data, settings, seed, masks, outputs=outputs), on_epoch)
 
 
 def drain(figures: Iterator[Figures], on_epoch: OnEpoch | None = None) -> dict[str, list[float]]:
@@ -121,6 +126,7 @@ def epochs(
     seed: int,
     masks: Mapping[str, np.ndarray] | None = None,
     checkpoint: EpochCheckpoint | None = None,
+    outputs: OutputKind | None = None,
 ) -> Iterator[Figures]:
     """The epochs of `train` (or, with `masks`, of training under masks), one a step; yields its figures.
 
@@ -129,10 +135,10 @@ def epochs(
     """
     if not model.trainable_variables:
         raise UserError(f"no layer of the network {model.name!r} is trainable: unfreeze some, or do not train it")
-    hold = _mask_holder(model, masks or {})
+    hold = mask_holder(weight_variables(model), masks or {})
     hold()
     settings = TrainingConfig.from_mapping(config)
-    yield from run_epochs(model, data, settings, seed, after_step=hold, checkpoint=checkpoint)
+    yield from run_epochs(model, data, settings, seed, after_step=hold, checkpoint=checkpoint, outputs=outputs)
 
 
 def run_epochs(
@@ -146,6 +152,7 @@ def run_epochs(
     after_step: Callable[[], None] = lambda: None,
     before_epoch: Callable[[int], None] = lambda epoch: None,
     checkpoint: EpochCheckpoint | None = None,
+    outputs: OutputKind | None = None,
 ) -> Iterator[Figures]:
     """The training loop itself, for ways of training that do more than gradient steps.
 
@@ -157,29 +164,30 @@ def run_epochs(
         after_step: traced into the compiled loop behind that step.
         before_epoch: called with the epoch's number from 0.
         checkpoint: restored from at the start, and saved to after epochs.
+        outputs: how the network's outputs are read; None: found out.
     """
+    refuse_dropout_behind(model)
+    kind = find_outputs(model, data.x_train).kind if outputs is None else outputs
     optimizer = OPTIMIZERS[config.optimizer](config.learning_rate)
     variables = model.trainable_variables
     targets = list(variables) if updated is None else list(updated)
     optimizer.build(targets)
     _seed_layers(model, seed)
-    cross_entropy = _cross_entropy(model)
-    x, y = tf.constant(data.x_train), tf.constant(data.y_train)
     count = len(data.x_train)
+    x, y = tf.constant(data.x_train), tf.constant(np.reshape(data.y_train, count))
     batch = min(config.batch_size, count)
 
     def step(samples: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            outputs = model(samples, training=True)
-            loss = cross_entropy(labels, outputs)
+            answers = answers_of(model, samples, training=True)
+            loss = cross_entropy(kind, labels, answers)
             # Regularisers of a person's own network.
             total = tf.add_n([loss, *model.losses]) if model.losses else loss
         gradients = tape.gradient(total, variables)
         before_step(tf.convert_to_tensor(optimizer.learning_rate))
         optimizer.apply(gradients, targets)
         after_step()
-        hits = tf.equal(tf.argmax(outputs, axis=-1), tf.cast(labels, tf.int64))
-        return loss, tf.reduce_mean(tf.cast(hits, tf.float32))
+        return loss, tf.reduce_mean(tf.cast(hits(kind, labels, answers), tf.float32))
 
     @tf.function
     def epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -209,7 +217,7 @@ def run_epochs(
                 f"the loss is {loss} after epoch {number + 1} of {config.epochs}: "
                 f"lower training.learning_rate (now {config.rate(number):g})"
             )
-        validation = evaluate(model, data.x_val, data.y_val)
+        validation = evaluate(model, data.x_val, data.y_val, outputs=kind)
         figures = {"loss": loss, "accuracy": accuracy}
         figures |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
         history.append(figures)
@@ -218,59 +226,36 @@ def run_epochs(
         yield figures
 
 
-def evaluate(model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int = 1000) -> Evaluation:
+def evaluate(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int = 1000, outputs: OutputKind | None = None
+) -> Evaluation:
     """Loss and accuracy of a classifier, in inference mode.
 
     Large batches without compilation: a new network costs no tracing, which is what dominates otherwise.
 
     Args:
         x: samples, float32 (N, ...), N >= 1.
-        y: class indices, (N,).
+        y: class indices, (N,) or a column of them.
+        outputs: how the network's outputs are read; None: found out.
     """
-    outputs = predict(model, x, batch_size).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # As Keras: probabilities are kept away from 0, so that the loss stays finite, and made to sum to 1.
-        is_probability = gives_probabilities(model)
-        logits = np.log(np.clip(outputs, keras.config.epsilon(), 1.0)) if is_probability else outputs
-        logits = logits - logits.max(axis=1, keepdims=True)
-        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    loss = -logs[np.arange(len(y)), y].mean()
-    return Evaluation(float(loss), float((outputs.argmax(axis=1) == y).mean()))
+    kind = find_outputs(model, x).kind if outputs is None else outputs
+    labels = np.reshape(y, len(x))
+    values = predict(model, x, batch_size).astype(np.float64)
+    loss = -log_probabilities(kind, values)[np.arange(len(x)), labels].mean()
+    return Evaluation(float(loss), float((classes_of(kind, values) == labels).mean()))
 
 
 def predict(model: keras.Model, x: np.ndarray, batch_size: int = 1000) -> np.ndarray:
-    """Outputs of a network in inference mode, (N, classes)."""
+    """Outputs of a network in inference mode, (N, classes), or (N, 1) or (N,) of a binary one."""
     batches = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
-    return np.concatenate([model(tf.constant(batch), training=False).numpy() for batch in batches])
+    return np.concatenate([answers_of(model, tf.constant(batch)).numpy() for batch in batches])
 
 
-def gives_probabilities(model: keras.Model) -> bool:
-    """Whether a network ends in a softmax, or in sigmoids that tell how likely each class is, instead of in logits."""
-    if isinstance(model, keras.Sequential):
-        last = model.layers[-1]
-    else:
-        last = keras.tree.flatten(model.outputs)[0]._keras_history.operation
-    if isinstance(last, keras.Model):
-        return gives_probabilities(last)
-    if isinstance(last, keras.layers.Dropout):
-        raise UserError(f"layer {last.name!r} is a dropout behind the output: remove it")
-    activation = getattr(last, "activation", None)
-    return type(last).__name__ in ("Softmax", "Sigmoid") or activation in _PROBABILITIES
+def mask_holder(variables: Mapping[str, keras.Variable], masks: Mapping[str, np.ndarray]) -> Callable[[], None]:
+    """A function that zeroes the masked weights of `variables` by path.
 
-
-def _cross_entropy(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    from_logits = not gives_probabilities(model)
-
-    def loss(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=from_logits)
-        return tf.reduce_mean(tf.cast(losses, tf.float32))
-
-    return loss
-
-
-def _mask_holder(model: keras.Model, masks: Mapping[str, np.ndarray]) -> Callable[[], None]:
-    """A function that zeroes the masked weights; selection, not a product, so that no -0.0 and no NaN is left."""
-    variables = weight_variables(model)
+    Selection, not a product, so that no -0.0 and no NaN is left.
+    """
     held = []
     for path, mask in masks.items():
         if path not in variables or tuple(variables[path].shape) != np.shape(mask):

@@ -1,8 +1,8 @@
 """Versions of single computations: raising one makes the results that it enters be made anew, and no others.
 
 A version is raised by hand when a computation gives other numbers than before, and the change is listed in
-CHANGELOG.md. A score carries its own (`Score.version`), so that packages that add scores can raise theirs. Plan-time: no
-TensorFlow.
+CHANGELOG.md. A score carries its own (`Score.version`), so that packages that add scores can raise theirs. Plan-time:
+no TensorFlow.
 """
 
 from prune_core.scores import SCORES
@@ -10,7 +10,7 @@ from prune_core.spec import MethodSpec
 
 GIVEN_NETWORK = 2
 """How a network from a file is copied, trained and evaluated."""
-WEIGHT_SHARING = 1
+WEIGHT_SHARING = 2
 """How k-means chooses the values that weights share."""
 
 

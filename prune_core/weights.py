@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from prune_core.calls import data_tensors
 from prune_core.places import layers_inside, leaf_layers, weight_variables
 
 __all__ = [
@@ -137,7 +138,7 @@ def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
         if inner is None and isinstance(operation, keras.layers.Layer) and kernels_within(operation):
             found.append(operation)
         elif inner is None or _walk_back(inner, found):
-            before = operation._inbound_nodes[node_index].input_tensors
+            before = data_tensors(operation._inbound_nodes[node_index])
             meets_input = meets_input or not before
             waiting.extend(before)
     return meets_input

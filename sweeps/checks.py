@@ -12,6 +12,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from sweeps.surroundings import is_utf8
 
 T = TypeVar("T")
 
@@ -34,7 +35,10 @@ def folder(key: str, value: Any) -> Path:
     """An absolute folder; "~" is the home. Raises UserError if `value` names none."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UserError(f"{key}={value!r} is not a folder: name one")
-    return Path(os.path.abspath(os.path.expanduser(value)))
+    path = os.path.abspath(os.path.expanduser(value))
+    if not is_utf8(path):
+        raise UserError(f"{key}={value!r} is in a folder whose name is not UTF-8: name another one")
+    return Path(path)
 
 
 def at_least(key: str, value: int | None, least: int) -> None:

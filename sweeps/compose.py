@@ -16,7 +16,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
@@ -77,7 +77,7 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
     conf = conf or conf_folder()
     parsed = [_parse(text, conf) for text in overrides]
     try:
-        config, chosen = _compose(conf, overrides)
+        config, chosen = _compose_all(conf, parsed)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except RecursionError:
         raise UserError("the overrides refer to each other in a circle, or are nested too deeply") from None
@@ -91,6 +91,14 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
     )
 
 
+def override(key: str, text: str) -> str:
+    """The override that sets `key` to just this text, whatever signs of Hydra's and OmegaConf's are in it."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # ${ would begin a reference
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    text = re.sub(r"(\\+)$", r"\1\1", text)
+    return f'{key}="{text}"'
+
+
 def _keys(key: str, value: Any) -> Iterator[str]:
     """The keys that an override sets: a mapping sets those inside it."""
     if isinstance(value, Mapping) and value:
@@ -98,6 +106,28 @@ def _keys(key: str, value: Any) -> Iterator[str]:
             yield from _keys(f"{key}.{name}", inner)
     else:
         yield key
+
+
+def _compose_all(conf: Path, overrides: Sequence[Override]) -> tuple[DictConfig, dict[str, tuple[str, ...]]]:
+    """`_compose` with the one liberty that an axis is fixed without a plus: `methods.unit.sparsity=0.5`."""
+    texts = [override.input_line or "" for override in overrides]
+    try:
+        return _compose(conf, texts)
+    except ConfigCompositionException:
+        composed, _ = _compose(conf, _groups(overrides))
+        fixed = [f"++{text}" if _fixes_an_axis(o, composed) else text for o, text in zip(overrides, texts, strict=True)]
+        return _compose(conf, fixed)
+
+
+def _fixes_an_axis(override: Override, composed: DictConfig) -> bool:
+    section, _, name = override.key_or_group.rpartition(".")
+    grid = OmegaConf.select(composed, f"{section}.grid") if re.fullmatch(r"methods\.\w+", section) else None
+    return override.type == OverrideType.CHANGE and isinstance(grid, DictConfig) and name in grid
+
+
+def _groups(overrides: Sequence[Override]) -> list[str]:
+    """The overrides that choose files."""
+    return [o.input_line for o in overrides if o.key_or_group in (*MANY, *ONE) and o.input_line]
 
 
 def _compose(conf: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, tuple[str, ...]]]:
@@ -140,7 +170,7 @@ def _parse(text: str, conf: Path) -> Override:
 def _unreadable(text: str) -> str:
     key, _, value = text.partition("=")
     if key and value and value[0] not in "[{\"'":  # a text in which Hydra's grammar sees signs of its own
-        return f"{text!r} cannot be read: put a value that has = or ( in it into both kinds of quotes, '{key}=\"...\"'"
+        return f"{text!r} cannot be read: put a value with signs like = ( é into both kinds of quotes, '{key}=\"...\"'"
     return f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'"
 
 
@@ -188,9 +218,8 @@ def _sentence(error: Exception, overrides: Sequence[Override], conf: Path) -> st
 
 def _unknown_key(key: str, overrides: Sequence[Override], conf: Path) -> str:
     """Walk down to where the path of `key` leaves the configuration."""
-    groups = [o.input_line for o in overrides if o.key_or_group in (*MANY, *ONE)]
     try:
-        composed, chosen = _compose(conf, [g for g in groups if g])
+        composed, chosen = _compose(conf, _groups(overrides))
     except _REFUSALS:
         return f"{key} is not a key of the configuration"
     node: Any = composed

@@ -55,10 +55,12 @@ def _told(root: Path, sweep: str, uri: str | None) -> int:
 
 def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
     from sweeps.locks import only_driver
+    from sweeps.mlflow_database import check
+    from sweeps.mlflow_runs import prepare_environment
     from sweeps.plan import make_plan
     from sweeps.shared_store import open_store
     from sweeps.tracking import Tracker
-    from sweeps.tracking_uri import Unreachable, probe, resolve
+    from sweeps.tracking_uri import Unreachable, resolve
 
     settings = _settings(root, record, uri)
     plan = make_plan(settings)
@@ -67,7 +69,8 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
     store = open_store(settings.storage)
     target = resolve(settings.tracking, root)
     try:
-        probe(target)
+        prepare_environment()
+        check(target)
     except Unreachable as error:
         print(f"sweep {record.sweep_id}: nothing is delivered, {target.shown} does not take results: {error}")
         return 1
@@ -84,10 +87,10 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
 
 def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
     """Those that it ran with, but for the places that are named now."""
-    from sweeps.compose import compose
+    from sweeps.compose import compose, override
     from sweeps.schema import settings_of
 
-    named = [f"storage.root={root}", *([f"tracking.uri={uri}"] if uri else [])]
+    named = [override("storage.root", str(root)), *([override("tracking.uri", uri)] if uri else [])]
     settings = settings_of(compose([*shlex.split(record.command)[2:], *named]))
     if "***" in (settings.tracking.uri or ""):
         raise UserError("the password in its tracking.uri is not kept: name the address, tracking.uri=...")

@@ -90,6 +90,7 @@ def _execute(
         home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())
         check_storage(store, home, request.bundle())
         bench = ray.put(Bench(procedures, store, home, request, settings.compute.gpu_memory_mb, references))
+        ray_folder.mkdir(exist_ok=True)  # a Ray that was joined has its files elsewhere
         run = Run(
             schedule=schedule,
             request=request,
@@ -97,6 +98,7 @@ def _execute(
             job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
+            folder=ray_folder,
         )
         # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.
         until_ray_has_ended.enter_context(signals.noted())

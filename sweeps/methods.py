@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prune_core import spec
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from prune_core.scores import SCORES, Score
 from prune_core.spec import MethodSpec
 from sweeps.layers import PER_LAYER
 
@@ -16,7 +18,7 @@ SHORTCUTS = {"thresholds": "threshold", "sparsities": "sparsity", "n_clusters": 
 PARAMETERS = tuple(f.name.rstrip("_") for f in fields(MethodSpec) if f.name != "options")
 """What a method consists of, as configuration keys; any of them may be an axis."""
 UNSAID = {"recovery": "none", "n_clusters": None}
-"""Axes that every method may have, not worth a word while they stay at this value."""
+"""Axes that every method may have, and their usual values."""
 _RANGE_KEYS = ("low", "high", "log", "integer", "per_layer")
 
 
@@ -30,24 +32,29 @@ class Axes:
         grid: {axis: values}, each value once.
         ranges: {axis: {"low", "high", "log", "integer"} or {"choices": [...]}} of the same axes, for a search; with
             "per_layer" where each layer gets a value of its own (see `sweeps.layers`).
+        usual: {axis: value} of axes that are not worth a word while they stay at this value.
     """
 
     method: str
     fixed: Mapping[str, Any]
     grid: Mapping[str, tuple[Any, ...]]
     ranges: Mapping[str, Mapping[str, Any]]
+    usual: Mapping[str, Any] = field(default_factory=lambda: UNSAID)
 
     def said(self) -> dict[str, tuple[Any, ...]]:
         """The axes that name a trial of the grid."""
-        return {axis: values for axis, values in self.grid.items() if _is_said(axis, values)}
+        return {axis: values for axis, values in self.grid.items() if self._is_said(axis, values)}
 
     def said_ranges(self) -> dict[str, Mapping[str, Any]]:
         """The ranges of the axes that name a trial of a search."""
-        return {axis: span for axis, span in self.ranges.items() if "low" in span or _is_said(axis, span["choices"])}
+        return {axis: of for axis, of in self.ranges.items() if "low" in of or self._is_said(axis, of["choices"])}
 
     def rest(self, said: Iterable[str]) -> dict[str, Any]:
         """What makes a method of values for the axes `said`: fixed parameters, and the usual value of other axes."""
         return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(said)}}
+
+    def _is_said(self, axis: str, values: Sequence[Any]) -> bool:
+        return not (axis in self.usual and all(value == self.usual[axis] for value in values))
 
 
 def read_methods(
@@ -73,30 +80,54 @@ def read_methods(
 
 def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     where = f"methods.{name}"
+    scores = _scores(where, section)
+    parameters = (*PARAMETERS, *sorted({option for score in scores for option in score.options}))
     for key in section:
-        if key not in (*PARAMETERS, "grid", "ranges", "options"):
-            known = (*PARAMETERS, "grid", "ranges", "options")
+        if key not in (*parameters, "grid", "ranges", "options"):
+            known = (*parameters, "grid", "ranges", "options")
             raise UserError(f"{where}.{key} is not a key of a method: {closest(str(key), known)}")
     options = _mapping(f"{where}.options", section.get("options"))
     grid = {
         str(axis): _values(f"{where}.grid.{axis}", str(axis), values)
         for axis, values in _mapping(f"{where}.grid", section.get("grid")).items()
+        if not _is_of_another_score(where, str(axis), scores, asked)
     }
-    fixed = {key: value for key, value in section.items() if key in PARAMETERS}
+    fixed = {key: value for key, value in section.items() if key in parameters}
     for axis in grid:
-        if axis not in PARAMETERS and axis not in options:
-            raise UserError(f"{where}.grid.{axis} is not an axis: {closest(axis, (*PARAMETERS, *options))}")
-    for key, value in fixed.items():
-        if f"{where}.{key}" in asked:
-            grid[key] = _values(f"{where}.{key}", key, [value])
-        elif key in grid and f"{where}.grid.{key}" not in asked:
-            raise UserError(f"{where}.{key} is given twice, fixed and under grid: leave one out")
-    for key, value in options.items():
-        if f"{where}.options.{key}" in asked:
-            grid[str(key)] = _values(f"{where}.options.{key}", str(key), [value])
-    fixed = {key: value for key, value in fixed.items() if key not in grid}
+        if axis not in parameters and axis not in options:
+            raise UserError(f"{where}.grid.{axis} is not an axis: {closest(axis, (*parameters, *options))}")
+    places = {f"{where}.{key}": (key, value) for key, value in fixed.items()}
+    places |= {f"{where}.options.{key}": (str(key), value) for key, value in options.items()}
+    for place, (key, value) in places.items():
+        if key in grid and (place in asked) == (f"{where}.grid.{key}" in asked):
+            raise UserError(f"{place} is given twice, fixed and under grid: leave one out")
+        if place in asked:
+            grid[key] = _values(place, key, [value])
+    fixed = {key: value for key, value in fixed.items() if key not in grid and not _goes_without_saying(key, value)}
     fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
-    return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked))
+    usual = {option: values[0] for score in scores for option, values in score.choices.items()}
+    return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), {**UNSAID, **usual})
+
+
+def _scores(where: str, section: Mapping[str, Any]) -> list[Score]:
+    """The score of a method, or the scores where that is an axis; their options are parameters like others."""
+    grid = section.get("grid")
+    named = grid.get("score") if isinstance(grid, Mapping) else None
+    names = named if isinstance(named, list) else [named or section.get("score")]
+    try:
+        return [SCORES.get(name) for name in names if isinstance(name, str)]
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _is_of_another_score(where: str, axis: str, scores: Sequence[Score], asked: frozenset[str]) -> bool:
+    """Whether a file gives an axis to its own score, in whose place the command line asks for others without it."""
+    replaced = bool({f"{where}.score", f"{where}.grid.score"} & asked) and f"{where}.grid.{axis}" not in asked
+    return replaced and axis not in PARAMETERS and not all(axis in score.options for score in scores)
+
+
+def _goes_without_saying(key: str, value: Any) -> bool:
+    return key in spec.UNSAID and value == spec.UNSAID[key]
 
 
 def _ranges(
@@ -152,10 +183,10 @@ def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: fro
             f"{key} sets the axis {axis}, which no chosen method has: chosen is {', '.join(methods)}, "
             f"which can take {', '.join(known) or 'no shortcut'}"
         )
-    for name in having:
-        own = f"methods.{name}.grid.{axis}"
-        if own in asked and key in asked:
-            raise UserError(f"{key} and {own} set the same axis: give one of them")
+    own = {name: {f"methods.{name}.grid.{axis}", f"methods.{name}.{axis}"} & asked for name in having}
+    for place in sorted(set().union(*own.values())):
+        if key in asked:
+            raise UserError(f"{key} and {place} set the same axis: give one of them")
     values = _values(key, axis, value)
     taken = {
         name: replace(
@@ -164,7 +195,7 @@ def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: fro
             ranges={**methods[name].ranges, axis: {"choices": list(values)}},
         )
         for name in having
-        if f"methods.{name}.grid.{axis}" not in asked  # a preset's shortcut yields to what was asked for
+        if not own[name]  # a preset's shortcut yields to what was asked for
     }
     return {**methods, **taken}
 
@@ -198,10 +229,6 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def _is_said(axis: str, values: Sequence[Any]) -> bool:
-    return not (axis in UNSAID and all(value == UNSAID[axis] for value in values))
 
 
 def _mapping(where: str, section: Any) -> Mapping[str, Any]:

@@ -4,21 +4,23 @@ Repeating is harmless: a run is looked up before one is made, metrics carry fixe
 only after everything in it is written.
 """
 
-import logging
 import os
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
-from sweeps.mlflow_models import log_network
+from sweeps.mlflow_artifacts import staged, sync
+from sweeps.mlflow_database import opening
+from sweeps.mlflow_inspection import Inspection
+from sweeps.mlflow_models import log_network, models_of
 from sweeps.run_content import RunContent
 from sweeps.tracking_uri import Target
+from sweeps.trial import MODEL_FILE
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 Gap = Callable[[str], None]
 """Called with the name of each gap between two writes; tests end the process there."""
@@ -28,7 +30,6 @@ METRICS_PER_CALL = 500
 _PAGE = 1000
 # The UI opens such an experiment on its runs instead of on traces of language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-_LOCK_TIMEOUT_S = 60
 # On a sweep's run: who has taken it up last.
 _DRIVER = "sweep.driver"
 # Retrying is ours, and a request that MLflow repeats by itself after a lost answer would make a second run.
@@ -60,25 +61,30 @@ class SweepRuns:
         finished: {key: run id} of the results that are complete.
     """
 
-    def __init__(self, target: Target, sweep_id: str, gap: Gap = no_gap) -> None:
-        """Connect, make the experiment if need be, and list the sweep's runs (one request a thousand)."""
+    def __init__(self, target: Target, sweep_id: str, gap: Gap = no_gap, prefix: str = "prune-sweep-") -> None:
+        """Connect, make the experiment if need be, and list the sweep's runs (one request a thousand).
+
+        `prefix` is that of temporary folders.
+        """
         prepare_environment()
         from mlflow.tracking import MlflowClient
 
         self._sweep_id = sweep_id
         self._gap = gap
+        self._prefix = prefix
         self._driver = uuid.uuid4().hex
         self._alone = True
+        self._has_news = False
+        self._reopened: set[str] = set()
         self.finished: dict[str, str] = {}
         self.parent_id = ""
         self._unfinished: dict[str, str] = {}  # key -> run id
         self._failed: dict[str, str] = {}
         self._unsure: set[str] = set()  # keys for which a run may have been made without our hearing of it
-        with _creation_lock(target.sqlite_file), _quiet_migrations():
-            if target.sqlite_file is not None:
-                _create_database(target.sqlite_file)
+        with opening(target.sqlite_file):
             self.client = MlflowClient(tracking_uri=target.uri)
             self.experiment_id = self._experiment(target)
+        self._inspection = Inspection(self.client)
         self._index()
 
     def alive(self) -> bool:
@@ -100,36 +106,68 @@ class SweepRuns:
             run = self.client.create_run(self.experiment_id, round(started_at * 1000), tags, name)
             self.parent_id = run.info.run_id
         else:
-            self._alone = self.client.get_run(self.parent_id).info.status != "RUNNING"
+            run = self.client.get_run(self.parent_id)
+            self._alone = run.info.status != "RUNNING"
             self.client.update_run(self.parent_id, status="RUNNING")
         self._log(self.parent_id, params, {}, tags, 0)
-        self.client.log_text(self.parent_id, config, "config.yaml")
+        self._send(self.parent_id, {}, {"config.yaml": config})
+        sync(run.info.artifact_uri)
 
     def deliver(self, content: RunContent) -> str:
-        """Write one child run completely; returns its run id. A run that a killed driver left is completed."""
+        """Write one child run completely; returns its run id. A run that a killed driver left is completed.
+
+        What is in it is on the disk before it becomes FINISHED, so far as this machine keeps it.
+        """
         key = content.key
         if key in self.finished:
             return self.finished[key]
-        run_id = self._failed.get(key) or self._unfinished.get(key) or self._find_unsure(key)
-        if run_id:
-            self._log(run_id, content.params, content.metrics, content.tags, content.ended_at)
-            if content.status == "FINISHED" and "failure" in self.client.get_run(run_id).data.tags:
-                self.client.delete_tag(run_id, "failure")
-        else:
-            run_id = self._create(content)
-            self._gap("run created")
-            self._log(run_id, content.params, content.metrics, {}, content.ended_at)
+        self._has_news = self._has_news or key not in self._reopened
+        run = self._begun(content)
+        run_id = run.info.run_id
         self._gap("values logged")
         self._log_dataset(run_id, content)
-        self._log_files(run_id, content)
+        if content.files or content.texts:
+            self._send(run_id, content.files, content.texts)
         self._gap("files logged")
         self._log_network(run_id, content)
+        sync(run.info.artifact_uri)
         self.client.set_terminated(run_id, content.status, round(content.ended_at * 1000))
         self._gap("run finished")
         self._unfinished.pop(key, None)
         self._failed.pop(key, None)
         (self.finished if content.status == "FINISHED" else self._failed)[key] = run_id
         return run_id
+
+    def ask(self, keys: Collection[str]) -> None:
+        """Ask the server what it holds of the finished runs of these keys; of others it is believed."""
+        self._inspection.ask(self.finished[key] for key in keys)
+
+    def was_asked(self, key: str) -> bool:
+        """Whether what a server holds of the finished run of a key is known."""
+        return self._inspection.was_asked(self.finished[key])
+
+    def is_intact(self, key: str, files: Mapping[str, Path], digests: Mapping[str, str], texts: set[str]) -> bool:
+        """Whether the finished run of a key, delivered by an earlier start, still holds its artifacts.
+
+        Args:
+            key: of the work.
+            files, digests: {name: file of the result, its sha256}.
+            texts: names of what was delivered beside these.
+        """
+        run_id = self.finished[key]
+        if not self._inspection.is_intact(run_id, files, digests, texts):
+            return False
+        return MODEL_FILE not in files or self._inspection.has_network(
+            self.experiment_id, run_id, files[MODEL_FILE], digests[MODEL_FILE]
+        )
+
+    def reopen(self, key: str) -> None:
+        """The finished run of a key is not what it should be: let `deliver` complete it."""
+        run_id = self.finished.pop(key)
+        self._unfinished[key] = run_id
+        self._reopened.add(key)
+        self._inspection.forget(run_id)
+        self.client.update_run(run_id, status="RUNNING")
 
     def forget(self, key: str) -> None:
         """Let the next attempt look the run of `key` up again: somebody may have deleted it."""
@@ -138,13 +176,19 @@ class SweepRuns:
         self._unsure.add(key)
 
     def close_parent(self, status: str, artifacts: Mapping[str, Path], metrics: Mapping[str, float]) -> None:
-        """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED."""
+        """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED.
+
+        The metrics of an earlier start stay alone where this one had nothing new to deliver.
+        """
         now = time.time()
-        self._log(self.parent_id, {}, metrics, {}, now)
+        parent = self.client.get_run(self.parent_id)
+        if self._has_news or not parent.data.metrics:
+            self._log(self.parent_id, {}, metrics, {}, now)
         for name, path in artifacts.items():
             folder, _, base = name.rpartition("/")
-            with _staged({base: path}, {}) as staged:
-                self.client.log_artifacts(self.parent_id, str(staged), folder or None)
+            with staged({base: path}, {}, self._prefix) as there:
+                self.client.log_artifacts(self.parent_id, str(there), folder or None)
+        sync(parent.info.artifact_uri)
         if self._alone and self.client.get_run(self.parent_id).data.tags.get(_DRIVER) == self._driver:
             self._index(" and attributes.status = 'RUNNING'")
         else:  # of what another driver has delivered at the same time, one run a key stays
@@ -181,6 +225,8 @@ class SweepRuns:
                     parents.append((info.start_time, info.run_id))
                 elif key := tags.get("trial.key") or tags.get("baseline.key"):
                     children.append((info.start_time, info.run_id, key, info.status))
+                    if not self.parent_id:  # before anything is delivered
+                        self._inspection.meet(run)
             page = runs.token
             if not page:
                 break
@@ -201,7 +247,7 @@ class SweepRuns:
                 del runs[key]
             if other in (None, run_id):
                 continue
-            self.client.delete_run(run_id if rank <= mine else other)
+            self._delete(run_id if rank <= mine else other)
             if rank <= mine:
                 return
             del runs[key]
@@ -215,13 +261,37 @@ class SweepRuns:
             self._index(f" and tags.`{tag}` = '{key}'")
         return self.finished.get(key) or self._failed.get(key) or self._unfinished.get(key) or ""
 
-    def _create(self, content: RunContent) -> str:
+    def _begun(self, content: RunContent) -> "Run":
+        """The run of this content, with its values: the one that is there, or a new one."""
+        key = content.key
+        run_id = self._failed.get(key) or self._unfinished.get(key) or self._find_unsure(key)
+        run = self.client.get_run(run_id) if run_id else None
+        if run is not None and any(content.metrics.get(name) != value for name, value in run.data.metrics.items()):
+            # The work was done once more since: of values of two makings, MLflow would keep both.
+            self._delete(run_id)
+            run = None
+        if run is None:
+            run = self._create(content)
+            self._gap("run created")
+            self._log(run.info.run_id, content.params, content.metrics, {}, content.ended_at)
+            return run
+        self._log(run_id, content.params, content.metrics, content.tags, content.ended_at)
+        if content.status == "FINISHED" and "failure" in run.data.tags:
+            self.client.delete_tag(run_id, "failure")
+        return run
+
+    def _delete(self, run_id: str) -> None:
+        for model in models_of(self.client, self.experiment_id, run_id):
+            self.client.delete_logged_model(model.model_id)
+        self.client.delete_run(run_id)
+
+    def _create(self, content: RunContent) -> "Run":
         tags = {**content.tags, "mlflow.parentRunId": self.parent_id}
         self._unsure.add(content.key)
         run = self.client.create_run(self.experiment_id, round(content.started_at * 1000), tags, content.name)
         self._unsure.discard(content.key)
         self._unfinished[content.key] = run.info.run_id
-        return run.info.run_id
+        return run
 
     def _log(
         self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str], at: float
@@ -245,55 +315,9 @@ class SweepRuns:
 
     def _log_network(self, run_id: str, content: RunContent) -> None:
         if content.network:
-            log_network(self.client, run_id, content.network, content)
+            log_network(self.client, run_id, content.network, content, self._prefix)
             self._gap("network logged")
 
-    def _log_files(self, run_id: str, content: RunContent) -> None:
-        if content.files or content.texts:
-            with _staged(content.files, content.texts) as folder:
-                self.client.log_artifacts(run_id, str(folder))
-
-
-@contextmanager
-def _staged(files: Mapping[str, Path], texts: Mapping[str, str]) -> Iterator[Path]:
-    """A folder that looks as the artifacts shall, so that one call sends them all."""
-    with tempfile.TemporaryDirectory(prefix="prune-sweep-") as name:
-        folder = Path(name)
-        for path, text in texts.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
-        for path, source in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            os.symlink(source.resolve(strict=True), folder / path)
-        yield folder
-
-
-def _creation_lock(file: Path | None) -> Any:
-    """Only one process at a time creates or migrates a database file."""
-    return FileLock(f"{file}.lock", timeout=_LOCK_TIMEOUT_S) if file is not None else nullcontext()
-
-
-def _create_database(file: Path) -> None:
-    """Make a new database whole or not at all: MLflow creates it in many steps and takes up no half of them."""
-    from mlflow.tracking import MlflowClient
-
-    if file.exists() and file.stat().st_size:
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f"{file.name}.new")
-    for left in (new, Path(f"{new}-journal"), Path(f"{file}-journal")):
-        left.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
-    new.replace(file)
-
-
-@contextmanager
-def _quiet_migrations() -> Iterator[None]:
-    """Creating a database is not worth forty log lines."""
-    logger = logging.getLogger("alembic")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    def _send(self, run_id: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
+        with staged(files, texts, self._prefix) as folder:
+            self.client.log_artifacts(run_id, str(folder))

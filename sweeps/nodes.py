@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +10,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from prune_core.errors import UserError
+from prune_core.files import make_folder, remove_partial, write_atomically
 from sweeps.specs import BaselineSpec, Work
 from sweeps.store import ResultStore
+from sweeps.surroundings import own_folder
 
 ANSWER_TIMEOUT_S = 120.0
 
@@ -46,7 +47,9 @@ class Home:
         """
         if ray.get_runtime_context().get_node_id() == self.node:
             return None
-        folder = self.cache or Path(tempfile.gettempdir()) / f"prune-sweep-{os.getuid()}"
+        if self.cache is None:
+            return own_folder()
+        folder = self.cache
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
             raise UserError(f"{folder} is somebody else's: name another folder with storage.cache=...")
@@ -106,9 +109,8 @@ def _holds(node: Mapping, bundle: Mapping[str, float]) -> bool:
 def _written(content: bytes, folder: Path, suffix: str) -> Path:
     """A file with the content, named by it."""
     file = folder / (hashlib.sha256(content).hexdigest() + suffix)
-    if not file.exists():
-        folder.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
-            partial.write(content)
-        os.replace(partial.name, file)
+    if not file.exists() or file.stat().st_size != len(content):
+        make_folder(folder)
+        remove_partial(folder)
+        write_atomically(file, content)
     return file

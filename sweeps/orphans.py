@@ -11,13 +11,14 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+
+from sweeps import ray_places
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 10.0
@@ -32,7 +33,8 @@ def ray_folder(sweep: Path) -> Iterator[Path]:
         sweep: the sweep's own folder; who is here holds its lock, so that an earlier driver is dead or about to be.
     """
     folder = folder_of(sweep)
-    ended = clear(folder)
+    # An earlier start may have had another temporary folder, or found this one full.
+    ended = sum(clear(place / folder.name) for place in ray_places.places())
     if ended:
         log.info("ended %d processes that an earlier start of this sweep left behind", ended)
     try:
@@ -42,9 +44,9 @@ def ray_folder(sweep: Path) -> Iterator[Path]:
 
 
 def folder_of(sweep: Path) -> Path:
-    """The same for every start of the sweep by the same user. Short: paths of sockets have at most 107 characters."""
+    """The same for every start of the sweep by the same user, as long as temporary folders are what they were."""
     owner = hashlib.sha256(f"{os.getuid()} {sweep.resolve()}".encode()).hexdigest()[:6]
-    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).resolve() / f"ray-{owner}"
+    return ray_places.place() / f"ray-{owner}"
 
 
 def clear(folder: Path) -> int:

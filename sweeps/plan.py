@@ -117,9 +117,10 @@ def _searchable(axes: Axes, model: str, layers: Layers) -> Axes:
 def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
     training = {key: value for key, value in settings.training.items() if key not in METHOD_SECTIONS}
     for dataset, dataset_config in settings.datasets.items():
-        about = data.describe(dataset, dataset_config)
+        described = data.describe(dataset, dataset_config)
         for model, model_config in settings.models.items():
-            info = models.check(model, model_config, about.input_shape, about.classes)
+            info = models.check(model, model_config, described.input_shape, described.classes)
+            about, scaled_config, remark = _brought_together(described, dataset_config, info)
             fingerprints = {"dataset": about.fingerprint, "model": info.fingerprint}
             if not layers_of(info, settings.prune_output)["sparsity"]:
                 raise UserError(
@@ -127,8 +128,19 @@ def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
                 )
             for seed in settings.seeds:
                 key = content_key(_baseline_content(about, model, model_config, info, training, seed))
-                config = (dataset_config, model_config, training)
-                yield BaselineSpec(key, dataset, model, seed, *config, fingerprints), info
+                config = (scaled_config, model_config, training)
+                yield BaselineSpec(key, dataset, model, seed, *config, fingerprints, remark), info
+
+
+def _brought_together(
+    about: DatasetInfo, config: Mapping[str, Any], network: ModelInfo
+) -> tuple[DatasetInfo, Mapping[str, Any], str]:
+    """The dataset as one network gets it, its configuration for that, and what a person should know of it."""
+    settled, scaled = data.settled(config, about.scaling, network.raw)
+    remarks = [about.remark, scaled if network.fingerprint is not None else ""]  # networks of ours always take [0, 1]
+    if settled is not config:
+        about = data.describe(about.name, settled)
+    return about, settled, "; ".join(filter(None, remarks))
 
 
 def _baseline_content(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from prune_core.errors import UserError
+from prune_core.files import make_folder, remove_partial, write_atomically
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -122,6 +123,17 @@ class Remote:
 
         self._patiently(attempt)
 
+    def tidy(self) -> None:
+        """Remove what writers that were killed left in a shared folder; an object store shows nothing of the kind."""
+        from pyarrow.fs import LocalFileSystem
+
+        def attempt(system: "FileSystem", root: str) -> None:
+            if isinstance(system, LocalFileSystem):
+                for folder in Path(root).glob("*/"):
+                    remove_partial(folder)
+
+        self._patiently(attempt)
+
     @contextmanager
     def probe(self) -> Iterator[str]:
         """The name of an empty file that is there while entered: who sees it looks at the same place."""
@@ -174,16 +186,9 @@ def _put(system: "FileSystem", file: Path, place: str) -> None:
 
 
 def _put_in_folder(file: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
-    try:
-        with file.open("rb") as source, partial.open("wb") as target:
-            shutil.copyfileobj(source, target, _BLOCK)
-            target.flush()
-            os.fsync(target.fileno())
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
+    make_folder(place.parent)
+    with file.open("rb") as source:
+        write_atomically(place, lambda target: shutil.copyfileobj(source, target, _BLOCK))
 
 
 def _reason(error: Exception) -> str:

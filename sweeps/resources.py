@@ -3,15 +3,17 @@
 import gc
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prune_core.errors import UserError
-from sweeps import signals
+from sweeps import orphans, ray_places, signals
 from sweeps.capacity import MIB, MIN_OBJECT_STORE, Node, Request, Room, local_node, room_for
-from sweeps.orphans import clear
+from sweeps.surroundings import home, is_writable
 
 if TYPE_CHECKING:  # workers need no configuration library
     from sweeps.schema import ComputeSettings
@@ -59,6 +61,9 @@ def worker_environment(request: Request) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "KERAS_BACKEND": "tensorflow",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "PYTHONWARNINGS": "",
+        "PYTHONUTF8": "1",
+        "PYTHONIOENCODING": "utf-8",
     }
 
 
@@ -79,7 +84,8 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
     request = Request.of(compute)
     import ray  # sets its loggers up, which are then made quiet
 
-    with _environment(_DRIVER_ENVIRONMENT), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
+    environment = {**_DRIVER_ENVIRONMENT, **(_token() if compute.address is None else {})}
+    with _environment(environment), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
         ours = not ray.is_initialized()
         handled_by = signals.handlers()
         if ours:
@@ -115,6 +121,21 @@ def _shut_down(ray: Any, handled_by: Mapping[int, Any]) -> None:
     ray.shutdown()
 
 
+def _token() -> dict[str, str]:
+    """A token for a Ray of our own, where Ray can neither read nor make the file of tokens in the home folder."""
+    folder = Path(os.path.expanduser("~")) / ".ray"
+    is_named = bool(os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"})
+    can_be_made = is_writable(folder) if folder.exists() else home() is not None
+    if is_named or can_be_made or os.access(folder / "auth_token", os.R_OK):
+        return {}
+    return {"RAY_AUTH_TOKEN": _one_token()}
+
+
+@cache  # Ray keeps the first one that it has seen
+def _one_token() -> str:
+    return secrets.token_hex(32)
+
+
 def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path | None) -> None:
     from ray._private import ray_constants
 
@@ -130,6 +151,7 @@ def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
         "_temp_dir": str(folder) if folder else None,
+        "_plasma_directory": _shared_memory(folder) if folder else None,
         **_common(request),
     }
     try:
@@ -143,13 +165,33 @@ def _start(ray: Any, request: Request, node: Node, data_bytes: int, folder: Path
         ray_constants.ENABLE_RAY_CLUSTER = several_machines
 
 
+def _shared_memory(folder: Path) -> str | None:
+    """The folder of the object store; None: Ray's own choice. Raises UserError if Ray has no place for its own files.
+
+    Args:
+        folder: for all of Ray's files.
+    """
+    place, wanted = folder.parent, ray_places.wanted()
+    if problem := ray_places.unfit(place):
+        raise UserError(f"Ray cannot be started: {place} {problem}; name a short folder that can be written in TMPDIR")
+    if place != wanted:
+        log.warning("%s %s: Ray's own files go to %s", wanted, ray_places.unfit(wanted), place)
+    if is_writable(ray_places.SHARED_MEMORY):
+        return None
+    log.warning("%s cannot be written: shared memory is in %s, which is slower", ray_places.SHARED_MEMORY, place)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
 def _give_up_start(ray: Any, folder: Path | None, reason: str, attempts_left: int) -> None:
     """End what has started of it. Raises UserError if it is not to be tried again."""
     ray.shutdown()
+    cause = "is there enough memory for it?"
     if folder is not None:
-        clear(folder)
+        cause = ray_places.cause(folder)
+        orphans.clear(folder)
     if not attempts_left:
-        raise UserError(f"Ray does not start on this machine ({reason}): is there enough memory for it?")
+        raise UserError(f"Ray does not start on this machine ({reason}): {cause}")
     log.warning("Ray has not started and is started again: %s", reason)
 
 

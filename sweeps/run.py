@@ -9,9 +9,9 @@ started; 130 or 143: ended by SIGINT or SIGTERM. Imports happen where they are u
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -52,34 +52,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(f"error: {redact(str(error))}", file=sys.stderr)
             return 2
-        if isinstance(error, BrokenPipeError):  # our reader has gone, as in `prune-sweep dry_run=true | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
         raise
 
 
 def command() -> NoReturn:
     """The process `prune-sweep`: `main`, and out."""
+    from sweeps import surroundings
+
+    surroundings.settle()
     code = main()
     if code > 128:  # somebody waits, and Python would take seconds to take Ray and MLflow apart
-        with suppress(OSError):
-            sys.stdout.flush()
+        sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
 
 
 def _main(arguments: Sequence[str], signals: "Signals") -> int:
+    from sweeps import streams, surroundings, usage
+
+    surroundings.require_current_folder()
     if arguments[:1] == ["submit"]:
         from sweeps import submit
 
         signals.patience_s = None  # the sweep is elsewhere, and somebody may be asked what shall become of it
         return submit.act(arguments[1:])
-    from sweeps import usage
-
     request = usage.read(arguments)
     if request.action == "help":
-        print(usage.text())
-        return 0
+        return streams.show(usage.text())
     from sweeps.compose import compose
     from sweeps.plan import make_plan
     from sweeps.schema import settings_of
@@ -88,8 +87,7 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
     if request.action == "print":
         from sweeps.run_content import as_yaml
 
-        print(as_yaml(composed.config), end="")
-        return 0
+        return streams.show(as_yaml(composed.config), end="")
     settings = settings_of(composed)
     plan = make_plan(settings)
     if settings.dry_run:
@@ -106,6 +104,7 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
 
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
+    from sweeps import streams
     from sweeps.resources import room
     from sweeps.shared_store import open_store
     from sweeps.show import headline, outlook, plan_lines
@@ -116,8 +115,7 @@ def show(settings: "Settings", plan: "Plan") -> int:
     there = None if settings.compute.target else room(settings.compute)
     tracking = resolve(settings.tracking, store.root)
     lines = [*headline(plan, store.place, tracking.shown), *plan_lines(plan, ahead, there)]
-    print("\n".join(lines))
-    return 0
+    return streams.show("\n".join(lines))
 
 
 def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
@@ -181,14 +179,20 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
 
 def _keep(settings: "Settings", plan: "Plan") -> None:
     """Note what is about to run, so that it can be drawn and delivered even if it is killed."""
-    from sweeps.reporting.record import RECORD_FILE
+    from prune_core.errors import UserError
+    from prune_core.files import remove_partial
+    from sweeps.reporting.record import RECORD_FILE, load
     from sweeps.reporting.redraw import keep
 
-    file = settings.storage.root / "sweeps" / plan.sweep_id / RECORD_FILE
-    if file.exists():  # an earlier start knows more
-        file.touch()
-    else:
+    folder = settings.storage.root / "sweeps" / plan.sweep_id
+    remove_partial(folder)
+    remove_partial(folder / "searches")
+    try:
+        load(settings.storage.root, plan.sweep_id)
+    except UserError:  # there is none, or a damaged one
         keep(settings, plan)
+    else:  # an earlier start knows more
+        (folder / RECORD_FILE).touch()
 
 
 def _warn(problem: str) -> None:
@@ -240,7 +244,7 @@ def _page(
     except Exception as error:
         print(
             f"report: report.html cannot be drawn ({type(error).__name__}: {error}): to see why, "
-            f"python sweeps/report.py sweep={plan.sweep_id} storage.root={settings.storage.root}",
+            f"python sweeps/report.py sweep={plan.sweep_id} {shlex.quote(f'storage.root={settings.storage.root}')}",
             file=sys.stderr,
         )
         return {}

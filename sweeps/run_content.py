@@ -7,16 +7,17 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
+from sweeps.mlflow_artifacts import DIGEST, digest_of, digest_of_text
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
 from sweeps.tracking_uri import redact, redact_all
-from sweeps.trial import MODEL_FILE
+from sweeps.trial import MODEL_FILE, OUTPUTS
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -43,13 +44,17 @@ class Network:
 
     Attributes:
         file: *.keras.
-        input_shape: of one sample; () if unknown.
-        classes: length of the output; 0 if unknown.
+        input_shape: of one sample; None for an axis of any length; () if unknown.
+        outputs: length of the output; 0 if unknown.
+        dtype: of the input.
+        digest: sha256 of the file; "" if unknown.
     """
 
     file: Path
-    input_shape: tuple[int, ...] = ()
-    classes: int = 0
+    input_shape: tuple[int | None, ...] = ()
+    outputs: int = 0
+    dtype: str = "float32"
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class SweepContent:
         tags = {**result.tags, **self._tags(work), "status": "finished"}
         if cached and result.ended_at <= self._started_at:
             tags["trial.cached"] = "true"
-        texts = {} if "config.yaml" in result.files else {"config.yaml": as_yaml(result.config)}
+        texts = {name: as_yaml(result.config) for name in texts_beside(result.files)}
         return RunContent(
             key=work.key,
             name=self.run_name(work),
@@ -121,29 +126,30 @@ class SweepContent:
             # The same work may be a point of other axes in the sweep that computed it: both are worth comparing by.
             params=_params({**result.params, **params_of(work)}),
             metrics=_metrics({**result.metrics, **result.timings}),
-            tags=_tags(tags),
+            tags=_tags({**tags, **_digest(result.files, texts)}),
             started_at=result.started_at,
             ended_at=result.ended_at,
             files={name: folder / name for name in result.files},
             texts=texts,
             dataset=dataset_record(baseline_of(work)),
-            network=_network(work, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
+            network=_network(work, result, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
         )
 
     def of_failure(self, failure: Failure, at: float) -> RunContent:
         """The run of work that ended without a result at time `at`."""
         work = failure.work
         tags = {**self._tags(work), "status": failure.status, "failure": failure.reason, "attempts": failure.attempts}
+        texts = {"traceback.txt": redact(failure.traceback)} if failure.traceback else {}
         return RunContent(
             key=work.key,
             name=self.run_name(work),
             status="FAILED",
             params=_params(params_of(work)),
             metrics={},
-            tags=_tags(tags),
+            tags=_tags({**tags, **_digest({}, texts)}),
             started_at=at,
             ended_at=at,
-            texts={"traceback.txt": redact(failure.traceback)} if failure.traceback else {},
+            texts=texts,
             dataset=dataset_record(baseline_of(work)),
         )
 
@@ -155,6 +161,11 @@ class SweepContent:
             "baseline.key": baseline_of(work).key,
         }
         return tags if isinstance(work, BaselineSpec) else {**tags, "trial.key": work.key}
+
+
+def texts_beside(files: Collection[str]) -> set[str]:
+    """Artifacts of finished work that are not among its files."""
+    return {"config.yaml"} - set(files)
 
 
 def baseline_of(work: Work) -> BaselineSpec:
@@ -221,15 +232,26 @@ def dataset_record(baseline: BaselineSpec) -> DatasetRecord:
     return _dataset_record(baseline.dataset, config)
 
 
-def _network(work: Work, file: Path) -> Network:
+def _network(work: Work, result: Result, file: Path) -> Network:
     from prune_core import data
+    from prune_core.models.keras_file import stored_input
+    from prune_core.output_kind import OutputKind
 
-    baseline = baseline_of(work)
+    baseline, digest = baseline_of(work), result.files[file.name]
     try:
         info = data.describe(baseline.dataset, baseline.dataset_config)
-    except UserError:  # as above
-        return Network(file)
-    return Network(file, tuple(info.input_shape), info.classes)
+    except UserError:  # as below
+        return Network(file, digest=digest)
+    outputs = result.tags.get(OUTPUTS)
+    is_binary = outputs is not None and OutputKind(outputs).is_binary
+    shape, dtype = stored_input(file) or (info.input_shape, "float32")
+    return Network(file, shape, 1 if is_binary else info.classes, dtype, digest)
+
+
+def _digest(files: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """The tag that says which artifacts a run holds."""
+    digests = {**files, **{name: digest_of_text(text) for name, text in texts.items()}}
+    return {DIGEST: digest_of(digests)} if digests else {}
 
 
 @lru_cache(maxsize=64)

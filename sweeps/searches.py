@@ -3,12 +3,11 @@
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prune_core.data.fetch import write_atomically
+from prune_core.files import append, make_folder, write_atomically
 from sweeps.json_text import parse
 from sweeps.plan import trial_of
 from sweeps.points import in_range
@@ -79,15 +78,12 @@ class PointSource:
 
     def _write_last(self) -> None:
         """Add the last point to the record, or make the record anew if there is something in it that is no point."""
-        self._record.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._record.parent)
         if self._damaged:
             write_atomically(self._record, b"".join(map(_line, self._points)))
             self._damaged = False
-            return
-        with self._record.open("ab") as file:
-            file.write(_line(self._points[-1]))
-            file.flush()
-            os.fsync(file.fileno())
+        else:
+            append(self._record, _line(self._points[-1]))
 
 
 class _Study:

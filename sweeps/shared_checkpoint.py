@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prune_core.epoch_checkpoint import EpochCheckpoint, Variable, epochs_done
+from prune_core.files import sync_files, sync_folder
 from sweeps.remote import Remote, StorageAway
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ class SharedCheckpoint(EpochCheckpoint):
         theirs = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             if self._remote.get(self._name, theirs) and epochs_done(theirs) > epochs_done(self.file):
+                sync_files([theirs])
                 theirs.replace(self.file)
+                sync_folder(self.file.parent)
         except StorageAway as error:
             log.warning("a checkpoint that may be there is not looked for: %s", error)
         finally:

@@ -127,6 +127,13 @@ class SharedStore(ResultStore):
         self.sweep_temporary()
         return self.remote.has(probe)
 
+    def sweep_temporary(self) -> None:
+        super().sweep_temporary()
+        try:
+            self.remote.tidy()
+        except StorageAway as error:
+            log.warning("what an earlier run left at %s stays there: %s", self.remote.uri, error)
+
     def training_state(self, key: str) -> SharedCheckpoint:
         return SharedCheckpoint(self.checkpoint(key), self.remote, f"checkpoints/{key}.npz")
 

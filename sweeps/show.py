@@ -77,6 +77,7 @@ def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
     yield f"results go to {results}, MLflow runs to {tracking}"
     yield f"sweep {plan.sweep_id}: {summary(plan)}"
     yield from plan.remarks
+    yield from dict.fromkeys(f"{b.title}: {b.remark}" for b in plan.baselines if b.remark)
 
 
 def summary(plan: Plan) -> str:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -106,7 +106,8 @@ class Signals:
             self.last_resort()
         finally:
             # What the main thread does with its streams is not known: it may hold their locks.
-            os.write(2, f"interrupted, and ended before all was in order: {GO_ON}\n".encode())
+            with suppress(OSError):  # the terminal may have gone
+                os.write(2, f"interrupted, and ended before all was in order: {GO_ON}\n".encode())
             os._exit(128 + self.caught)
 
 

@@ -28,6 +28,7 @@ class BaselineSpec:
         seed: of initialisation and shuffling.
         dataset_config, model_config, training: the resolved configuration sections.
         fingerprints: of "dataset" and "model" when the plan was made; None for a network that comes from no file.
+        remark: what a person should know of how data and network were brought together; "" if nothing.
     """
 
     key: str
@@ -38,6 +39,7 @@ class BaselineSpec:
     model_config: Mapping[str, Any]
     training: Mapping[str, Any]
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
+    remark: str = ""
     kind: Literal["baseline"] = "baseline"
 
     @property
@@ -217,6 +219,11 @@ class Failure:
     reason: str
     traceback: str = ""
     attempts: int = 1
+
+
+def of_dense(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a trial repeats of its dense network's `metrics`, so that one row holds all that a choice rests on."""
+    return {f"{name}_baseline": metrics[name] for name in ("accuracy", "val_accuracy", "loss") if name in metrics}
 
 
 def describe_axes(axes: Mapping[str, Any]) -> str:

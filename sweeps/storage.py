@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from sweeps.checks import folder
+from sweeps.surroundings import home, own_folder
 
 KEYS = ("root", "data", "uri", "cache")
 SCHEMES = ("file", "s3", "gs")
@@ -48,7 +49,7 @@ def storage_settings(section: Mapping[str, Any]) -> StorageSettings:
         uri=_uri(section.get("uri")),
         cache=None if cache is None else folder("storage.cache", cache),
     )
-    if settings.uri is not None and urlsplit(settings.uri).path == str(settings.root):
+    if settings.uri is not None and _local(settings.uri) == str(settings.root):
         raise UserError(f"storage.uri={settings.uri} is storage.root itself: where all nodes share it, leave uri out")
     return settings
 
@@ -77,5 +78,16 @@ def _uri(value: Any) -> str | None:
     return value
 
 
+def _local(uri: str) -> str | None:
+    """The folder that an address means, None for one elsewhere."""
+    if uri.startswith("/"):
+        return uri
+    parts = urlsplit(uri)
+    return unquote(parts.path) if parts.scheme == "file" else None
+
+
 def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")).absolute() / "prune-sweep"
+    if asked := os.environ.get("XDG_CACHE_HOME"):
+        return Path(asked).absolute() / "prune-sweep"
+    folder = home()
+    return folder / ".cache" / "prune-sweep" if folder else own_folder() / "cache"

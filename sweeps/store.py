@@ -6,8 +6,9 @@
     <root>/results/.<key>.lock            while somebody works on that key
     <root>/results/.<key>.npz             state of a long training that is not finished
 
-A result is there whole or not at all: it is written in a temporary folder and renamed into place. What a checksum
-proves damaged is moved aside and counts as absent. Sweeps that share a result do not make it twice at the same time.
+A result is there whole or not at all, after a power cut too: it is written in a temporary folder, which is renamed into
+place when all of it is on the disk. What a checksum proves damaged is moved aside and counts as absent. Sweeps that
+share a result do not make it twice at the same time.
 """
 
 import errno
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
+from prune_core.files import make_folder, sync_folder, sync_tree
 from sweeps.json_text import parse
 from sweeps.locks import PathLock
 from sweeps.specs import Result
@@ -38,6 +40,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 RECORD = "result.json"
 """File in a result's folder that makes it a result."""
 _KEY = re.compile(r"\w[\w-]*", re.ASCII)
+_TEMPORARY = re.compile(rf"\.(?:({_KEY.pattern})(?:\.lock|\.npz\..+)|({_KEY.pattern})-[^-.]+)", re.ASCII)
 
 
 class ResultStore:
@@ -55,7 +58,7 @@ class ResultStore:
     def prepare(self) -> None:
         """Make the folders. Raises UserError if nothing can be written there."""
         try:
-            self.results.mkdir(parents=True, exist_ok=True)
+            make_folder(self.results)
             with tempfile.TemporaryFile(dir=self.results):
                 pass
         except OSError as error:
@@ -132,12 +135,15 @@ class ResultStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def commit(self, folder: Path, result: Result) -> Result:
-        """Seal what was written in `folder` (every file in it belongs to the result) and move it into place."""
+        """Seal what was written in `folder` (every file in it belongs to the result) and move it into place.
+
+        When this returns, the result is on the disk.
+        """
         files = {path.name: _digest_of_file(path) for path in sorted(folder.iterdir())}
         sealed = replace(result, files=files)
         record = asdict(sealed)
         envelope = {"sha256": _digest_of_record(record), "result": record}
-        _write_durably(folder / RECORD, json.dumps(envelope, indent=1, allow_nan=False).encode())
+        (folder / RECORD).write_text(json.dumps(envelope, indent=1, allow_nan=False), encoding="utf-8")
         self._move_into_place(folder, result.key)
         return sealed
 
@@ -173,7 +179,7 @@ class ResultStore:
         return True
 
     def sweep_temporary(self) -> None:
-        """Remove the temporary folders and locks that killed workers left behind; those of living ones stay."""
+        """Remove what killed workers left behind, but for the state of trainings; what is of living ones stays."""
         keys = {_key_of_temporary(entry.name) for entry in self.results.glob(".*")}
         for key in filter(None, keys):
             lock = self.lock(key)
@@ -181,6 +187,8 @@ class ResultStore:
                 if lock.acquire():
                     for folder in self.results.glob(f".{glob.escape(key)}-*"):
                         shutil.rmtree(folder, ignore_errors=True)
+                    for partial in self.results.glob(f".{glob.escape(key)}.npz.*"):
+                        partial.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("what an earlier run left in %s stays there: %s", self.results, error)
                 return
@@ -188,12 +196,13 @@ class ResultStore:
                 lock.release()
 
     def _move_into_place(self, folder: Path, key: str) -> None:
+        sync_tree(folder)
         try:
             os.rename(folder, self.folder(key))
         except OSError:  # somebody else finished the same key first: their result stands
             if self.load(key) is None:
                 raise
-        _sync(self.results)
+        sync_folder(self.results)
 
     def _set_aside(self, folder: Path, reason: str) -> None:
         log.warning("the result in %s is damaged (%s): it is set aside and will be made again", folder, reason)
@@ -207,9 +216,9 @@ def is_key(name: object) -> bool:
 
 
 def _key_of_temporary(name: str) -> str:
-    """The key in ".<key>.lock" and ".<key>-<random>", else ""."""
-    bare = name.removeprefix(".")
-    return bare.removesuffix(".lock") if bare.endswith(".lock") else bare.rpartition("-")[0]
+    """The key in ".<key>.lock", ".<key>-<random>" and ".<key>.npz.<random>", else ""."""
+    match = _TEMPORARY.fullmatch(name)
+    return match[1] or match[2] if match else ""
 
 
 def _digest_of_record(record: dict) -> str:
@@ -220,18 +229,3 @@ def _digest_of_file(path: Path) -> str:
     """Of a file itself: a link may lead out of the store, to what is nobody's business on a tracking server."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -103,4 +103,7 @@ def _submission(overrides: Sequence[str]) -> "Submission":
 
 
 if __name__ == "__main__":
+    from sweeps import surroundings
+
+    surroundings.settle()
     sys.exit(main())

@@ -7,6 +7,7 @@ the process ends first: the same command again delivers what waits.
 
 import hashlib
 import logging
+import os
 import shlex
 import sys
 import time
@@ -19,13 +20,15 @@ from filelock import FileLock, Timeout
 
 from prune_core.errors import UserError
 from sweeps.ledger import Ledger
+from sweeps.mlflow_artifacts import remove_staged
+from sweeps.mlflow_database import check
 from sweeps.mlflow_runs import Gap, SweepRuns, no_gap, prepare_environment
 from sweeps.outbox import Outbox, Refusal
 from sweeps.provenance import provenance
-from sweeps.run_content import RunContent, SweepContent, as_yaml, sweep_name, sweep_note, sweep_params
+from sweeps.run_content import RunContent, SweepContent, as_yaml, sweep_name, sweep_note, sweep_params, texts_beside
 from sweeps.specs import Failure, Plan, Result, Work
 from sweeps.store import ResultStore
-from sweeps.tracking_uri import Target, TrackingSettings, Unreachable, probe, redact, resolve
+from sweeps.tracking_uri import Target, TrackingSettings, Unreachable, redact, resolve
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class _Item:
     """One thing to deliver."""
 
     work: Work
+    result: Result | None = None
     cached: bool = False
     failure: Failure | None = None
     at: float = field(default_factory=time.time)
@@ -117,7 +121,8 @@ class Tracker:
             UserError: they cannot, and `tracking.on_unreachable` is "refuse". With "queue" it is only a problem.
         """
         try:
-            probe(self._target)
+            prepare_environment()
+            check(self._target)
         except Unreachable as error:
             said = f"tracking.uri={self._target.shown}: {error}"
             if self._tracking.on_unreachable == "refuse":
@@ -139,7 +144,7 @@ class Tracker:
 
     def finished(self, work: Work, result: Result, cached: bool) -> None:
         """Deliver the result from the store, soon."""
-        self._outbox.add(_Item(work, cached=cached))
+        self._outbox.add(_Item(work, result, cached=cached))
 
     def failed(self, failure: Failure) -> None:
         """Deliver the failure, soon."""
@@ -204,6 +209,8 @@ class _Desk:
     ) -> None:
         self.run_ids: dict[str, str] = {}
         self.place = Place(target)
+        self._whole: set[str] = set()
+        self._renewed: set[str] = set()
         self._target = target
         self._plan = plan
         self._store = store
@@ -214,27 +221,34 @@ class _Desk:
         digest = hashlib.sha256(f"{target.shown} {target.experiment}".encode()).hexdigest()[:8]
         self.ledger_file = root / "sweeps" / plan.sweep_id / f"delivered-{digest}.jsonl"
         self._lock = FileLock(f"{self.ledger_file}.lock", timeout=0)
+        owner = hashlib.sha256(f"{os.getuid()} {self.ledger_file}".encode()).hexdigest()[:8]
+        self._temporary = f"prune-sweep-{owner}-"
 
     def open(self) -> None:
         self._acquire_lock()
+        remove_staged(self._temporary)
         self._ledger = Ledger(self.ledger_file)
         self._content = SweepContent(self._plan, self._ledger.started_at, provenance())
-        self._runs = SweepRuns(self._target, self._plan.sweep_id, self._gap)
+        self._runs = SweepRuns(self._target, self._plan.sweep_id, self._gap, self._temporary)
         tags = {**provenance(), "mlflow.note.content": sweep_note(self._plan, self._command)}
         name, params = sweep_name(self._plan), sweep_params(self._plan)
         self._runs.open_parent(name, params, tags, as_yaml(self._config), self._ledger.started_at)
         for key, run_id in self._runs.finished.items():
             self._acknowledge(key, run_id)
+        self._runs.ask([key for key, run_id in self._runs.finished.items() if self._ledger.settled.get(key) != run_id])
         self.place = Place(self._target, self._runs.experiment_id, self._runs.parent_id)
 
     def deliver(self, item: _Item) -> None:
         key = item.work.key
-        if key in self._runs.finished:
-            return
         try:
+            if key in self._runs.finished and self._is_whole(item):
+                return
             content = self._content_of(item)
             if content is None:
                 return
+            if key in self._runs.finished:
+                self._renewed.add(key)
+                self._runs.reopen(key)
             run_id = self._runs.deliver(content)
         except Exception as error:
             if not _may_pass(error):
@@ -249,6 +263,9 @@ class _Desk:
     def close(self, last: _Closing) -> None:
         there = {name: path for name, path in last.artifacts.items() if path.is_file()}
         self._runs.close_parent(last.status, there, last.metrics)
+        self._ledger.settle(self._whole)
+        if self._renewed:
+            self._problems(_renewed(len(self._renewed), self._target.shown))
 
     def alive(self) -> bool:
         return self._runs.alive()
@@ -275,6 +292,18 @@ class _Desk:
                 "%s lies on a file system without locks: run this sweep once at a time", self.ledger_file.parent
             )
 
+    def _is_whole(self, item: _Item) -> bool:
+        """Whether the finished run of a result still holds it: an earlier start delivered it, then came a power cut."""
+        key, result = item.work.key, item.result
+        if result is None or key in self._whole:
+            return True
+        folder = self._store.folder(key)
+        files = {name: folder / name for name in result.files}
+        whole = self._runs.is_intact(key, files, result.files, texts_beside(result.files))
+        if whole and self._runs.was_asked(key):
+            self._whole.add(key)
+        return whole
+
     def _acknowledge(self, key: str, run_id: str) -> None:
         self._ledger.acknowledge(key, run_id)
         self.run_ids[key] = run_id
@@ -293,6 +322,13 @@ def _may_pass(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException
 
     return isinstance(error, (MlflowException, OSError)) and not isinstance(error, FileNotFoundError)
+
+
+def _renewed(count: int, where: str) -> str:
+    runs = f"{count} run{'s' * (count > 1)}"
+    return (
+        f"{where}: {runs} did not hold what is in the store, after a crash or power cut, and had to be delivered anew"
+    )
 
 
 def _first_line(text: str) -> str:

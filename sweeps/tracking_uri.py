@@ -28,7 +28,11 @@ ANSWER_TIMEOUT_S = 3.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SCHEMES = ("http", "https", "sqlite", "databricks", *_DATABASE_PORTS)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
+_NOT_IN_A_PATH = re.compile(r"[%?#\x00-\x1f\x7f]")
 _SECRET_QUERY = re.compile(r"((?:password|passwd|token|secret)=)[^&\s]+", re.IGNORECASE)
+MOVE_IT_AWAY = (
+    "move it away, that is enough: all results are in the store, and the same command delivers them to a new one"
+)
 _LIFECYCLE = "select lifecycle_stage from experiments where name = ?"
 
 
@@ -77,12 +81,19 @@ class Target:
         """The database file, if it is one on this machine."""
         if self.scheme != "sqlite":
             return None
-        path = re.fullmatch(r"[^:]+:///([^?]+).*", self.uri)
-        return Path(path[1]) if path and path[1] != ":memory:" else None
+        path = re.fullmatch(r"[^:]+:///([^?]+).*", self.uri, re.DOTALL)
+        return Path(urllib.parse.unquote(path[1])) if path and path[1] != ":memory:" else None
 
 
 class Unreachable(Exception):
     """The tracking server does not take results now; may pass by itself. The message is a clause."""
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of a database file, as SQLAlchemy reads addresses: `%` begins the code of a sign, `?` the options."""
+    path = _NOT_IN_A_PATH.sub(lambda sign: urllib.parse.quote(sign[0]), str(file))
+    # Without the driver's name MLflow makes a folder of the path as it is written here.
+    return f"sqlite:///{path}" if path == str(file) else f"sqlite+pysqlite:///{path}"
 
 
 def redact(text: str) -> str:
@@ -108,7 +119,7 @@ def resolve(tracking: TrackingSettings, root: Path) -> Target:
         UserError: a uri that cannot hold what a sweep writes.
     """
     root = root.resolve()
-    uri = tracking.uri or f"sqlite:///{root}/mlflow.db"
+    uri = tracking.uri or sqlite_uri(root / "mlflow.db")
     target = Target(uri, tracking.experiment, tracking.artifact_location)
     if target.scheme in ("", "file") or (len(target.scheme) == 1 and os.name == "nt"):
         raise UserError(
@@ -122,9 +133,19 @@ def resolve(tracking: TrackingSettings, root: Path) -> Target:
     if target.scheme == "sqlite":
         if target.sqlite_file is None:
             raise UserError(f"tracking.uri={target.shown} names no file: write sqlite:///folder/mlflow.db")
-        uri = f"sqlite:///{target.sqlite_file.expanduser().resolve()}"
-        target = Target(uri, tracking.experiment, tracking.artifact_location or (root / "artifacts").as_uri())
+        if "?" in uri:
+            raise UserError(
+                f"tracking.uri={target.shown} has options after the ?, which are not used: leave them out, and write "
+                "%3F for a ? in a name"
+            )
+        uri = sqlite_uri(target.sqlite_file.expanduser().resolve())
+        target = Target(uri, tracking.experiment, _location(tracking.artifact_location or str(root / "artifacts")))
     return target
+
+
+def _location(place: str) -> str:
+    """A folder as an address; an address as it is."""
+    return place if "://" in place else Path(place).expanduser().resolve().as_uri()
 
 
 def probe(target: Target) -> None:
@@ -156,15 +177,19 @@ def _probe_sqlite(target: Target, file: Path) -> None:
     try:  # opened for writing: what a killed driver left half written is rolled back by the first who reads
         connection = sqlite3.connect(file.as_uri() + "?mode=rw", uri=True, timeout=ANSWER_TIMEOUT_S)
         try:
+            (said,) = connection.execute("pragma quick_check(1)").fetchone()
+            (page,) = connection.execute("pragma page_size").fetchone()
+            if said != "ok" or file.stat().st_size % page:
+                raise sqlite3.DatabaseError("it is cut short" if said == "ok" else said.strip().splitlines()[-1])
             row = connection.execute(_LIFECYCLE, (target.experiment,)).fetchone()
         finally:
             connection.close()
     except sqlite3.OperationalError as error:
-        if "no such table" not in str(error) and "locked" not in str(error):  # somebody else is creating it now
+        if "no such table" not in str(error) and "locked" not in str(error):  # MLflow may complete it, or is at it
             raise Unreachable(f"{file} cannot be read ({error})") from None
         return
     except sqlite3.DatabaseError as error:
-        raise Unreachable(f"{file} is damaged or no database ({error})") from None
+        raise Unreachable(f"{file} is damaged or no database ({error}): {MOVE_IT_AWAY}") from None
     if row is not None:
         _require_active(target, row[0])
 

@@ -8,27 +8,32 @@ import gc
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from prune_core.errors import UserError
 from prune_core.stopwatch import Stopwatch
-from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
+from sweeps.pinned import pin
+from sweeps.specs import BaselineSpec, Result, TrialSpec, Work, of_dense
 from sweeps.store import ResultStore
 from sweeps.tracking_uri import redact_all
 
 if TYPE_CHECKING:
+    from prune_core.output_kind import OutputKind
     from prune_core.pipeline import PruneResult
 
 Progress = tuple[float, str]
 
 MODEL_FILE = "model.keras"
 NETWORK_FILE = "network.pruned"
+OUTPUTS = "outputs"
+"""Tag of a dense network that says how its outputs are read: a value of `OutputKind`."""
 
 
 def prepare() -> None:
     """Import what work needs: its first piece then takes as long as the next ones. From now on the process waits."""
+    pin()
     from prune_core import codec, latency, models, pipeline, training  # noqa: F401
     from sweeps.reporting import look, pictures  # noqa: F401
 
@@ -45,9 +50,10 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
         UserError: the file of the dataset or the network is not the one that was planned with.
         Exception: whatever the work itself raises; nothing is committed then.
     """
+    watch = _Idle.end()
+    pin()
     import keras
 
-    watch = _Idle.end()
     # A warm worker names layers as a fresh process would, and keeps no network of an earlier trial.
     keras.utils.clear_session(free_memory=False)
     gc.collect()
@@ -90,8 +96,11 @@ class _Idle:
 def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core import models, training
     from prune_core.codec import size_bytes
+    from prune_core.data import check_indices, fit_samples, range_warning
+    from prune_core.held_zeros import count_zeros, zeros_of
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
+    from prune_core.outputs import find_outputs
     from sweeps.reporting import pictures
 
     info = data.info
@@ -99,20 +108,35 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         about = models.check(work.model, work.model_config, info.input_shape, info.classes)
         _refuse_change(work, "model", about.fingerprint)
         model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
+        data = fit_samples(data, model.inputs[0].shape[1:])
+        for x in (data.x_train, data.x_val, data.x_test):
+            check_indices(x, about.raw)
+        outputs = find_outputs(model, data.x_train, about.loss)
     history: list[Mapping[str, float]] = []
     epochs = 0 if about.trained else work.training["epochs"]
     checkpoint = store.training_state(work.key)
+    held = zeros_of(model) if epochs and about.hold_zeros else {}
     if epochs:
-        trained_epochs = training.epochs(model, data, work.training, work.seed, checkpoint=checkpoint)
+        trained_epochs = training.epochs(
+            model, data, work.training, work.seed, held, checkpoint=checkpoint, outputs=outputs.kind
+        )
         for epoch, figures in enumerate(watch.each("train", trained_epochs), start=1):
             history.append(figures)
             yield epoch / epochs, f"epoch {epoch}/{epochs} val_accuracy {figures['val_accuracy']:.4f}"
     with watch.step("evaluate"):
-        metrics = _accuracy(model, data)
-    tags = _warned(metrics["val_accuracy"], data.y_val)
+        metrics = _accuracy(model, data, outputs.kind)
+    unlikely = range_warning(data.x_train, work.dataset, work.dataset_config, about.raw)
+    remarks = [text for text in (unlikely, *_guesses(metrics["val_accuracy"], data.y_val), outputs.remark) if text]
+    if count := count_zeros(held):
+        metrics["zeros_held"] = count
+        remarks.append(f"{count:,} weights that were zero in the file stay zero (models.{work.model}.hold_zeros)")
+    tags = {OUTPUTS: outputs.kind.value, **_warning(remarks)}
+    if work.remark:
+        tags["data"] = work.remark
     with watch.step("count"):
         total, nonzero = count_parameters(model)
-        metrics |= {"params_total": total, "params_nonzero": nonzero, "macs": count_macs(model), "epochs": epochs}
+        metrics |= {"params_total": total, "params_nonzero": nonzero, "epochs": epochs}
+        metrics["macs"] = count_macs(model, sample_shape=data.x_train.shape[1:])
     with watch.step("encode"):
         metrics["size_bytes"] = size_bytes(model)
     with store.writing(work.key) as folder:
@@ -128,6 +152,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
 
 def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
     from prune_core.codec import encode
+    from prune_core.data import fit_samples
     from prune_core.latency import compare_latency
     from prune_core.masks import save_masks
     from prune_core.pipeline import share_weights
@@ -136,6 +161,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
 
     with watch.step("load"):
         baseline = _Baseline.of(work.baseline.key, store)
+        data = fit_samples(data, baseline.model.inputs[0].shape[1:])
     pruned = share_weights(_Pruned.of(work, baseline, data), MethodSpec.from_parameters(work.parameters))
     watch.add(pruned.seconds)
     yield 0.5, "pruned"
@@ -143,11 +169,11 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
         encoded = encode(pruned.model)
     dense = baseline.metrics
     with watch.step("evaluate"):
-        accuracy = _accuracy(pruned.model, data)
+        accuracy = _accuracy(pruned.model, data, baseline.outputs(data))
     metrics = {
         **pruned.figures,
         **accuracy,
-        "accuracy_baseline": dense["accuracy"],
+        **of_dense(dense),
         "accuracy_drop": dense["accuracy"] - accuracy["accuracy"],
         "size_bytes": len(encoded),
         "size_bytes_baseline": dense["size_bytes"],
@@ -156,13 +182,14 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
     if work.measure["latency"]:
         batch_size = work.measure["latency_batch_size"]
         with watch.step("latency"):
-            latency = compare_latency(baseline.forward(batch_size), pruned.model, batch_size)
+            shape = data.x_train.shape[1:]
+            latency = compare_latency(baseline.forward(batch_size, shape), pruned.model, batch_size, sample_shape=shape)
         metrics |= {
             "latency_ms": latency.pruned_ms,
             "latency_ms_baseline": latency.dense_ms,
             "speedup": latency.dense_ms / latency.pruned_ms,
         }
-    tags = {"warning": "; ".join(pruned.warnings)} if pruned.warnings else {}
+    tags = _warning(pruned.warnings)
     with store.writing(work.key) as folder:
         with watch.step("save"):
             save_masks(folder / "masks.npz", pruned.masks)
@@ -188,6 +215,7 @@ class _Baseline:
             raise FileNotFoundError(f"the baseline {key} is not in {store.root} any more: run the sweep again")
         self.identity = (key, store.root)
         self.metrics = result.metrics
+        self._said = result.tags.get(OUTPUTS)
         self.model = load_network(store.folder(key) / MODEL_FILE)
         self._forward: Any = None
 
@@ -199,12 +227,19 @@ class _Baseline:
             cls._kept = cls(key, store)
         return cls._kept
 
-    def forward(self, batch_size: int) -> Any:
+    def outputs(self, data: Any) -> "OutputKind":
+        """How its outputs are read, and those of whatever is made of it."""
+        from prune_core.output_kind import OutputKind
+        from prune_core.outputs import find_outputs
+
+        return OutputKind(self._said) if self._said else find_outputs(self.model, data.x_train).kind
+
+    def forward(self, batch_size: int, sample_shape: tuple[int, ...]) -> Any:
         """Its compiled forward pass."""
         from prune_core.latency import Forward
 
         if self._forward is None or self._forward.batch_size != batch_size:
-            self._forward = Forward(self.model, batch_size)
+            self._forward = Forward(self.model, batch_size, sample_shape=sample_shape)
         return self._forward
 
 
@@ -231,6 +266,7 @@ class _Pruned:
             training={**work.baseline.training, **work.training},
             seed=work.baseline.seed,
             prune_output=work.prune_output,
+            outputs=baseline.outputs(data),
         )
         if any(axis.partition(".")[0] == "n_clusters" for axis in work.axes):  # others may follow
             cls._kept = (identity, pruned)
@@ -243,28 +279,33 @@ def _kernels(model: Any) -> dict[str, Any]:
     return {layer.name: layer.kernel.numpy() for layer in prunable_layers(model)}
 
 
-def _accuracy(model: Any, data: Any) -> dict[str, float]:
+def _accuracy(model: Any, data: Any, outputs: "OutputKind") -> dict[str, float]:
     """Choices are made on the validation split, the test split is reported."""
     from prune_core.training import evaluate
 
-    test = evaluate(model, data.x_test, data.y_test)
+    test = evaluate(model, data.x_test, data.y_test, outputs=outputs)
     return {
         "accuracy": test.accuracy,
         "loss": test.loss,
-        "val_accuracy": evaluate(model, data.x_val, data.y_val).accuracy,
+        "val_accuracy": evaluate(model, data.x_val, data.y_val, outputs=outputs).accuracy,
     }
 
 
-def _warned(val_accuracy: float, y_val: Any) -> dict[str, str]:
-    """Tags of a dense network: a warning if it is within two standard errors of naming one class for everything."""
+def _warning(remarks: Sequence[str]) -> dict[str, str]:
+    """The tag of what a person must know."""
+    return {"warning": "; ".join(remarks)} if remarks else {}
+
+
+def _guesses(val_accuracy: float, y_val: Any) -> list[str]:
+    """A sentence if a dense network is within two standard errors of naming one class for everything."""
     counts = Counter(y_val.tolist())
     share = max(counts.values()) / len(y_val)
     if val_accuracy > share + 2 * math.sqrt(share * (1 - share) / len(y_val)):
-        return {}
-    return {
-        "warning": f"with {100 * val_accuracy:.1f} % on validation it does no better than naming one class for "
+        return []
+    return [
+        f"with {100 * val_accuracy:.1f} % on validation it does no better than naming one class for "
         "everything, so what pruning costs cannot be seen: train it longer, or see that network and data fit"
-    }
+    ]
 
 
 def _params(baseline: BaselineSpec, trial: TrialSpec | None = None) -> dict[str, Any]:

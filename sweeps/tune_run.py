@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -44,6 +45,7 @@ class Run:
         job_of: wraps work (None: nothing, to ready a worker) for its way to a worker.
         interrupted: number of the signal caught, 0 if none.
         timeout_s: after which a piece of work is ended, or None.
+        folder: that is removed when Ray has ended, or at the next start; Tune's files go there.
         started_at: {key: when a worker took the work}, as long as it has it.
     """
 
@@ -53,6 +55,7 @@ class Run:
     job_of: Callable[[Work | None], Job]
     interrupted: Callable[[], int]
     timeout_s: float | None
+    folder: Path | None = None
     started_at: dict[str, float] = field(default_factory=dict)
     ended_by_us: dict[str, str] = field(default_factory=dict)
     dead_on_arrival: Counter[str] = field(default_factory=Counter)
@@ -122,7 +125,7 @@ def execute(run: Run) -> None:
 
 def _fit(run: Run) -> None:
     bundle, starting = run.bundle, run.starting  # what the lambda below holds travels to every worker
-    folder = tempfile.mkdtemp(prefix="prune-sweep-tune-")
+    folder = tempfile.mkdtemp(prefix="tune-", dir=run.folder)
     try:
         Tuner(
             tune.with_resources(Worker, lambda config: bundle if config["job"].work else starting),

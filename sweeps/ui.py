@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prune_core.errors import UserError
+from sweeps import surroundings
 from sweeps.reporting.links import sweep_link, trials_link
 from sweeps.tracking import Place
 from sweeps.tracking_uri import Target, Unreachable, probe, resolve
@@ -60,6 +61,7 @@ def default_target() -> Target:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted; returns the exit code: 0, 1 (the server failed) or 2 (a bad request)."""
     try:
+        surroundings.require_current_folder()
         return _main(_arguments(argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -164,4 +166,5 @@ def _answers(base: str) -> bool:
 
 
 if __name__ == "__main__":
+    surroundings.settle()
     sys.exit(main())

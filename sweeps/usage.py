@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prune_core.errors import UserError
+from sweeps.surroundings import is_utf8
 
 _EXAMPLES = """\
 examples
@@ -33,6 +34,8 @@ def read(arguments: Sequence[str]) -> Request:
     overrides: list[str] = []
     words = iter(arguments)
     for word in words:
+        if not is_utf8(word):
+            raise UserError(f"{word!r} is not UTF-8, which databases and addresses need: rename that file or folder")
         if word in ("-h", "--help"):
             return Request("help", ())
         if word in ("-c", "--cfg") or word.startswith("--cfg="):

@@ -14,6 +14,7 @@ import ray
 from ray.tune import Trainable
 
 from prune_core.errors import UserError
+from sweeps import scratch
 from sweeps.capacity import Request
 from sweeps.nodes import Home
 from sweeps.remote import StorageAway
@@ -35,6 +36,9 @@ def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
 def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
     """Import TensorFlow and give it its share of the machine."""
     with _hidden("sklearn", "matplotlib.pyplot"):  # Keras wraps them if they are there: a quarter of its import
+        from sweeps import pinned
+
+        pinned.pin()
         from prune_core import device
     device.configure(request.gpus, request.threads, gpu_memory_mb)
     from sweeps import trial
@@ -122,6 +126,7 @@ class Worker(Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
+        scratch.use_folder_of_ray()
         self._unready: dict[str, Any] = {}
         self._take(config["job"])
         try:

@@ -21,12 +21,29 @@ Another set in MNIST's format needs one YAML and no code. Another kind of file n
 from prune_core.data.api import describe, load
 from prune_core.data.base import DATASETS, Contents, Dataset, DatasetInfo, Loader, RawArrays
 from prune_core.data.embedded import DIGITS, MNIST_5K
+from prune_core.data.fit import fit_samples, fitted_shape
 from prune_core.data.idx import IDX
 from prune_core.data.npz import NPZ
+from prune_core.data.values import RawInput, check_indices, range_warning, settled
 
 DATASETS.register("digits", DIGITS)
 DATASETS.register("mnist_5k", MNIST_5K)
 DATASETS.register("idx", IDX)
 DATASETS.register("npz", NPZ)
 
-__all__ = ["DATASETS", "Contents", "Dataset", "DatasetInfo", "Loader", "RawArrays", "describe", "load"]
+__all__ = [
+    "DATASETS",
+    "Contents",
+    "Dataset",
+    "DatasetInfo",
+    "Loader",
+    "RawArrays",
+    "RawInput",
+    "check_indices",
+    "describe",
+    "fit_samples",
+    "fitted_shape",
+    "load",
+    "range_warning",
+    "settled",
+]

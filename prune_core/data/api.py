@@ -75,7 +75,8 @@ class _Plan:
         }
         canonical = json.dumps(determined_by, sort_keys=True, separators=(",", ":"), allow_nan=False)
         fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
-        return DatasetInfo(name, contents.input_shape, contents.classes, fingerprint, self.sizes())
+        described = (contents.input_shape, contents.classes, fingerprint, self.sizes())
+        return DatasetInfo(name, *described, contents.scaling, contents.remark)
 
     def sizes(self) -> dict[str, int | None]:
         train, test = self.contents.train, self.contents.test
@@ -147,7 +148,9 @@ def check_labels(key: str, y_train: np.ndarray, classes: int, test_is_cut: bool)
     present, counts = np.unique(y_train, return_counts=True)
     absent = np.setdiff1d(np.arange(min(classes, len(y_train) + 1)), present)
     if len(absent):
-        raise UserError(f"{key}: class {absent[0]} of {classes} has no training sample: number the classes from 0 on")
+        raise UserError(
+            f"{key}: class {absent[0]} of {classes} has no training sample: add some, or number the classes from 0 on"
+        )
     needed = 1 + (TEST_CUT_LEAVES if test_is_cut else VALIDATION_CUT_LEAVES)
     if counts.min() < needed:
         parts = "train, validation and test" if test_is_cut else "train and validation"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from prune_core.data.settings import Settings
+from prune_core.data.values import Scaling
 from prune_core.registry import Registry
 
 
@@ -24,6 +25,8 @@ class DatasetInfo:
         fingerprint: sha256 (hex) over all that determines the arrays: checksums of the source, loader, splits, subset.
             The name is not part of it: equal arrays have equal fingerprints.
         sizes: samples in "train", "val" and "test"; None where only loading tells.
+        scaling: what becomes of the numbers where that depends on the network; None where it does not.
+        remark: what was understood of a person's own file and may surprise; "" if nothing.
     """
 
     name: str
@@ -31,6 +34,8 @@ class DatasetInfo:
     classes: int
     fingerprint: str
     sizes: Mapping[str, int | None]
+    scaling: Scaling | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,7 @@ class Dataset:
 
     Attributes:
         info: what was known before loading.
-        x_train: float32, (samples, *info.input_shape); `x_val` and `x_test` likewise.
+        x_train: float32, (samples, *info.input_shape), or as `fit_samples` made it; `x_val` and `x_test` likewise.
         y_train: int64 class indices, (samples,); `y_val` and `y_test` likewise.
     """
 
@@ -72,6 +77,7 @@ class Contents:
         train: samples to train on, before a test or validation split is cut from them; None if unknown.
         test: samples of the source's own test split; None if unknown; 0 if there is none, and one has to be cut.
         identity: JSON-ready; determines the arrays (checksums, shapes, scaling), and nothing else (no paths).
+        scaling, remark: as in `DatasetInfo`.
     """
 
     input_shape: tuple[int, ...]
@@ -79,6 +85,8 @@ class Contents:
     train: int | None
     test: int | None
     identity: Mapping[str, Any]
+    scaling: Scaling | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from prune_core.data.base import Contents, Loader, RawArrays
 from prune_core.data.settings import Settings
+from prune_core.data.values import Scaling, is_kept
 from prune_core.errors import UserError
 
 
@@ -55,8 +56,10 @@ def _embedded(
     """
 
     def describe(settings: Settings) -> Contents:
-        identity = {"sha256": settings.sha256("sha256")}
-        return Contents(input_shape, classes=10, train=samples, test=0, identity=identity)
+        kept = is_kept(settings)
+        identity = {"sha256": settings.sha256("sha256")} | ({"scale": "none"} if kept else {})
+        scaling = None if kept else Scaling(settings.path("scale"), "pixel", brightest)
+        return Contents(input_shape, classes=10, train=samples, test=0, identity=identity, scaling=scaling)
 
     def load(settings: Settings, folder: Path) -> RawArrays:
         declared = settings.sha256("sha256")
@@ -70,10 +73,10 @@ def _embedded(
                 f"{settings.path('sha256')} is {declared}, but the installed {package} delivers {found}: "
                 f"install the locked version of {package}"
             )
-        x = pixels.reshape(samples, *input_shape).astype(np.float32) / np.float32(brightest)
-        return RawArrays(x, labels)
+        x = pixels.reshape(samples, *input_shape).astype(np.float32)
+        return RawArrays(x if is_kept(settings) else x / np.float32(brightest), labels)
 
-    return Loader(frozenset({"sha256"}), describe, load)
+    return Loader(frozenset({"sha256", "scale"}), describe, load)
 
 
 DIGITS = _embedded("scikit-learn", _digits_pixels, (8, 8, 1), samples=1797, brightest=16)

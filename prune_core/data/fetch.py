@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from filelock import FileLock, Timeout
 from prune_core.data.settings import Settings
 from prune_core.data.sources import SOURCES, UNREACHABLE, Request, Source, WantedFile, plain_or_gz, read_plain_or_gz
 from prune_core.errors import UserError
+from prune_core.files import make_folder, remove_partial, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,9 @@ def obtain(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dic
     if len(cached) == len(files):
         return cached
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_S):
+            remove_partial(folder)
             return _fill_cache(settings, files, folder)
     except Timeout as error:
         raise UserError(f"{folder} is locked by another process that has been fetching for too long: end it") from error
@@ -91,21 +92,6 @@ def _fill_cache(settings: Settings, files: Sequence[WantedFile], folder: Path) -
             f"({'; '.join(tried) or 'none is configured'}): put the file(s), plain or as .gz, into {folder} by hand"
         )
     return found
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is, even after a crash, either whole or absent."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
 
 
 def _sources(settings: Settings) -> Iterable[tuple[str, Source, Settings]]:

@@ -13,6 +13,7 @@ from prune_core.data.base import Contents, Loader, RawArrays
 from prune_core.data.fetch import check_sources, obtain
 from prune_core.data.settings import Settings
 from prune_core.data.sources import WantedFile
+from prune_core.data.values import Scaling, is_kept
 from prune_core.errors import UserError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -53,12 +54,15 @@ def _describe(settings: Settings) -> Contents:
     check_sources(settings)
     samples = settings.section("samples")
     samples.refuse_unknown({"train", "test"})
+    kept = is_kept(settings)
+    identity = {"files": {file.array: file.sha256 for file in _files(settings)}}
     return Contents(
         input_shape=settings.shape("input_shape"),
         classes=settings.whole("classes", low=2),
         train=samples.whole("train", low=1),
         test=samples.whole("test", low=1),
-        identity={"files": {file.array: file.sha256 for file in _files(settings)}},
+        identity={**identity, "scale": "none"} if kept else identity,
+        scaling=None if kept else Scaling(settings.path("scale"), "pixel", 255),
     )
 
 
@@ -103,8 +107,9 @@ def _pixels(settings: Settings, images: np.ndarray, input_shape: tuple[int, ...]
             f"{settings.path('input_shape')}={list(input_shape)}, but the files hold images of "
             f"{'x'.join(map(str, images.shape[1:]))}: correct it"
         )
-    return images.reshape(-1, *input_shape).astype(np.float32) / np.float32(255)
+    pixels = images.reshape(-1, *input_shape).astype(np.float32)
+    return pixels if is_kept(settings) else pixels / np.float32(255)
 
 
-KEYS = frozenset({"input_shape", "classes", "samples", "files", "sources"})
+KEYS = frozenset({"input_shape", "classes", "samples", "files", "sources", "scale"})
 IDX = Loader(KEYS, _describe, _load)

@@ -3,23 +3,22 @@
 The file holds `x_train` and `y_train`, and also `x_test` and `y_test` unless a test split is to be cut. `keys` says
 what they are called there.
 
-- x: numbers, (samples, features), (samples, height, width), to which a channel axis is added, or
-  (samples, height, width, channels); finite.
-- y: class indices 0 ... classes - 1 as integers, (samples,); every class is in `y_train`.
+- x: numbers, (samples, features), (samples, height, width) or (samples, height, width, channels); finite. Samples of
+  two axes get a third of length 1, which a network that takes two loses again (`prune_core.data.fit`).
+- y: class indices 0 ... classes - 1, (samples,) or a column of them, or one-hot rows, (samples, classes), in any type
+  of numbers (`prune_core.labels`); every class is in `y_train`.
 
 `scale` says how x becomes float32:
 
-| scale | meaning                                                                                              |
-|-------|------------------------------------------------------------------------------------------------------|
-| auto  | uint8 is divided by 255; floats and booleans stay as they are; other integers are refused as unclear |
-| "255" | divided by 255, whatever the type                                                                    |
-| none  | stays as it is                                                                                       |
-
-Floats outside [0, 1] stay, since standardised features are; a warning is logged under `auto`, as pixels may be meant.
+| scale | meaning                                                                                             |
+|-------|-----------------------------------------------------------------------------------------------------|
+| auto  | uint8 is divided by 255; floats and booleans stay as they are; other integers are unclear. For a    |
+|       | network that takes numbers as they are, all types stay (`prune_core.data.values`)                   |
+| "255" | divided by 255, whatever the type                                                                   |
+| none  | stays as it is                                                                                      |
 """
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +29,10 @@ from prune_core.data.api import check_labels
 from prune_core.data.base import Contents, Loader, RawArrays
 from prune_core.data.npz_archive import Header, MalformedNpz, NpzArchive
 from prune_core.data.settings import Settings
+from prune_core.data.values import Scaling
 from prune_core.errors import UserError
+from prune_core.labels import Labels, check_layout, class_indices
 from prune_core.registry import closest
-
-log = logging.getLogger(__name__)
 
 ROLES = ("x_train", "y_train", "x_test", "y_test")
 SCALES = ("auto", "255", "none")
@@ -49,19 +48,19 @@ class _File:
     Attributes:
         key: configuration key and file, for messages.
         names: {role: name of the array in the file}; without x_test and y_test if there is no test split.
-        labels: {role: class indices} of y_train and, if there is one, y_test.
+        labels: {role: labels} of y_train and, if there is one, y_test.
     """
 
     key: str
     archive: NpzArchive
     scale: str
     names: Mapping[str, str]
-    labels: Mapping[str, np.ndarray]
+    labels: Mapping[str, Labels]
     sha256: str
 
     @property
     def classes(self) -> int:
-        return 1 + max(int(y.max()) for y in self.labels.values())
+        return max(max(1 + int(y.indices.max()), y.columns or 0) for y in self.labels.values())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -114,8 +113,9 @@ def _open(settings: Settings) -> _File:
     names = _names(settings, key, archive)
     opened = _File(key, archive, scale, names, labels={}, sha256=sha256)
     for split in ("train", "test") if opened.has_test else ("train",):
-        _check_features(opened, settings, f"x_{split}")
-        _check_lengths(opened, split)
+        _check_features(opened, f"x_{split}")
+        x, y = opened.header(f"x_{split}"), opened.header(f"y_{split}")
+        check_layout(f"{key}: {names[f'y_{split}']}", y.shape, y.dtype, x.shape[0])
     labels = {role: _labels(opened, role) for role in names if role.startswith("y_")}
     return _File(key, archive, scale, names, labels, sha256)
 
@@ -138,7 +138,7 @@ def _names(settings: Settings, key: str, archive: NpzArchive) -> dict[str, str]:
     return wanted
 
 
-def _check_features(file: _File, settings: Settings, role: str) -> None:
+def _check_features(file: _File, role: str) -> None:
     header, name = file.header(role), file.names[role]
     if header.dtype.hasobject or header.dtype.kind not in "biuf":
         raise UserError(f"{file.key}: {name} has type {header.dtype}, not numbers: store it as float32 or uint8")
@@ -149,40 +149,38 @@ def _check_features(file: _File, settings: Settings, role: str) -> None:
             f"{file.key}: {name} has samples of shape {header.shape[1:]}, but {file.names['x_train']} of "
             f"{file.header('x_train').shape[1:]}: store them alike"
         )
-    if file.scale == "auto" and header.dtype.kind in "iu" and header.dtype != np.uint8:
-        raise UserError(
-            f"{file.key}: {name} has type {header.dtype}: "
-            f"set {settings.path('scale')} to 255 for pixels, or to none to keep the numbers"
-        )
 
 
-def _check_lengths(file: _File, split: str) -> None:
-    x, y = file.header(f"x_{split}"), file.header(f"y_{split}")
-    name = file.names[f"y_{split}"]
-    if y.dtype.hasobject or y.dtype.kind not in "iu":
-        raise UserError(f"{file.key}: {name} has type {y.dtype}, not integers: store class indices as int64")
-    if len(y.shape) != 1:
-        raise UserError(f"{file.key}: {name} has shape {y.shape}, not (samples,): store class indices, as argmax gives")
-    if y.shape[0] != x.shape[0]:
-        raise UserError(
-            f"{file.key}: {file.names[f'x_{split}']} has {x.shape[0]} samples, "
-            f"but {name} has {y.shape[0]}: store as many"
-        )
+def _scaling(file: _File, settings: Settings) -> Scaling | None:
+    """What `auto` has to decide; None if it has not, for nobody asked it to or all numbers are floats."""
+    features = [role for role in file.names if role.startswith("x_")]
+    types = {role: file.header(role).dtype for role in features}
+    whole = [role for role, dtype in types.items() if dtype.kind in "iu"]
+    if file.scale != "auto" or not whole:
+        return None
+    problems: dict[str, str] = {}
+    for role in whole:
+        if types[role] != np.uint8:
+            problems["problem"] = (
+                f"{file.key}: {file.names[role]} has type {types[role]}: "
+                f"set {settings.path('scale')} to 255 for pixels, or to none to keep the numbers"
+            )
+    if len(whole) < len(features):
+        found = " and ".join(f"{file.names[role]} has type {types[role]}" for role in features)
+        problems["raw_problem"] = f"{file.key}: {found}: store them alike, or set {settings.path('scale')}"
+    return Scaling(settings.path("scale"), str(types[whole[0]]), 255, **problems)
 
 
-def _labels(file: _File, role: str) -> np.ndarray:
-    values = file.read(role)
-    if values.min() < 0 or values.max() > np.iinfo(np.int64).max:
-        wrong = values.min() if values.min() < 0 else values.max()
-        raise UserError(f"{file.key}: {file.names[role]} holds the label {wrong}: number the classes from 0 on")
-    return values.astype(np.int64)
+def _labels(file: _File, role: str) -> Labels:
+    samples = file.header(role.replace("y", "x", 1)).shape[0]
+    return class_indices(f"{file.key}: {file.names[role]}", file.read(role), samples)
 
 
 def _describe(settings: Settings) -> Contents:
     file = _open(settings)
     if file.classes < 2:
         raise UserError(f"{file.key}: {file.names['y_train']} has one class only: a classifier needs at least 2")
-    check_labels(file.key, file.labels["y_train"], file.classes, test_is_cut=not file.has_test)
+    check_labels(file.key, file.labels["y_train"].indices, file.classes, test_is_cut=not file.has_test)
     features = [role for role in file.names if role.startswith("x_")]
     if sum(file.header(role).nbytes for role in features) <= MAX_PLAN_BYTES:
         for role in features:
@@ -190,27 +188,26 @@ def _describe(settings: Settings) -> Contents:
     return Contents(
         input_shape=file.input_shape,
         classes=file.classes,
-        train=len(file.labels["y_train"]),
-        test=len(file.labels["y_test"]) if file.has_test else 0,
+        train=len(file.labels["y_train"].indices),
+        test=len(file.labels["y_test"].indices) if file.has_test else 0,
         identity={"sha256": file.sha256, "names": dict(file.names), "scale": file.scale},
+        scaling=_scaling(file, settings),
+        remark=_remark(file),
     )
+
+
+def _remark(file: _File) -> str:
+    one_hot = [file.names[role] for role, y in file.labels.items() if y.columns]
+    return f"the one-hot rows of {' and '.join(one_hot)} became the places of their ones" if one_hot else ""
 
 
 def _load(settings: Settings, folder: Path) -> RawArrays:
     file = _open(settings)
+    scaling = _scaling(file, settings)
+    if scaling is not None and scaling.problem:
+        raise UserError(scaling.problem)
     features = {role: file.features(role) for role in file.names if role.startswith("x_")}
-    for role, x in features.items():
-        low, high = float(x.min()), float(x.max())
-        if file.scale == "auto" and not 0 <= low <= high <= 1:
-            log.warning(
-                "%s: %s ranges from %g to %g and is kept so: set %s=255 if these are pixels",
-                file.key,
-                file.names[role],
-                low,
-                high,
-                settings.path("scale"),
-            )
-    return RawArrays(**features, **file.labels)
+    return RawArrays(**features, **{role: y.indices for role, y in file.labels.items()})
 
 
 NPZ = Loader(frozenset({"path", "keys", "scale"}), _describe, _load)

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from prune_core.errors import UserError
+from prune_core.graph.elementwise import is_keras_operation
 from prune_core.graph.ids import ChannelIds
-from prune_core.graph.rule import Axes, Call, Link, Traced, find_rule, has_channels
+from prune_core.graph.rule import MADE_INTO_MASK, Axes, Call, Link, Traced, find_rule, has_channels
 from prune_core.graph.rules_shape import operation_rule
 from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
 from prune_core.places import places
@@ -146,6 +147,7 @@ class _Tracer:
         return run_graph(graph, inputs, self._visit, prefix=prefix, enter=False)
 
     def _visit(self, step: Step) -> list[np.ndarray | None]:
+        self.pins += [(ids, MADE_INTO_MASK) for ids in step.masks if ids is not None]
         inner = inner_graph(step)
         if inner is not None:
             return self.run(inner, step.inputs, f"{step.path}/")
@@ -252,9 +254,15 @@ class _Tracer:
         return ids
 
 
+def _looks_at_shapes_only(operation: Any) -> bool:
+    return is_keras_operation(operation) and type(operation).__name__ in ("OnesLike", "ZerosLike")
+
+
 def _apply_rule(call: Call, step: Step) -> Traced:
     kind = f"'{step.path}' ({type(step.operation).__name__})"
     rule = find_rule(step.operation) or operation_rule(step.operation)
+    if rule is None and step.is_for_masks and _looks_at_shapes_only(step.operation):
+        return call.unrelated(f"{kind} makes a mask")
     if rule is None:
         return call.opaque(f"{kind} has no shrinking rule: add one with prune_core.graph.register_rule")
     if is_forced_training(step):

@@ -10,6 +10,8 @@ import numpy as np
 from prune_core.graph.ids import ChannelIds
 from prune_core.graph.walk import Step
 
+MADE_INTO_MASK = "a mask is made of it"
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -65,7 +67,7 @@ class Call:
     Attributes:
         layer: the layer (or bare operation).
         path: its name, with the names of the models it is nested in.
-        inputs: channel ids of the last axis of each input.
+        inputs: channel ids of the last axis of each input; masks are no inputs.
         input_shapes, output_shapes: shapes with the batch axis; None for a size that is not fixed.
     """
 
@@ -97,9 +99,15 @@ class Call:
 
     def opaque(self, reason: str) -> Traced:
         """The answer for a call that cannot be shrunk: everything that goes in and comes out is pinned."""
+        if self._step.is_for_masks:  # Keras adds operations for masks, whose names would tell nobody anything
+            reason = MADE_INTO_MASK
         for ids in self.inputs:
             if ids is not None:
                 self.pin(ids, reason)
+        return self.unrelated(reason)
+
+    def unrelated(self, reason: str) -> Traced:
+        """The answer for a call whose outputs depend on no value of its inputs: only what comes out is pinned."""
         sizes = [shape[-1] if has_channels(shape) else 0 for shape in self.output_shapes]
         fresh = self._own.get(id(self.layer), [])
         if [len(ids) for ids in fresh] != sizes:

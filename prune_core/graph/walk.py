@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
+from prune_core.calls import attach_masks, data_tensors, mask_tensors, nodes_for_masks, nodes_in_order
+
 
 @dataclass(frozen=True)
 class Step:
@@ -16,20 +18,24 @@ class Step:
     Attributes:
         operation: what is called; the same object in several steps where a layer is used twice.
         path: its name, with the names of the models it is nested in: "block/conv".
-        inputs: values of the tensors it is called on, in the order of `tensors`.
+        inputs: values of the tensors it is called on, in the order of `tensors`; masks are not among them.
         tensors: the symbolic tensors of the original graph that `inputs` stand for.
+        masks: values of the tensors that it takes as masks.
         outputs: its symbolic outputs in the original graph.
         node: Keras's record of the call, with all arguments.
         values: value of every symbolic tensor that a step still needs, by `id`.
+        is_for_masks: whether what it makes reaches the graph's outputs as a mask only.
     """
 
     operation: keras.Operation
     path: str
     inputs: list[Any]
     tensors: list[Any]
+    masks: list[Any]
     outputs: list[Any]
     node: Any
     values: dict[int, Any]
+    is_for_masks: bool
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The call's arguments with values in place of symbolic tensors."""
@@ -67,22 +73,29 @@ def run_graph(
         One value for each of `graph.outputs`.
     """
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
-    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
-    nodes = [node for node in nodes if not node.is_input]
+    for_masks = nodes_for_masks(graph)
+    nodes = list(nodes_in_order(graph))
     uses = Counter(id(tensor) for tensor in graph.outputs)
     uses.update(id(tensor) for node in nodes for tensor in node.input_tensors)
     for node in nodes:
+        tensors = data_tensors(node)
         step = Step(
             operation=node.operation,
             path=f"{prefix}{node.operation.name}",
-            inputs=[values[id(tensor)] for tensor in node.input_tensors],
-            tensors=list(node.input_tensors),
+            inputs=[values[id(tensor)] for tensor in tensors],
+            tensors=tensors,
+            masks=[values[id(tensor)] for tensor in mask_tensors(node)],
             outputs=list(node.outputs),
             node=node,
             values=values,
+            is_for_masks=id(node) in for_masks,
         )
         inner = inner_graph(step) if enter else None
-        results = list(visit(step)) if inner is None else run_graph(inner, step.inputs, visit, prefix=f"{step.path}/")
+        if inner is None:
+            results = list(visit(step))
+        else:
+            attach_masks(step.operation, step.inputs, *step.arguments())
+            results = run_graph(inner, step.inputs, visit, prefix=f"{step.path}/")
         values.update((id(tensor), result) for tensor, result in zip(node.outputs, results, strict=True))
         uses.subtract(id(tensor) for tensor in node.input_tensors)
         for tensor in (*node.input_tensors, *node.outputs):

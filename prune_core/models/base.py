@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prune_core.compiled_loss import CompiledLoss
+from prune_core.data.values import RawInput
+
 if TYPE_CHECKING:
     import keras
 
@@ -23,6 +26,9 @@ class ModelInfo:
         kernel_sizes: number of weights of each of `kernel_layers`, None where it is not known; () if none is.
         inner_kernels: those of `kernel_layers` that lie inside of a wrapper, a recurrent or an attention layer, where
             weights can be pruned but no units.
+        raw: why it takes numbers as they are stored, pixels of 0 to 255 for instance; None: it takes [0, 1].
+        hold_zeros: whether weights of its kernels that are zero stay zero in training.
+        loss: what it was compiled with, which tells how its outputs are read where its graph cannot.
     """
 
     kernel_layers: tuple[str, ...]
@@ -33,6 +39,9 @@ class ModelInfo:
     output_kernels: int = 1
     kernel_sizes: tuple[int | None, ...] = ()
     inner_kernels: frozenset[str] = frozenset()
+    raw: RawInput | None = None
+    hold_zeros: bool = False
+    loss: CompiledLoss | None = None
 
 
 class Builder(Protocol):
@@ -40,8 +49,8 @@ class Builder(Protocol):
 
     Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
     `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
-    (batch, *input_shape) and gives (batch, classes): logits, or probabilities if its last activation is a softmax or a
-    sigmoid.
+    (batch, *input_shape), or the same with a last axis of length 1 more or less. It gives (batch, classes), logits or
+    probabilities, or for two classes (batch, 1), the logit or the probability of class 1: `prune_core.output_kind`.
     """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:

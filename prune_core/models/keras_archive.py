@@ -3,9 +3,11 @@
 import hashlib
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 _MAX_CONFIG_BYTES = 64 * 2**20
 # Keras stores members uncompressed; far more than that is a decompression bomb.
 _MAX_EXPANSION = 100
+# Channels, or elements of a sample, that a normalisation may have for its statistics to be looked at.
+_MAX_STATISTICS = 2**22
 # What zipfile and json raise on damaged bytes; a RecursionError is a RuntimeError.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
@@ -31,6 +35,8 @@ class KerasArchive:
         parameters: number of weights stored, those of an optimiser and of random generators aside.
         sha256: digest of the file.
         sizes: {path in the weights file: number of values there}.
+        statistics: {layer name: (mean, variance)} of normalisations, averages over all channels; not of layers of
+            which several have one name.
     """
 
     path: Path
@@ -38,6 +44,7 @@ class KerasArchive:
     parameters: int
     sha256: str
     sizes: Mapping[str, int] = field(default_factory=dict)
+    statistics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def read_archive(path: Path) -> KerasArchive:
@@ -58,8 +65,15 @@ def read_archive(path: Path) -> KerasArchive:
         raise UserError(f"{path} is damaged or was never a .keras file: save the model again") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no model: save the model again")
-    sizes = _sizes(path, weights)
-    return KerasArchive(path, config, sum(sizes.values()), hashlib.sha256(content).hexdigest(), sizes)
+    sizes, statistics = _weigh(path, weights)
+    return KerasArchive(path, config, sum(sizes.values()), hashlib.sha256(content).hexdigest(), sizes, statistics)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The serialised model in a file that has been checked before, nothing else of it."""
+    with zipfile.ZipFile(path) as archive:
+        config: dict[str, Any] = json.loads(archive.read("config.json"))
+    return config
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -96,17 +110,19 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is no ordinary network")
 
 
-def _sizes(path: Path, weights: bytes) -> dict[str, int]:
-    """How many numbers are where in the weights file. Links to other files are refused, not followed."""
+def _weigh(path: Path, weights: bytes) -> tuple[dict[str, int], dict[str, tuple[float, float]]]:
+    """How many numbers are where in the weights file, and its statistics. Links to other files are refused."""
     import h5py
 
     sizes: dict[str, int] = {}
+    found: list[tuple[str, tuple[float, float]]] = []
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Group):
             for key in item:
                 if not isinstance(item.get(key, getlink=True), h5py.HardLink):
                     raise UserError(f"{path} links to data outside itself: save the model again")
+            found.extend(_statistics(name, item))
         elif isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual:
                 raise UserError(f"{path} keeps weights outside itself: save the model again")
@@ -119,4 +135,20 @@ def _sizes(path: Path, weights: bytes) -> dict[str, int]:
             file.visititems(visit)
     except (OSError, RuntimeError, KeyError, TypeError):
         raise UserError(f"{path} has damaged weights: save the model again") from None
-    return sizes
+    names = [name for name, _ in found]
+    return sizes, {name: values for name, values in found if names.count(name) == 1}
+
+
+def _statistics(path: str, group: Any) -> list[tuple[str, tuple[float, float]]]:
+    """[(layer name, (mean, variance))] if a group holds the weights of a normalisation, else nothing."""
+    kind = re.fullmatch(r"(?:.*/)?(batch_)?normalization(?:_\d+)?/vars", path)
+    if kind is None:
+        return []
+    with suppress(Exception):  # a file may say anything; what is not understood says nothing
+        arrays = [group[str(number)] for number in range(len(group))]
+        if any(array.external or array.is_virtual or array.size > _MAX_STATISTICS for array in arrays):
+            return []
+        # Normalization keeps mean, variance and count; BatchNormalization what is learnt, then mean and variance.
+        mean, variance = arrays[-2:] if kind[1] else arrays[:2]
+        return [(str(group.attrs["name"]), (float(mean[()].mean()), float(variance[()].mean())))]
+    return []

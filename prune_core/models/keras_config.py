@@ -75,6 +75,20 @@ def output_units(model: Mapping[str, Any]) -> int | None:
     return next((last["config"][key] for key in _UNITS if key in last["config"]), None)
 
 
+def output_activation(model: Mapping[str, Any]) -> str | None:
+    """Keras's name of the function that makes the output; None if only building the model can tell."""
+    layers = model["config"]["layers"]
+    if model["class_name"] == "Functional":
+        ends = _ends(model["config"]["output_layers"])
+        layers = [layer for layer in layers if layer["config"]["name"] == ends[0]]
+    last = layers[-1]
+    if last["class_name"] in NESTING:
+        return output_activation(last)
+    has_kernel = any(key in last["config"] for key in _UNITS)
+    activation = last["config"].get("activation") if has_kernel or last["class_name"] == "Activation" else None
+    return activation if isinstance(activation, str) else None
+
+
 def _ends(value: Any) -> list[str]:
     """Layer names in `input_layers` or `output_layers`, which is one triple or a structure of them."""
     if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):

@@ -1,14 +1,19 @@
 """A person's own network in a `.keras` file."""
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prune_core.compiled_loss import CompiledLoss, loss_of_archive
+from prune_core.data.fit import fitted_shape
 from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
-from prune_core.models.keras_archive import KerasArchive, read_archive
-from prune_core.models.keras_config import count_outputs, output_units, refuse_foreign_objects
+from prune_core.models.keras_archive import KerasArchive, read_archive, read_config
+from prune_core.models.keras_config import count_outputs, output_activation, output_units, refuse_foreign_objects
 from prune_core.models.keras_config import input_shape as archived_input_shape
+from prune_core.models.keras_input import input_dtypes, raw_input
 from prune_core.models.keras_kernels import stored_kernels
 from prune_core.models.settings import Settings
 
@@ -17,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class KerasFile:
-    """The builder `keras_file`. Keys: `path`; `sha256` of the file or null; `train`, to train it further."""
+    """The builder `keras_file`. Keys: `path`; `sha256` of the file or null; `train`, to train it further, and
+    `hold_zeros`, whether what is zero in it stays zero then.
+    """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:
         """See `Builder.check`; nothing of Keras is imported and nothing in the file is executed."""
@@ -27,16 +34,22 @@ class KerasFile:
             kernels = stored_kernels(archive.config, archive.sizes)
             shape = archived_input_shape(archive.config)
             outputs, units = count_outputs(archive.config), output_units(archive.config)
+            activation = output_activation(archive.config)
         except (KeyError, TypeError, IndexError, AttributeError):
             raise UserError(f"{where} is neither a Sequential nor a functional model: save one of these") from None
-        if shape != tuple(input_shape):
-            found = "one input of a fixed shape is needed" if shape is None else f"it takes {shape}"
-            raise UserError(f"{where} cannot take samples of shape {tuple(input_shape)}: {found}")
+        if shape is None or fitted_shape(input_shape, shape) is None:
+            raise UserError(f"{where} cannot take samples of shape {tuple(input_shape)}: {_taken(input_shape, shape)}")
         if outputs != 1:
             raise UserError(f"{where} gives {outputs} outputs: save a model of the one that tells the class")
-        if units is not None and units != classes:
+        if units is not None and not _fits(units, classes):
             raise UserError(
                 f"{where} has {units} outputs for a dataset of {classes} classes: give it a fitting last layer"
+            )
+        loss = loss_of_archive(archive.config)
+        if units == 1 and not _tells_a_class(activation, loss):
+            raise UserError(
+                f"{where} has one output that is neither a probability nor a logit: end it in a sigmoid, or compile it "
+                "with its binary cross-entropy"
             )
         if not kernels:
             raise UserError(f"{where} has no layer with a kernel: there is nothing to prune")
@@ -49,6 +62,9 @@ class KerasFile:
             output_kernels=len(kernels[-1]),
             kernel_sizes=tuple(kernel.size for kernel in every),
             inner_kernels=frozenset(kernel.name for kernel in every if kernel.is_inside),
+            raw=raw_input(archive.config, archive.statistics),
+            hold_zeros=settings.flag("hold_zeros", True),
+            loss=loss,
         )
 
     def build(
@@ -61,12 +77,26 @@ class KerasFile:
             model = load_network(Path(path))
         except UserError as error:
             raise UserError(f"models.{name}.path={error}") from error
-        if model.output_shape != (None, classes):
+        shape = model.output_shape
+        if len(shape) != 2 or not _fits(shape[1], classes):
             raise UserError(
-                f"models.{name}.path={path} gives {model.output_shape} for a dataset of {classes} classes: "
-                f"its output must be (None, {classes})"
+                f"models.{name}.path={path} gives {shape} for a dataset of {classes} classes: "
+                f"its output must be (None, {classes})" + (" or (None, 1)" if classes == 2 else "")
             )
         return model
+
+
+def _fits(units: int | None, classes: int) -> bool:
+    """Whether so many outputs tell so many classes apart: one each, or one for two."""
+    return units == classes or (units == 1 and classes == 2)
+
+
+def _tells_a_class(activation: str | None, loss: CompiledLoss | None) -> bool:
+    """Whether a single output can be that of a classifier, as far as the file tells."""
+    if activation == "linear":
+        return loss is None or not loss.is_regression
+    is_known = activation is None or (activation.endswith("sigmoid") and not activation.startswith("log"))
+    return is_known or (loss is not None and loss.takes_probabilities is not None)
 
 
 def load_network(path: Path) -> "keras.Model":
@@ -102,8 +132,29 @@ def inspect(path: Path) -> KerasArchive:
     return archive
 
 
+def stored_input(path: Path) -> tuple[tuple[int | None, ...], str] | None:
+    """Shape of one sample and type of the input of a network that a sweep has saved; None if the file does not tell."""
+    try:
+        config = read_config(path)
+        shape = archived_input_shape(config)
+        return None if shape is None else (shape, next(input_dtypes(config), "float32"))
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _taken(given: Sequence[int], wanted: Sequence[int | None] | None) -> str:
+    """What a network takes instead, and what to do if the samples only have to be put into another shape."""
+    if wanted is None:
+        return "one input of a known shape is needed"
+    closed = [n for n in wanted if isinstance(n, int)]
+    same = len(closed) == len(wanted) and prod(closed) == prod(given)
+    return f"it takes {tuple(wanted)}" + (
+        f", so store them as (samples, {', '.join(map(str, closed))})" if same else ""
+    )
+
+
 def _open(name: str, config: Mapping[str, Any]) -> tuple[Settings, KerasArchive]:
-    settings = Settings(f"models.{name}", config, ("path", "sha256", "train"))
+    settings = Settings(f"models.{name}", config, ("path", "sha256", "train", "hold_zeros"))
     path, expected = config.get("path"), config.get("sha256")
     if not isinstance(path, str) or not path:
         raise settings.error("path", "must be the path of a .keras file")

@@ -1,15 +1,17 @@
 """Importance of units by relevance propagation, on any graph of Keras layers.
 
 A unit matters as much as it contributes, through absolute weights and activations, to the outputs of the training set.
+Relevance starts with the same amount at each output of every sample, or in proportion to the outputs (`start`).
 """
 
+import keras
 import numpy as np
 
 from prune_core.relevance.propagation import Relevance, propagate
 from prune_core.relevance.rules import in_proportion, register_relevance_rule, routed, unchanged
 from prune_core.relevance.steps import Step
 from prune_core.scores.base import Scores, ScoringContext, unit_axis
-from prune_core.weights import PrunableLayer
+from prune_core.weights import kernel_attributes, leaf_layers
 
 __all__ = [
     "Relevance",
@@ -26,6 +28,9 @@ __all__ = [
 def importance(ctx: ScoringContext) -> Scores:
     """Mean relevance over the samples `ctx.x` of each unit; for a filter, the sum over its positions.
 
+    `ctx.options["start"]` says how relevance starts at the outputs, as in `propagate`: "uniform" (the usual one) or
+    "output".
+
     Adds to `ctx.by_products`:
         input_relevance: mean relevance of each input element, shape of one sample.
         relevance_health: largest deviation of a sample's relevance from 1, shape ().
@@ -35,13 +40,22 @@ def importance(ctx: ScoringContext) -> Scores:
         UserError: what `propagate` raises.
     """
     assert ctx.x is not None  # Score.__call__ has seen to it
-    relevance = propagate(ctx.model, ctx.x, ctx.batch_size)
+    relevance = propagate(ctx.model, ctx.x, ctx.batch_size, **ctx.options)
     ctx.by_products["input_relevance"] = relevance.inputs
     ctx.by_products["relevance_health"] = np.array(relevance.health)
     ctx.by_products["relevance_lost"] = np.array(sorted(relevance.lost), dtype=str)
-    return {layer.name: relevance.channels[_step_name(layer)] for layer in ctx.layers if unit_axis(layer) is not None}
+    steps = _steps_by_kernel(ctx.model)
+    return {
+        layer.name: np.sum([relevance.channels[step] for step in steps[id(layer.kernel)]], axis=0)
+        for layer in ctx.layers
+        if unit_axis(layer) is not None
+    }
 
 
-def _step_name(layer: PrunableLayer) -> str:
-    """The layer's own name, without that of the kernel which a layer with two kernels carries behind it."""
-    return layer.path.rpartition("/")[0]
+def _steps_by_kernel(model: keras.Model) -> dict[int, list[str]]:
+    """{id of a kernel: names of the layers that use it}, several for one that layers share."""
+    steps: dict[int, list[str]] = {}
+    for name, layer in leaf_layers(model):
+        for attribute in kernel_attributes(layer):
+            steps.setdefault(id(getattr(layer, attribute)), []).append(name)
+    return steps

@@ -1,13 +1,14 @@
 """A network unrolled: its operations in the order of inference, with the tensors that go in and out of each."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from prune_core.calls import attach_masks, data_tensors, mask_of, nodes_in_order, with_mask
 from prune_core.errors import UserError
 
 
@@ -18,9 +19,9 @@ class Step:
     Attributes:
         name: name of the layer or operation, with the names of the models it is nested in: "block/conv".
         operation: the Keras layer or bare operation.
-        inputs: its input tensors, first axis the batch.
+        inputs: its input tensors, first axis the batch; masks are not among them.
         output: its output tensor.
-        run: calls the operation again on other input tensors, in inference mode.
+        run: calls the operation again on other input tensors, in inference mode and with the same masks.
     """
 
     name: str
@@ -42,11 +43,12 @@ def unroll(model: keras.Model, inputs: Sequence[tf.Tensor], prefix: str = "") ->
     graph = as_graph(model)
     values = {id(symbol): tensor for symbol, tensor in zip(graph.inputs, inputs, strict=True)}
     steps: list[Step] = []
-    for node in _nodes_in_order(graph):
-        operation, symbols = node.operation, node.input_tensors
+    for node in nodes_in_order(graph):
+        operation, symbols = node.operation, data_tensors(node)
         arrived = [values[id(symbol)] for symbol in symbols]
         name = f"{prefix}{operation.name}"
         if isinstance(operation, keras.Model):
+            attach_masks(operation, arrived, *node.arguments.fill_in(values))
             inner, outputs = unroll(operation, arrived, f"{name}/")
             steps += inner
         else:
@@ -54,9 +56,10 @@ def unroll(model: keras.Model, inputs: Sequence[tf.Tensor], prefix: str = "") ->
                 raise UserError(
                     f"layer {name!r} has {len(node.outputs)} outputs: relevance needs layers with one output"
                 )
-            run = _runner(operation, node.arguments, symbols)
+            run = _runner(node, symbols, values)
+            output = run(arrived)
             # The identity gives a layer that hands its input on as it is (dropout) an output of its own.
-            outputs = [tf.identity(run(arrived))]
+            outputs = [with_mask(tf.identity(output), mask_of(output))]
             steps.append(Step(name, operation, arrived, outputs[0], run))
         values.update({id(symbol): tensor for symbol, tensor in zip(node.outputs, outputs, strict=True)})
     return steps, [values[id(symbol)] for symbol in graph.outputs]
@@ -71,19 +74,19 @@ def as_graph(model: keras.Model) -> keras.Model:
     raise UserError(f"model {model.name!r} has no graph of layers: make it a functional or a built Sequential model")
 
 
-def _nodes_in_order(graph: keras.Model) -> Iterator[Any]:
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        yield from (node for node in graph._nodes_by_depth[depth] if not node.is_input)
-
-
 def _runner(
-    operation: keras.Operation, arguments: Any, symbols: Sequence[keras.KerasTensor]
+    node: Any, symbols: Sequence[keras.KerasTensor], values: Mapping[int, tf.Tensor]
 ) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
+    operation = node.operation
     takes_training = isinstance(operation, keras.Layer) and "training" in inspect.signature(operation.call).parameters
     mode = {"training": False} if takes_training else {}
 
     def run(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        args, kwargs = arguments.fill_in({id(symbol): tensor for symbol, tensor in zip(symbols, tensors, strict=True)})
+        given = {
+            id(symbol): with_mask(tensor, mask_of(values[id(symbol)]))
+            for symbol, tensor in zip(symbols, tensors, strict=True)
+        }
+        args, kwargs = node.arguments.fill_in({**values, **given})
         return operation(*args, **{**kwargs, **mode})
 
     return run

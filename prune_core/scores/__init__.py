@@ -17,8 +17,12 @@ from prune_core.scores.base import (
 from prune_core.scores.control import uniform
 from prune_core.scores.norms import l1_norm, l2_norm, magnitude
 
+STARTS = ("uniform", "output")
+"""Where relevance starts, at the outputs of every sample: the same at each, or in proportion to |output|."""
+
 __all__ = [
     "SCORES",
+    "STARTS",
     "Score",
     "Scores",
     "ScoringContext",
@@ -40,6 +44,6 @@ for _score in (
     Score("l1_norm", l1_norm, ("unit",)),
     Score("l2_norm", l2_norm, ("unit",)),
     Score("random", uniform, ("weight", "unit")),
-    Score("importance", _importance, ("unit",), needs_data=True),
+    Score("importance", _importance, ("unit",), True, options=("start",), choices={"start": STARTS}, version=2),
 ):
     SCORES.register(_score.name, _score)

@@ -1,6 +1,6 @@
 """What a score is: a function from a network, and perhaps data, to one number per weight or unit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class Score:
         granularities: what it can score.
         needs_data: whether it reads `ctx.x`.
         options: names that it accepts in `ctx.options`.
+        choices: {option: the values that it can have}, of options that take only some; the first is the usual one.
         version: raised when the function gives other scores than before; results of earlier versions are made anew.
     """
 
@@ -66,6 +67,7 @@ class Score:
     granularities: tuple[str, ...]
     needs_data: bool = False
     options: tuple[str, ...] = ()
+    choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     version: int = 1
 
     def check(self, granularity: str, options: Mapping[str, Any]) -> None:
@@ -73,10 +75,13 @@ class Score:
         if granularity not in self.granularities:
             able = " or ".join(self.granularities)
             raise UserError(f"score={self.name} cannot score granularity={granularity}: use granularity={able}")
-        for option in options:
+        for option, value in options.items():
             if option not in self.options:
                 known = closest(option, self.options) if self.options else "it takes none, remove it"
                 raise UserError(f"{option!r} is not an option of score={self.name}: {known}")
+            if option in self.choices and value not in self.choices[option]:
+                known = closest(str(value), self.choices[option])
+                raise UserError(f"{option}={value!r} is not one of its values: {known}")
 
     def __call__(self, ctx: ScoringContext) -> Scores:
         """The scores of `ctx.layers`. Raises UserError as `check` does, and if there is no data for a score of data."""

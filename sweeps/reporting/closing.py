@@ -1,5 +1,6 @@
 """The last lines of a sweep on the terminal: what is best, what failed, where everything is and how to look at it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -164,9 +165,10 @@ def _where(plan: Plan, place: Place, default: Target, folder: Path, waiting: int
     page = folder / "report.html"
     lines = ["", f"report: {page if page.is_file() else folder}"]
     if waiting:
+        words = ("deliver", f"sweep={plan.sweep_id}", f"storage.root={folder.parents[1]}")
         lines.append(
             f"{waiting} deliveries to {place.target.shown} wait on disk, to be made by "
-            f"python sweeps/report.py deliver sweep={plan.sweep_id} storage.root={folder.parents[1]}"
+            f"{shlex.join(['python', 'sweeps/report.py', *words])}"
         )
     command = ui_command(place.target, default)
     if command:

@@ -1,15 +1,17 @@
 """The files of a sweep beside its page: plan.csv, results.csv, failures.csv and the main pictures as PNG."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prune_core.files import write_atomically
 from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row
 from sweeps.run_content import baseline_of, params_of
-from sweeps.specs import BaselineSpec, Failure, Plan, Work
+from sweeps.specs import BaselineSpec, Failure, Plan, Work, of_dense
 from sweeps.tracking_uri import redact
 
 TARGET = "target."
@@ -51,9 +53,11 @@ def _plan_record(work: Work) -> dict[str, Any]:
 
 
 def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dict[str, Any]]:
+    dense = {row.work.key: row.result.metrics for row in rows if isinstance(row.work, BaselineSpec)}
     return [
         {
             **_asked(_cells(params_of(row.work)), row.result.metrics),
+            **of_dense(dense.get(baseline_of(row.work).key, {})),  # results of earlier versions lack some of it
             **row.result.metrics,
             **row.result.timings,
             **{name: redact(text) for name, text in row.result.tags.items()},
@@ -85,9 +89,8 @@ def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     # Columns keep the order in which records name them, params before metrics before keys.
     named = list(dict.fromkeys(name for record in records for name in record))
     columns = [name for name in named if name not in _LAST_COLUMNS] + [name for name in _LAST_COLUMNS if name in named]
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(records)
-    part.replace(path)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, columns, restval="")
+    writer.writeheader()
+    writer.writerows(records)
+    write_atomically(path, table.getvalue())

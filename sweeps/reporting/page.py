@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from prune_core.errors import UserError
+from prune_core.files import write_atomically
 from prune_core.mask_files import load_masks
 from sweeps.profile import profile
 from sweeps.reporting import look
@@ -60,9 +61,7 @@ def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: Re
         _how(record, rows),
     ]
     path = folder / PAGE_FILE
-    part = path.with_suffix(".part")
-    part.write_text(page(f"{record.name} ({record.sweep_id})", "\n".join(parts)), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path, page(f"{record.name} ({record.sweep_id})", "\n".join(parts)))
     return path
 
 
@@ -225,8 +224,9 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
         [f"{row.work.label}", f"{100 * row.result.metrics['accuracy']:.2f}", f"{row.result.seconds:.0f}", row.work.key]
         for row in baselines
     ]
-    data = {row.work.dataset: dataset_record(row.work) for row in baselines}  # type: ignore[union-attr, arg-type]
-    known = [[name, told.digest, _data(told)] for name, told in data.items()]
+    # One dataset may be there twice, as pixels and as fractions.
+    data = dict.fromkeys(dataset_record(row.work) for row in baselines)  # type: ignore[arg-type]
+    known = [[told.name, told.digest, _data(told)] for told in data]
     versions = [
         (name.removeprefix("version.").removeprefix("mlflow."), value)
         for name, value in sorted(record.provenance.items())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prune_core.errors import UserError
+from prune_core.files import make_folder, write_atomically
 from sweeps.json_text import parse
 from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row
@@ -74,10 +75,8 @@ def save(folder: Path, record: SweepRecord) -> Path:
     """Write the record into the sweep's folder, whole or not at all; returns the file."""
     content = {**asdict(record), "config": redact_all(record.config), "command": redact(record.command)}
     path = folder / RECORD_FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
-    part.replace(path)
+    make_folder(folder)
+    write_atomically(path, json.dumps(content, indent=1, default=str))
     return path
 
 

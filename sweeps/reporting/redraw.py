@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from sweeps import streams
 from sweeps.checks import folder, one_of
+from sweeps.surroundings import require_current_folder
 
 if TYPE_CHECKING:
     from sweeps.reporting.record import SweepRecord
@@ -35,21 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0; 1 if something still waits; 2 for a bad request)."""
     arguments = sys.argv[1:] if argv is None else argv
     if set(arguments) & {"-h", "--help"}:
-        print(USAGE)
-        return 0
+        return streams.show(USAGE)
     try:
+        require_current_folder()
         if arguments[:1] == ["deliver"]:
             return _deliver(_read(arguments[1:], _KEYS_TO_DELIVER))
         asked = _read(arguments, _KEYS)
         one_of("format", asked["format"], list(FORMATS))
-        print(FORMATS[asked["format"]](folder("storage.root", asked["storage.root"]), asked["sweep"]))
+        return streams.show(FORMATS[asked["format"]](folder("storage.root", asked["storage.root"]), asked["sweep"]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: the same command again goes on", file=sys.stderr)
         return 130
-    return 0
 
 
 def _deliver(asked: Mapping[str, str]) -> int:

@@ -33,6 +33,7 @@ MEASUREMENTS = {
     "bookkeeping_100": Measurement("(f) with 100 trials", "bookkeeping", (100, 1.05), on_request=True),
     "bookkeeping_10000": Measurement("(f) with 10,000 trials", "bookkeeping", (10_000, 1.08), on_request=True),
     "scale": Measurement("(h) driver's CPU a trial, up to 4,000 simulated workers / 16", "scale", on_request=True),
+    "durability": Measurement("(i) results committed and delivered with / without waiting for the disk", "durability"),
     "planning": Measurement("(g) planning 100,000 trials / hashing them", "planning"),
 }
 

@@ -50,6 +50,15 @@ def test_what_waits_is_delivered_once_and_nothing_is_run(killed, tmp_path, capsy
         assert runs_of(killed, uri) == {"": status, **dict.fromkeys(done, "FINISHED")}
     assert len(journal(killed)) == lines
 
+    lost = next(killed.glob("artifacts/*/artifacts/masks.npz"))
+    content = lost.read_bytes()
+    lost.write_bytes(b"")
+    assert main(["deliver", here, f"tracking.uri={uri}"]) == 0
+    told = capsys.readouterr()
+    assert "1 run did not hold what is in the store" in told.err
+    assert told.out.endswith(f"0 delivered to {uri}, {len(done)} were there, 0 wait\n")
+    assert lost.read_bytes() == content
+
 
 def test_a_sweep_that_cannot_be_planned_again_is_named(killed, tmp_path, capsys):
     root = shutil.copytree(killed, tmp_path / "outputs")

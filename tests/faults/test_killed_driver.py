@@ -5,6 +5,8 @@ The instants come from a seed, which is printed: FAULTS_SEED=... repeats them as
 
 import os
 import random
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +31,29 @@ PLAN = planned(*SWEEP)
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory) -> tuple[Path, list[str], list[psutil.Process]]:
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files; pytest's own are too long for Ray's sockets."""
+    with tempfile.TemporaryDirectory(prefix="killed-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, temporary) -> tuple[Path, list[str], list[psutil.Process]]:
     """A real sweep whose driver was killed twice and that was then left alone; what was repeated, whom it left."""
     root = tmp_path_factory.mktemp("killed") / "outputs"
+    folders = {name: str(temporary) for name in ("TMPDIR", "RAY_TMPDIR")}
     chance = random.Random(SEED)
     repeated: list[str] = []
     orphans: list[psutil.Process] = []
     before: dict = {}
     for results in (chance.randrange(3), chance.randrange(1, 4)):  # Ray runs at one of the kills, much is left to do
         seconds = chance.uniform(0, 0.5)
-        with Driver(root, module="sweeps.run") as driver:
+        with Driver(root, module="sweeps.run", **folders) as driver:
             orphans += driver.kill_after(results, seconds)
             repeated += repeats(root, before)
             before = fingerprints(root)
         print(f"seed {SEED}: killed {seconds:.2f} s after result {results}, with {len(finished_keys(root))} results")
-    with Driver(root, module="sweeps.run") as driver:
+    with Driver(root, module="sweeps.run", **folders) as driver:
         driver.finish()
     return root, repeated + repeats(root, before), orphans
 
@@ -59,6 +69,10 @@ def test_nothing_of_a_killed_driver_lives_on_beside_the_next(killed):
     _, _, orphans = killed
     assert orphans
     assert not alive(orphans)
+
+
+def test_nothing_is_left_of_killed_processes_among_the_temporary_files(killed, temporary):
+    assert not [*temporary.iterdir()]
 
 
 @pytest.mark.slow

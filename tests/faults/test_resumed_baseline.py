@@ -12,6 +12,7 @@ from sweeps.remote import Remote
 from sweeps.shared_store import SharedStore
 from sweeps.specs import BaselineSpec
 from sweeps.store import ResultStore
+from tests.faults.disk import traced
 from tests.faults.drivers import SWEEP, planned
 
 
@@ -33,8 +34,13 @@ def test_goes_on_after_the_last_epoch_saved_and_comes_to_the_same(tmp_path):
     disturbed.prepare()
     undisturbed.prepare()
     half_trained(work, loaded, disturbed)
-    notes = [note for _, note in trial.run(work, loaded, disturbed)]
+    with traced() as trace:
+        notes = [note for _, note in trial.run(work, loaded, disturbed)]
     assert notes[0] == "epoch 1/2 val_accuracy 0.1250"
+    # The network is safely there before its checkpoint goes.
+    done = ("name", disturbed.folder(work.key)), ("sync", disturbed.results), ("remove", disturbed.checkpoint(work.key))
+    assert trace.steps(*done) == sorted(trace.steps(*done))
+    assert not trace.early
     for _ in trial.run(work, loaded, undisturbed):
         pass
     one, two = disturbed.load(work.key), undisturbed.load(work.key)

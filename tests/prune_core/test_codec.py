@@ -155,6 +155,29 @@ def test_compiling_does_not_change_the_bytes():
     assert encode(model) == before
 
 
+def test_training_of_a_nested_model_is_left_out_too():
+    def model(*, compiled: bool) -> keras.Model:
+        inner = keras.Sequential([keras.Input((3,)), L.Dense(2, name="d")], name="inner")
+        if compiled:
+            inner.compile("adam", "mse")
+        return keras.Sequential([keras.Input((3,)), inner], name="outer")
+
+    assert len(encode(scramble(model(compiled=True)))) == len(encode(scramble(model(compiled=False))))
+
+
+def test_layers_of_keras_are_taken_wherever_keras_keeps_them():
+    from keras.src.applications.convnext import LayerScale, StochasticDepth
+    from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+    from keras.src.legacy.layers import ThresholdedReLU
+
+    inputs = keras.Input((4,))
+    x = StochasticDepth(0.1)(LayerScale(0.5, 3)(L.Dense(3)(inputs)))
+    model = keras.Model(inputs, ThresholdedReLU(0.1)(CustomScaleLayer(scale=0.3)([x, x[:, ::-1]])))
+    twin = decode(encode(scramble(model)))
+    assert weights(twin) == weights(model)
+    assert [path.rpartition("/")[2] for path in weights(model)] == ["kernel", "bias", "gamma"]
+
+
 def test_a_fresh_process_needs_only_the_bytes(tmp_path: Path):
     model = scramble(small_cnn())
     (tmp_path / "model").write_bytes(encode(model))
@@ -243,6 +266,12 @@ def test_layers_that_carry_code_are_refused():
         '{"module": "os", "class_name": "system", "config": {"command": "true"}}',
         '{"module": "keras.utils", "class_name": "get_file", "config": "x"}',
         '{"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}}',
+        '{"module": "keras.applications", "class_name": "ResNet50", "config": {}}',
+        '{"module": "keras.src.applications.resnet", "class_name": "function", "config": "ResNet50"}',
+        '{"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": "mine>Dense"}',
+        '{"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/hostname"}}',
+        '{"class_name": "mine>Dense", "config": {"units": 3}}',
+        '{"module": "keras.src.utils.jax_layer", "class_name": "JaxLayer", "config": {}}',
         '{"module": "keras", "class_name": "Sequential", "config": {"layers": 3}}',
         "[" * 100_000,
     ],

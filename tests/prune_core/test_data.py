@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from prune_core.data import DATASETS, Contents, Dataset, Loader, RawArrays, describe, load
+from prune_core.data import DATASETS, Contents, Dataset, Loader, RawArrays, RawInput, describe, load, settled
 from prune_core.data.embedded import arrays_sha256
 from prune_core.errors import UserError
 
@@ -52,6 +52,26 @@ def test_every_shipped_set_has_its_header_and_comments():
 @pytest.mark.parametrize("name", sorted(FINGERPRINTS))
 def test_fingerprints_do_not_change(name):
     assert describe(name, SHIPPED[name]).fingerprint == FINGERPRINTS[name]
+
+
+@pytest.mark.parametrize("name", sorted(FINGERPRINTS))
+def test_pixels_stay_whole_where_they_are_asked_for_or_the_network_scales_them(name):
+    info = describe(name, SHIPPED[name])
+    kept, remark = settled(SHIPPED[name], info.scaling, RawInput("the Rescaling 'scale'"))
+    assert kept == changed(SHIPPED[name], "scale", "none")
+    assert remark.startswith("pixel values stay as they are, since the network begins with the Rescaling 'scale'")
+    assert describe(name, kept).scaling is None
+    assert describe(name, kept).fingerprint != info.fingerprint
+    without = {key: value for key, value in SHIPPED[name].items() if key != "scale"}
+    assert describe(name, without).fingerprint == info.fingerprint
+    with pytest.raises(UserError, match=rf"datasets.{name}.scale=255 is not one of its values: auto, none"):
+        describe(name, changed(SHIPPED[name], "scale", 255))
+
+
+def test_digits_that_are_kept_go_up_to_sixteen(tmp_path):
+    kept, scaled = (load("digits", changed(SHIPPED["digits"], "scale", scale), tmp_path) for scale in ("none", "auto"))
+    assert sorted(set(kept.x_train.ravel().tolist())) == list(range(17))
+    np.testing.assert_array_equal(kept.x_test, scaled.x_test * 16)
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prune_core.data import describe, load
+from prune_core.data import RawInput, describe, fit_samples, fitted_shape, load, range_warning, settled
 from prune_core.errors import UserError
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "conf" / "dataset" / "npz.yaml").read_text())
@@ -82,10 +82,134 @@ def test_scale(tmp_path, values, scale, expected):
     np.testing.assert_array_equal(data.x_test, np.array([expected] * 6, np.float32))
 
 
-def test_unscaled_pixels_are_warned_about(tmp_path, caplog):
-    x = np.tile(np.array([0.0, 255.0]), (12, 1))
-    load("npz", config(saved(tmp_path, x_train=x, x_test=x[:6])), tmp_path)
-    assert "ranges from 0 to 255 and is kept so: set datasets.npz.scale=255" in caplog.text
+RESCALING = RawInput("the Rescaling 'rescaling'")
+EMBEDDING = RawInput("the Embedding 'words'", is_index=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64, np.uint16])
+@pytest.mark.parametrize("raw", [RESCALING, EMBEDDING])
+def test_whole_numbers_stay_as_they_are_for_a_network_that_takes_them_so(tmp_path, dtype, raw):
+    x = np.arange(12 * 3).reshape(12, 3).astype(dtype)
+    given_config = config(saved(tmp_path, x_train=x, x_test=x[:6]))
+    info = describe("npz", given_config)
+    for_network, remark = settled(given_config, info.scaling, raw)
+    assert (given_config["scale"], for_network["scale"]) == ("auto", "none")
+    assert remark == (
+        f"{np.dtype(dtype)} values stay as they are, since the network begins with {raw.layer} (datasets.npz.scale)"
+    )
+    data = load("npz", for_network, tmp_path)
+    np.testing.assert_array_equal(data.x_test, x[:6])
+    assert data.info.fingerprint == describe("npz", config(given_config["path"], scale="none")).fingerprint
+    assert data.info.fingerprint != info.fingerprint
+    assert settled(for_network, data.info.scaling, raw) == (for_network, "")
+
+
+def test_for_other_networks_bytes_become_fractions_and_other_whole_numbers_are_unclear(tmp_path):
+    as_bytes = config(saved(tmp_path))
+    assert settled(as_bytes, describe("npz", as_bytes).scaling, None) == (
+        as_bytes,
+        "uint8 values are divided by 255 (datasets.npz.scale)",
+    )
+    for role in ("x_train", "x_test"):
+        path = saved(tmp_path, **{role: arrays()[role].astype(int)})
+        info = describe("npz", config(path))
+        unclear = f"{role} has type int64: set datasets.npz.scale to 255 for pixels, or to none"
+        with pytest.raises(UserError, match=unclear):
+            settled(config(path), info.scaling, None)
+        with pytest.raises(UserError, match=unclear):
+            load("npz", config(path), tmp_path)
+
+
+def test_bytes_beside_fractions_are_unclear_to_a_network_that_takes_numbers_as_they_are(tmp_path):
+    mixed = config(saved(tmp_path, x_test=RNG.random((6, 4, 5))))
+    with pytest.raises(
+        UserError, match=r"x_train has type uint8 and x_test has type float64: store them alike, or set"
+    ):
+        settled(mixed, describe("npz", mixed).scaling, RESCALING)
+    assert settled(mixed, describe("npz", mixed).scaling, None)[0] == mixed
+
+
+@pytest.mark.parametrize("scale", ["255", "none", 255])
+def test_a_scale_that_is_asked_for_holds_for_every_network(tmp_path, scale):
+    asked = config(saved(tmp_path), scale=scale)
+    assert settled(asked, describe("npz", asked).scaling, RESCALING) == (asked, "")
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "raw", "warning"),
+    [
+        ([0, 255], "auto", None, "range from 0 to 255 and nothing scales them: set datasets.npz.scale=255"),
+        ([0, 17.5], "auto", None, "range from 0 to 17.5 and nothing scales them"),
+        ([0, 1], "auto", None, None),
+        ([-2, 3], "auto", None, None),  # standardised
+        ([0, 3000], "auto", None, None),  # no pixels
+        ([0, 255], "none", None, None),  # asked for
+        ([0, 255], "none", RESCALING, None),
+        ([0, 1], "auto", RESCALING, "begins with the Rescaling 'rescaling': store what the network takes"),
+        ([0, 1], "255", RESCALING, "begins with the Rescaling 'rescaling': set datasets.npz.scale=none"),
+        ([0, 1], "none", EMBEDDING, None),
+    ],
+)
+def test_numbers_of_an_unlikely_range_are_warned_about(values, scale, raw, warning):
+    said = range_warning(np.array([values], np.float32), "npz", {"scale": scale}, raw)
+    assert said is None if warning is None else warning in said
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda y: y[:, None],  # as keras.datasets gives them
+        lambda y: y[None],
+        lambda y: y[:, None, None],
+        lambda y: np.eye(3)[y],
+        lambda y: np.eye(3, dtype=bool)[y],
+        lambda y: np.eye(3, dtype=np.int8)[y][:, None],
+        lambda y: y.astype(np.float32),
+        lambda y: y.astype(np.uint8),
+    ],
+)
+def test_labels_of_every_unambiguous_kind_are_the_same(tmp_path, kind):
+    y_train, y_test = arrays()["y_train"], arrays()["y_test"]
+    x = arrays()
+    expected = load("npz", config(saved(tmp_path, **x)), tmp_path)
+    for changes in ({"y_train": kind(y_train)}, {"y_train": kind(y_train), "y_test": kind(y_test)}):
+        data = load("npz", config(saved(tmp_path, **{**x, **changes})), tmp_path)
+        assert data.digest == expected.digest
+        assert data.info.classes == 3
+        assert ("one-hot" in data.info.remark) == (kind(y_train).size == 36)
+
+
+@pytest.mark.parametrize(
+    ("sample", "wanted", "got"),
+    [
+        ((4, 5, 1), (4, 5, 1), (4, 5, 1)),
+        ((4, 5, 1), (4, 5), (4, 5)),  # two axes in the file
+        ((4, 5, 1), (None, 5), (4, 5)),
+        ((4, 5, 1), (None, None, 1), (4, 5, 1)),
+        ((4, 5, 1), (None, None, None), (4, 5, 1)),
+        ((7,), (7, 1), (7, 1)),
+        ((7,), (None,), (7,)),
+        ((7, 1), (7,), (7,)),
+        ((4, 5, 3), (4, 5), None),
+        ((4, 5, 1), (4, 5, 3), None),
+        ((20,), (4, 5, 1), None),
+        ((4, 5, 1), (20,), None),
+        ((4, 5, 1), (5, 5), None),
+    ],
+)
+def test_only_an_axis_of_length_one_comes_or_goes(sample, wanted, got):
+    assert fitted_shape(sample, wanted) == got
+
+
+def test_fitted_samples_are_views(tmp_path):
+    data = load("npz", config(saved(tmp_path)), tmp_path)
+    fitted = fit_samples(data, (None, 5))
+    assert [fitted.x_train.shape, fitted.x_val.shape, fitted.x_test.shape] == [(9, 4, 5), (3, 4, 5), (6, 4, 5)]
+    assert np.shares_memory(fitted.x_train, data.x_train)
+    assert fitted.info is data.info
+    assert fit_samples(data, (4, 5, 1)) is data
+    with pytest.raises(UserError, match=r"\(4, 5, 1\) do not fit a network that takes \(20,\)"):
+        fit_samples(data, (20,))
 
 
 def test_a_test_split_is_cut_where_there_is_none(tmp_path):
@@ -147,15 +271,14 @@ FLAT = RNG.random((12, 2))
         ({"x_train": FLAT[:, 0]}, r"x_train has shape \(12,\): store it as"),
         ({"x_train": FLAT[:, :0]}, r"x_train has shape \(12, 0\)"),
         ({"x_train": FLAT}, r"x_test has samples of shape \(4, 5\), but x_train of \(2,\)"),
-        ({"x_train": arrays()["x_train"].astype(int)}, "x_train has type int64: set datasets.npz.scale to 255"),
         ({"x_train": np.full((12, 4, 5), np.nan)}, "x_train holds NaN"),
         ({"x_test": np.full((6, 4, 5), np.inf)}, "x_test holds NaN, infinite"),
         ({"x_test": np.full((6, 4, 5), 1e300)}, "x_test holds NaN, infinite or overflowing"),
-        ({"y_train": np.arange(12) % 3 / 1}, "y_train has type float64, not integers"),
-        ({"y_train": np.arange(12) % 2 == 0}, "y_train has type bool, not integers"),
-        ({"y_train": np.eye(3, dtype=int)[np.arange(12) % 3]}, r"y_train has shape \(12, 3\), not \(samples,\)"),
-        ({"y_train": np.arange(13) % 3}, "x_train has 12 samples, but y_train has 13"),
-        ({"y_test": np.arange(5) % 3}, "x_test has 6 samples, but y_test has 5"),
+        ({"y_train": (np.arange(12) % 3).astype(str)}, "y_train has type <U21, not numbers: number the classes from 0"),
+        ({"y_train": np.eye(4)[np.arange(12) % 3]}, "class 3 of 4 has no training sample"),
+        ({"y_train": 1 - np.eye(3)[np.arange(12) % 3]}, r"y_train gives several labels a sample \(sample 0 has 2\)"),
+        ({"y_train": np.arange(13) % 3}, "y_train has 13 labels for 12 samples: there must be as many"),
+        ({"y_test": np.arange(5) % 3}, "y_test has 5 labels for 6 samples"),
         ({"y_train": np.arange(12) % 3 - 1}, "y_train holds the label -1"),
         ({"y_train": np.full(12, 2**64 - 1, np.uint64)}, f"y_train holds the label {2**64 - 1}"),
         ({"y_train": np.arange(12) % 3 + 1}, "class 0 of 4 has no training sample"),

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from prune_core.compiled_loss import loss_of
 from prune_core.errors import UserError
 from prune_core.models import build, check
+from prune_core.models.keras_file import stored_input
 from prune_core.weights import prunable_layers
 from tests.mutations import altered, fuzzing
 
@@ -116,10 +118,162 @@ def test_a_network_that_does_not_fit_is_refused(tmp_path):
     assert "3 outputs for a dataset of 10 classes" in refusal(path, classes=10)
 
 
-def test_an_open_input_shape_is_refused(tmp_path):
-    inputs = keras.Input((None, None, 1))
-    x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3)(inputs))
-    assert "cannot take samples" in refusal(saved(keras.Model(inputs, layers.Dense(3)(x)), tmp_path))
+OPEN = {
+    (None, None, 1): lambda: [layers.Conv2D(2, 3), layers.GlobalAveragePooling2D()],
+    (None, 8): lambda: [layers.LSTM(2)],
+    (8, 8): lambda: [layers.Conv1D(2, 3), layers.Flatten()],
+    (8, 8, 1, 1): lambda: [layers.Conv3D(2, (3, 3, 1)), layers.Flatten()],
+}
+
+
+@pytest.mark.parametrize("shape", OPEN)
+def test_samples_that_fit_an_open_size_or_lack_an_axis_of_length_one_are_taken(shape, tmp_path):
+    path = saved(keras.Sequential([keras.Input(shape), *OPEN[shape](), layers.Dense(3, name="last")]), tmp_path)
+    assert checked(path).kernel_layers[-1] == "last"
+    assert build("keras_file", {"builder": "keras_file", "path": path}, SHAPE, 3, seed=0).output_shape == (None, 3)
+    assert stored_input(Path(path)) == (shape, "float32")
+    assert f"it takes {shape}" in refusal(path, shape=(8, 9, 3))
+
+
+def test_samples_of_another_shape_are_refused_with_the_one_that_fits(tmp_path):
+    path = saved(small(), tmp_path)
+    assert "it takes (8, 8, 1), so store them as (samples, 8, 8, 1)" in refusal(path, shape=(64,))
+    assert refusal(path, shape=(65,)).endswith("it takes (8, 8, 1)")
+
+
+def adapted(kind, values):
+    layer = kind()
+    if kind is layers.Normalization:
+        layer.adapt(values)
+    else:
+        layer.build((None, *SHAPE))
+        layer.moving_mean.assign([values.mean()])
+        layer.moving_variance.assign([values.var()])
+    return layer
+
+
+def functional(function, dtype="float32"):
+    inputs = keras.Input(SHAPE, dtype=dtype)
+    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(function(inputs))))
+
+
+def sequential(*first):
+    return keras.Sequential([keras.Input(SHAPE), *first, layers.Flatten(), layers.Dense(3)])
+
+
+BYTES = np.random.default_rng(0).integers(0, 256, (50, *SHAPE)).astype("float32")
+NAMED = {"scale": 1 / 255, "name": "first"}
+TAKE_BYTES = {
+    "rescaling": lambda: sequential(layers.Rescaling(**NAMED)),
+    "to -1 ... 1": lambda: sequential(layers.Rescaling(1 / 127.5, offset=-1, name="first")),
+    "each channel": lambda: sequential(layers.Rescaling([1 / 60], offset=[-2.0], name="first")),
+    "mean subtracted": lambda: sequential(layers.Rescaling(1.0, offset=-127.0, name="first")),
+    "augmented before": lambda: sequential(
+        layers.Resizing(8, 8), layers.CenterCrop(8, 8), layers.RandomFlip(), layers.Rescaling(**NAMED)
+    ),
+    "adapted": lambda: sequential(adapted(layers.Normalization, BYTES)),
+    "adapted to small numbers": lambda: sequential(adapted(layers.Normalization, BYTES // 86)),  # 0, 1, 2
+    "told statistics": lambda: sequential(layers.Normalization(mean=[33.0], variance=[6000.0], name="first")),
+    "batch statistics": lambda: sequential(adapted(layers.BatchNormalization, BYTES)),
+    "nested": lambda: functional(keras.Sequential([keras.Input(SHAPE), layers.Rescaling(**NAMED)], name="block")),
+    "nested, other layers after": lambda: functional(
+        keras.Sequential([keras.Input(SHAPE), layers.Rescaling(**NAMED), layers.Conv2D(2, 3)])
+    ),
+    "functional": lambda: functional(lambda x: layers.Concatenate()([layers.Rescaling(**NAMED)(x)] * 3)),
+    "divided": lambda: functional(lambda x: x / 255.0),
+    "multiplied": lambda: functional(lambda x: 2 * (x * (1 / 255)) - 1),
+    "mean subtracted by hand": lambda: functional(lambda x: x - 128),
+    "an application's": lambda: functional(keras.applications.mobilenet_v2.preprocess_input),
+    "cast": lambda: functional(lambda x: keras.ops.cast(x, "float32") / 255, dtype="uint8"),
+    "over time": lambda: sequential(layers.TimeDistributed(layers.Rescaling(**NAMED))),
+}
+
+
+@pytest.mark.parametrize("case", TAKE_BYTES)
+def test_networks_that_scale_by_themselves_are_known(case, tmp_path):
+    raw = checked(saved(TAKE_BYTES[case](), tmp_path)).raw
+    assert raw is not None
+    assert not raw.is_index
+    assert raw.layer.startswith("the ")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sequential(),
+        lambda: sequential(layers.Rescaling(2.0, offset=-1.0)),
+        lambda: sequential(layers.Rescaling(1.0), layers.Conv2D(2, 3)),
+        lambda: sequential(layers.Rescaling(1 / 0.3, offset=-0.13 / 0.3)),
+        lambda: sequential(adapted(layers.Normalization, BYTES / 255)),
+        lambda: sequential(adapted(layers.BatchNormalization, BYTES / 255)),
+        lambda: sequential(layers.BatchNormalization(), layers.Conv2D(2, 3)),
+        lambda: sequential(layers.Normalization(), layers.Conv2D(2, 3)),  # never adapted
+        lambda: sequential(layers.Normalization(mean=[0.5], variance=[0.25]), layers.Conv2D(2, 3)),
+        lambda: sequential(layers.Conv2D(2, 3), layers.Rescaling(1 / 255)),  # of no input
+        lambda: sequential(layers.RandomContrast(0.1), layers.LayerNormalization()),
+        lambda: functional(lambda x: 2 * x - 1),
+        lambda: functional(lambda x: 1 - x),
+        lambda: functional(lambda x: layers.Add()([x, x])),
+    ],
+)
+def test_networks_that_take_fractions_are_left_with_them(make, tmp_path):
+    assert checked(saved(make(), tmp_path)).raw is None
+
+
+@pytest.mark.parametrize(
+    ("make", "layer"),
+    [
+        (lambda: [keras.Input((5,)), layers.Embedding(9, 4, name="words"), layers.Flatten()], "the Embedding 'words'"),
+        (
+            lambda: [keras.Input((None,), dtype="int32"), layers.Embedding(9, 4), layers.GlobalMaxPooling1D()],
+            "the Embedding 'embedding",
+        ),
+        (lambda: [keras.Input((5,)), layers.CategoryEncoding(9, name="counts")], "the CategoryEncoding 'counts'"),
+        (lambda: [keras.Input((5,), dtype="int64"), layers.Dense(4)], "an input of int64"),
+    ],
+)
+def test_networks_that_look_their_inputs_up_are_known(make, layer, tmp_path):
+    raw = checked(saved(keras.Sequential([*make(), layers.Dense(3)]), tmp_path), shape=(5,)).raw
+    assert raw.is_index
+    assert raw.layer.startswith(layer)
+    assert raw.below == (None if layer.startswith("an input") else 9)
+
+
+def test_statistics_of_one_name_in_two_models_say_nothing(tmp_path):
+    def block():
+        norm = layers.Normalization(name="norm")
+        norm.adapt(BYTES)
+        return keras.Sequential([keras.Input(SHAPE), norm])
+
+    inputs = keras.Input(SHAPE)
+    x = layers.Flatten()(layers.Add()([block()(inputs), block()(inputs)]))
+    assert checked(saved(keras.Model(inputs, layers.Dense(3)(x)), tmp_path)).raw is None
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "fits"),
+    [
+        ("sigmoid", None, True),
+        ("sigmoid", "mse", True),
+        (None, None, True),
+        (None, keras.losses.BinaryCrossentropy(from_logits=True), True),
+        (None, "mse", False),
+        ("tanh", None, False),
+        ("log_sigmoid", None, False),
+        ("tanh", "binary_crossentropy", True),
+    ],
+)
+def test_one_output_is_enough_for_two_classes(activation, loss, fits, tmp_path):
+    model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(1, activation, name="output")])
+    if loss:
+        model.compile(loss=loss)
+    path = saved(model, tmp_path)
+    assert "1 outputs for a dataset of 3 classes" in refusal(path)
+    if not fits:
+        assert "neither a probability nor a logit: end it in a sigmoid" in refusal(path, classes=2)
+        return
+    assert checked(path, classes=2).loss == loss_of(model)
+    assert build("keras_file", {"builder": "keras_file", "path": path}, SHAPE, 2, seed=0).output_shape == (None, 1)
 
 
 def test_two_outputs_are_refused(tmp_path):
@@ -163,6 +317,8 @@ def test_code_is_refused(tmp_path):
         {"module": "keras", "class_name": "Model", "config": {}, "registered_name": None},
         {"class_name": "__lambda__", "config": {"value": "x"}},
         {"module": None, "class_name": "Thing", "config": {}, "registered_name": "Thing"},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": "mine>Dense"},
+        {"module": "keras.src.applications.resnet", "class_name": "function", "config": "ResNet50"},
     ],
 )
 def test_planted_objects_are_refused_wherever_they_are(planted, tmp_path):
@@ -170,6 +326,23 @@ def test_planted_objects_are_refused_wherever_they_are(planted, tmp_path):
         config["config"]["layers"][-1]["config"]["kernel_initializer"] = {"hidden": [planted]}
 
     assert refusal(rewritten(saved(small(), tmp_path), plant))
+
+
+def test_what_a_nested_model_was_compiled_with_is_loaded_and_looked_at(tmp_path):
+    def plant(config):
+        loss = {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "x"}}
+        config["config"]["layers"][-1]["compile_config"] = {"loss": loss}
+
+    assert "TFSMLayer" in refusal(rewritten(saved(small(), tmp_path), plant))
+    inner = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3)], name="inner")
+    inner.compile("adam", "mse", metrics=["mae", keras.metrics.MeanSquaredError()])
+    assert checked(saved(keras.Sequential([keras.Input(SHAPE), inner]), tmp_path))
+
+
+def test_layers_of_keras_are_taken_wherever_keras_keeps_them(tmp_path):
+    from keras.src.applications.convnext import LayerScale
+
+    assert checked(saved(small(LayerScale(0.5, 1)), tmp_path))
 
 
 def test_a_compiled_custom_loss_does_no_harm(tmp_path):

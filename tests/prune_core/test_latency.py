@@ -66,6 +66,12 @@ def test_several_inputs_and_outputs():
         assert compare_latency(model, model, batch_size=2, rounds=1).dense_ms > 0
 
 
+def test_a_sample_tells_an_open_size():
+    model = keras.Sequential([keras.Input((None, 3)), L.Dense(2)])
+    assert np.shape(Forward(model, batch_size=4, sample_shape=(5, 3)).run()) == (4, 5, 2)
+    assert compare_latency(model, model, batch_size=4, rounds=1, sample_shape=(5, 3)).dense_ms > 0
+
+
 def test_a_forward_of_another_batch_size_is_refused():
     forward = Forward(keras.Sequential([keras.Input((3,)), L.Dense(2)]), batch_size=8)
     with pytest.raises(UserError, match=r"batch_size=16 .* takes 8"):
@@ -73,7 +79,7 @@ def test_a_forward_of_another_batch_size_is_refused():
 
 
 def test_models_that_cannot_run_alone_are_refused():
-    with pytest.raises(UserError, match="open shape"):
+    with pytest.raises(UserError, match=r"open shape .* give sample_shape"):
         Forward(keras.Sequential([keras.Input((None, 3)), L.Dense(2)]))
     with pytest.raises(UserError, match="no graph"):
         Forward(keras.Sequential([L.Dense(2)]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prune_core.errors import UserError
-from prune_core.macs import count_macs
+from prune_core.macs import OpenSize, count_macs
 
 L = keras.layers
 
@@ -91,13 +91,61 @@ def test_layers_of_other_kinds_are_named_in_the_log(caplog: pytest.LogCaptureFix
     assert "form_of_two" in caplog.text
 
 
-def test_open_shapes_are_refused():
-    with pytest.raises(UserError, match="'conv'"):
-        count_macs(chain((None, None, 1), L.Conv2D(2, 3, name="conv")))
-    nested = chain((None, None, 1), L.Conv2D(2, 3))
-    inputs = keras.Input((5, 5, 1))
-    with pytest.raises(UserError, match=nested.name):
-        count_macs(keras.Model(inputs, nested(inputs)))
+def test_an_open_size_is_refused_unless_a_sample_tells_it():
+    model = chain((None, None, 1), L.Conv2D(2, 3, name="conv"), L.GlobalAveragePooling2D(), L.Dense(4))
+    with pytest.raises(OpenSize, match=r"'conv' .* give the shape of a sample"):
+        count_macs(model)
+    assert count_macs(model, sample_shape=(5, 6, 1)) == (3 * 4) * (3 * 3 * 2) + 2 * 4
+    for wrong in ((5, 6), (5, 6, 3)):
+        with pytest.raises(UserError, match=r"takes samples of shape \(None, None, 1\), not \(5, 6"):
+            count_macs(model, sample_shape=wrong)
+    with pytest.raises(UserError, match=r"'conv' cannot take an input of shape \(2, 6, 1\)"):
+        count_macs(model, sample_shape=(2, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "sample", "layers", "macs"),
+    [
+        ((None, 3), (10, 3), (L.Conv1D(2, 4, strides=2), L.GlobalMaxPooling1D()), 4 * (4 * 3 * 2)),
+        ((None, 3), (10, 3), (L.Dense(5), L.Flatten()), 10 * 3 * 5),
+        ((None, 3), (10, 3), (L.LSTM(5, return_sequences=True), L.Dense(2)), 10 * (8 * 20 + 5 * 2)),
+        ((None,), (7,), (L.Embedding(9, 4), L.Conv1D(2, 3)), 5 * (3 * 4 * 2)),
+        ((None, 6, 2), (8, 6, 2), (L.Conv2DTranspose(5, 3, strides=2), L.Conv2D(1, 3)), 8 * 6 * 90 + 15 * 11 * 45),
+        ((None, 4), (6, 4), (L.Reshape((-1, 2)), L.Dense(3)), 12 * 2 * 3),
+    ],
+)
+def test_a_sample_closes_every_kind_of_open_size(shape, sample, layers, macs: int):
+    open_ended = chain(shape, *layers)
+    assert count_macs(open_ended, sample_shape=sample) == macs
+    inputs = keras.Input(sample)
+    outer = keras.Model(inputs, open_ended(inputs))  # of a fixed size, with a network of open size in it
+    assert count_macs(outer) == macs
+    assert count_macs(keras.Model(open_ended.inputs, open_ended(open_ended.inputs)), sample_shape=sample) == macs
+
+
+def test_counting_leaves_the_network_as_it_is():
+    model = chain((None, 3), L.Conv1D(2, 4), L.GlobalMaxPooling1D(), L.Dense(2))
+    count_macs(model, sample_shape=(10, 3))
+    assert [len(layer._inbound_nodes) for layer in model.layers] == [1, 1, 1]
+    assert model.layers[0].output.shape == (None, None, 2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [L.PReLU(), L.PReLU(shared_axes=[1]), L.LayerNormalization(axis=[1, 2]), L.Normalization(axis=[1, 2]),
+     L.BatchNormalization(), L.RMSNormalization(axis=[1, 2])],
+    ids=lambda layer: layer.name,
+)  # fmt: skip
+def test_what_meets_each_value_by_itself_is_not_missed(layer: L.Layer, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4, 3), layer, L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
+
+
+def test_embeddings_are_looked_up(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        assert count_macs(chain((4,), L.Embedding(10, 3), L.Dense(2))) == 4 * 3 * 2
+    assert not caplog.text
 
 
 def test_models_without_a_graph_are_refused():

@@ -174,3 +174,80 @@ def test_mistakes_are_one_sentence(arguments, sentence):
         prune(mlp(), **arguments)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def open_ended() -> keras.Model:
+    layers = [L.Conv1D(8, 3, activation="relu"), L.Conv1D(4, 1, activation="relu"), L.GlobalAveragePooling1D()]
+    return keras.Sequential([keras.Input((None, 2)), *layers, L.Dense(3)])
+
+
+@pytest.mark.parametrize("method", ["unit", "weight"])
+def test_a_network_of_any_size_is_pruned_and_its_multiplications_are_left_out_and_that_is_said(method):
+    result = prune(open_ended(), method, sparsity=0.5)
+    assert result.figures["sparsity"] >= 0.5
+    assert not {"macs", "macs_baseline"} & result.figures.keys()
+    (warning,) = result.warnings
+    assert warning.startswith("macs are left out, since the network takes samples of any size: layer 'conv1d")
+    assert warning.endswith("give the shape of a sample, data=x")
+    assert result.model.input_shape == (None, None, 2)
+
+
+def test_data_tell_the_size_that_multiplications_are_counted_at():
+    x = np.ones((4, 10, 2), "float32")
+    for data in (x, (x, np.zeros(4, int))):
+        result = prune(open_ended(), "unit", sparsity=0.5, data=data)
+        assert result.figures["macs_baseline"] == 8 * (3 * 2 * 8 + 8 * 4) + 4 * 3
+        assert result.figures["macs"] == 8 * (3 * 2 * 4 + 4 * 2) + 2 * 3
+        assert result.warnings == ()
+    assert "macs" not in prune(open_ended(), "unit", sparsity=0.5, data=x[..., :1]).figures
+
+
+def test_of_several_inputs_of_any_size_multiplications_are_left_out():
+    first, second = keras.Input((None, 2)), keras.Input((3,))
+    joined = L.Concatenate()([L.GlobalMaxPooling1D()(L.Conv1D(4, 3)(first)), L.Dense(4)(second)])
+    result = prune(keras.Model([first, second], L.Dense(2)(joined)), "weight", sparsity=0.5)
+    assert "macs" not in result.figures
+    assert "macs are left out" in result.warnings[0]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "float32"])
+@pytest.mark.parametrize("taken", ["int32", "float32"])
+def test_whole_numbers_for_an_embedding(dtype, taken):
+    words = L.Embedding(9, 4)
+    model = keras.Sequential(
+        [keras.Input((None,), dtype=taken), words, L.Dense(6, activation="relu"), L.GlobalMaxPooling1D(), L.Dense(2)]
+    )
+    x = np.arange(40).reshape(8, 5) % 9
+    result = prune(model, "importance", threshold=0.5, data=x.astype(dtype))
+    assert result.by_products["input_relevance"].shape == (5,)
+    np.testing.assert_array_equal(
+        result.by_products["input_relevance"],
+        prune(model, "importance", threshold=0.5, data=x.astype("int32")).by_products["input_relevance"],
+    )
+    trained = prune(model, "weight", sparsity=0.5, recovery="finetune", data=(x.astype(dtype), np.arange(8) % 2))
+    assert trained.figures["macs_baseline"] == 5 * 4 * 6 + 6 * 2
+
+
+def certain_sizes(shape: tuple, *first: L.Layer) -> keras.Model:
+    inputs = keras.Input(shape)
+    x = inputs
+    for layer in first:
+        x = layer(x)
+    wide = L.Conv2D(4, 3, padding="same", activation="relu", name="wide")(x)
+    deep = L.UpSampling2D()(L.MaxPooling2D()(wide))  # of even sizes only
+    return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(L.Concatenate()([wide, deep]))))
+
+
+def test_a_network_of_any_even_size_is_shrunk():
+    result = prune(certain_sizes((None, None, 1)), "unit", sparsity=0.5)
+    assert result.figures["units.wide"] == 2
+    assert result.figures["shrink_difference"] < 1e-5
+
+
+def test_a_network_of_a_size_that_only_the_data_tell_is_shrunk_with_them():
+    model = certain_sizes((None,), L.Reshape((6, 6, 1)))
+    result = prune(model, "unit", sparsity=0.5, data=np.ones((3, 36), "float32"))
+    assert result.figures["shrink_difference"] < 1e-5
+    with pytest.raises(UserError, match="takes neither 96 nor 107: give data, or the shape of a sample"):
+        prune(model, "unit", sparsity=0.5)
+    assert prune_core.shrink(model, (36,)).max_difference < 1e-5

@@ -26,8 +26,11 @@ def _mlp(widths: tuple[int, ...], *, use_bias: bool, seed: int) -> keras.Model:
     return model
 
 
-def _closed_form(model: keras.Model, x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Per-sample relevance at the input and after every Dense layer of an MLP, and the activations; float64 NumPy."""
+def _closed_form(model: keras.Model, x: np.ndarray, start: str) -> list[np.ndarray]:
+    """Per-sample relevance at the input and after every Dense layer of a ReLU network, in float64.
+
+    The source's formula: R below = |y| * ((R / (|y| |W|)) |W|'), with y what the layer takes in.
+    """
     kernels, biases = [], []
     for layer in model.layers[1:]:
         weights = [w.astype(np.float64) for w in layer.get_weights()]
@@ -37,43 +40,74 @@ def _closed_form(model: keras.Model, x: np.ndarray) -> tuple[list[np.ndarray], l
     for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
         z = activations[-1] @ kernel + bias
         activations.append(z if i == len(kernels) - 1 else np.maximum(z, 0))
-    output = np.abs(activations[-1])
+    output = np.abs(activations[-1]) if start == "output" else np.ones_like(activations[-1])
     relevance = [output / output.sum(axis=1, keepdims=True)]
-    for kernel, activation in zip(kernels[::-1], activations[-2::-1], strict=True):
-        terms = np.abs(activation)[:, :, None] * np.abs(kernel)  # (samples, i, j)
-        sums = terms.sum(axis=1, keepdims=True)
-        shares = np.divide(terms, sums, out=np.zeros_like(terms), where=sums > 0)
-        relevance.insert(0, np.einsum("nij,nj->ni", shares, relevance[0]))
-    return relevance, activations
+    for kernel, y in zip(kernels[::-1], activations[-2::-1], strict=True):
+        z = np.abs(y) @ np.abs(kernel)
+        ratio = np.divide(relevance[0], z, out=np.zeros_like(z), where=z > 0)
+        relevance.insert(0, np.abs(y) * (ratio @ np.abs(kernel).T))
+    return relevance
 
 
 def _samples(shape: tuple[int, ...], n: int = 7, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((n, *shape), dtype=np.float32)
 
 
-def test_a_network_of_2_3_2_by_hand() -> None:
+def _by_hand() -> keras.Model:
     start = keras.Input((2,), name="input")
     hidden = layers.Dense(3, activation="relu", name="dense_1")(start)
     model = keras.Model(start, layers.Dense(2, name="output")(hidden))
     kernel_1 = np.array([[1.0, -1.0, 0.0], [1.0, 0.0, 2.0]])
     kernel_2 = np.array([[1.0, -1.0], [5.0, 5.0], [0.0, 2.0]])
-    model.set_weights([kernel_1, np.zeros(3), kernel_2, np.zeros(2)])
-    # x = (1, 1): hidden = relu(2, -1, 2) = (2, 0, 2); output = (2, -2 + 4) = (2, 2), relevance (1/2, 1/2).
-    # output 1: all from hidden 1. output 2: |2 * -1| = 2 from hidden 1, |2 * 2| = 4 from hidden 3: 1/3 and 2/3.
-    # hidden: 1/2 + 1/6 = 2/3, 0, 1/3. Hidden 1 takes evenly from both inputs, hidden 3 from the second alone.
-    relevance = propagate(model, np.ones((1, 2), np.float32))
-    assert_allclose(relevance.channels["output"], [1 / 2, 1 / 2], rtol=1e-6)
-    assert_allclose(relevance.channels["dense_1"], [2 / 3, 0, 1 / 3], rtol=1e-6)
-    assert_allclose(relevance.inputs, [1 / 3, 2 / 3], rtol=1e-6)
+    model.set_weights([kernel_1, np.zeros(3), kernel_2, np.array([0.0, 4.0])])
+    return model
 
 
+# x = (1, 1): hidden = relu(2, -1, 2) = (2, 0, 2); output = (2, -2 + 4 + 4) = (2, 6).
+# All of output 1 is from hidden 1. Of output 2, |2 * -1| = 2 is from hidden 1, |2 * 2| = 4 from hidden 3: 1/3 and 2/3.
+# Hidden 1 takes evenly from both inputs, hidden 3 from the second alone.
+BY_HAND = {
+    # Outputs 1/2, 1/2. Hidden 1/2 + 1/6 = 2/3, 0, 1/3. Inputs 1/3, 1/3 + 1/3.
+    "uniform": ([1 / 2, 1 / 2], [2 / 3, 0, 1 / 3], [1 / 3, 2 / 3]),
+    # Outputs 1/4, 3/4. Hidden 1/4 + 1/4 = 1/2, 0, 1/2. Inputs 1/4, 1/4 + 1/2.
+    "output": ([1 / 4, 3 / 4], [1 / 2, 0, 1 / 2], [1 / 4, 3 / 4]),
+}
+
+
+@pytest.mark.parametrize("start", BY_HAND)
+def test_a_network_of_2_3_2_by_hand(start: str) -> None:
+    outputs, hidden, inputs = BY_HAND[start]
+    relevance = propagate(_by_hand(), np.ones((1, 2), np.float32), start=start)
+    assert_allclose(relevance.channels["output"], outputs, rtol=1e-6)
+    assert_allclose(relevance.channels["dense_1"], hidden, rtol=1e-6)
+    assert_allclose(relevance.inputs, inputs, rtol=1e-6)
+
+
+def test_relevance_starts_uniformly_unless_the_option_says_otherwise() -> None:
+    x = np.ones((1, 2), np.float32)
+    for options, start in (({}, "uniform"), ({"start": "uniform"}, "uniform"), ({"start": "output"}, "output")):
+        model = _by_hand()
+        ctx = ScoringContext(model, prunable_layers(model), "unit", x, None, seed=0, options=options)
+        assert_allclose(SCORES.get("importance")(ctx)["dense_1"], BY_HAND[start][1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", ["outputs", None, 1, ["uniform"]])
+def test_another_start_is_refused_while_planning(value: Any) -> None:
+    with pytest.raises(UserError, match=r"start=.* is not one of its values: .*known: output, uniform"):
+        SCORES.get("importance").check("unit", {"start": value})
+    with pytest.raises(UserError, match=r"start=.* is not one of its values: .*known: output, uniform"):
+        propagate(_by_hand(), np.ones((1, 2), np.float32), start=value)
+
+
+@pytest.mark.parametrize("start", BY_HAND)
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("widths", [(5, 4), (6, 8, 3), (20, 30, 25, 10)])
-def test_equals_the_closed_form_on_dense_networks(widths: tuple[int, ...], use_bias: bool) -> None:
+def test_equals_the_closed_form_on_dense_networks(widths: tuple[int, ...], use_bias: bool, start: str) -> None:
     model = _mlp(widths, use_bias=use_bias, seed=len(widths))
     x = _samples((widths[0],), n=50)
-    expected, _ = _closed_form(model, x)
-    relevance = propagate(model, x, batch_size=16)
+    expected = _closed_form(model, x, start)
+    relevance = propagate(model, x, batch_size=16, start=start)
+    assert relevance.health < 1e-5
     assert_allclose(relevance.inputs, expected[0].mean(axis=0), rtol=1e-4, atol=1e-7)
     for layer, values in zip(model.layers[1:], expected[1:], strict=True):
         assert_allclose(relevance.channels[layer.name], values.mean(axis=0), rtol=1e-4, atol=1e-7)
@@ -82,7 +116,7 @@ def test_equals_the_closed_form_on_dense_networks(widths: tuple[int, ...], use_b
 def test_negative_inputs_count_by_their_size() -> None:
     model = _mlp((5, 6, 3), use_bias=True, seed=1)
     x = _samples((5,)) - 0.5
-    expected, _ = _closed_form(model, x)
+    expected = _closed_form(model, x, "uniform")
     assert_allclose(propagate(model, x).inputs, expected[0].mean(axis=0), rtol=1e-4)
 
 
@@ -109,7 +143,7 @@ def test_equals_an_explicit_matrix_on_a_strided_convolution() -> None:
     dense = _mlp((98, 27, 4), use_bias=False, seed=0)  # 7 * 7 * 2 inputs, 3 * 3 positions of 3 filters
     dense.set_weights([_conv_matrix(kernel, size=7, stride=2), head])
     x = _samples((7, 7, 2), n=20)
-    expected, _ = _closed_form(dense, x.reshape(20, -1))
+    expected = _closed_form(dense, x.reshape(20, -1), "uniform")
     relevance = propagate(conv, x)
     assert_allclose(relevance.inputs, expected[0].mean(axis=0).reshape(7, 7, 2), rtol=1e-4, atol=1e-7)
     assert_allclose(relevance.channels["conv_1"], expected[1].mean(axis=0).reshape(9, 3).sum(axis=0), rtol=1e-4)
@@ -186,7 +220,7 @@ def test_the_winner_of_a_maximum_takes_all() -> None:
     start = keras.Input((4, 1), name="input")
     x = layers.Flatten(name="flatten")(layers.MaxPooling1D(2, name="pool")(start))
     output = layers.Dense(1, use_bias=False, kernel_initializer="ones", name="output")(x)
-    # Pools (1, 3) and (2, 0) give 3 and 2: shares 3/5 and 2/5, each to the winner.
+    # Pools (1, 3) and (2, 0) give 3 and 2: shares 3/5 and 2/5 of the one output, each to the winner.
     relevance = propagate(keras.Model(start, output), np.array([[[1.0], [3.0], [2.0], [0.0]]], np.float32))
     assert_allclose(relevance.inputs.ravel(), [0, 0.6, 0.4, 0], rtol=1e-6)
 
@@ -200,7 +234,7 @@ def test_averages_and_sums_share_in_proportion() -> None:
     start = keras.Input((4,), name="input")
     total = layers.Subtract(name="minus")([start[:, :2], start[:, 2:]])
     # |1 - 3| + |2 - 8| = 8: relevance 1/4 and 3/4, shared 1 : 3 and 2 : 8.
-    relevance = propagate(keras.Model(start, total), np.array([[1.0, 2.0, 3.0, 8.0]], np.float32))
+    relevance = propagate(keras.Model(start, total), np.array([[1.0, 2.0, 3.0, 8.0]], np.float32), start="output")
     assert_allclose(relevance.inputs, [1 / 16, 3 / 20, 3 / 16, 12 / 20], rtol=1e-6)
 
 
@@ -211,15 +245,19 @@ def test_batch_normalisation_and_dropout_leave_relevance_as_it_is() -> None:
     x = _samples((6,))
     output = np.abs(model(x, training=False).numpy())
     expected = (output / output.sum(axis=1, keepdims=True)).mean(axis=0)
-    assert_allclose(propagate(model, x).inputs, expected, rtol=1e-5)
+    assert_allclose(propagate(model, x, start="output").inputs, expected, rtol=1e-5)
 
 
-def test_the_outputs_of_several_heads_are_one_whole() -> None:
-    start = keras.Input((4,), name="input")
-    model = keras.Model(start, [layers.Dense(2, name="a")(start), layers.Dense(3, name="b")(start)])
-    relevance = propagate(model, _samples((4,)))
+@pytest.mark.parametrize("start", BY_HAND)
+def test_the_outputs_of_several_heads_are_one_whole(start: str) -> None:
+    entry = keras.Input((4, 3), name="input")  # head b answers at four places
+    model = keras.Model(entry, [layers.Dense(2, name="a")(entry[:, 0]), layers.Dense(3, name="b")(entry)])
+    relevance = propagate(model, _samples((4, 3), n=5), batch_size=2, start=start)
     assert relevance.health < 1e-5
     assert_allclose(relevance.channels["a"].sum() + relevance.channels["b"].sum(), 1, atol=1e-6)
+    if start == "uniform":  # 2 and 4 * 3 output elements
+        assert_allclose(relevance.channels["a"], [1 / 14] * 2, rtol=1e-5)
+        assert_allclose(relevance.channels["b"], [4 / 14] * 3, rtol=1e-5)
 
 
 def test_batches_make_no_difference() -> None:
@@ -269,9 +307,12 @@ def test_outputs_that_are_all_zero_are_said(caplog: pytest.LogCaptureFixture) ->
     model = _mlp((5, 6, 3), use_bias=False, seed=0)
     model.get_layer("output").set_weights([np.zeros((6, 3))])
     with caplog.at_level(logging.WARNING):
-        relevance = propagate(model, _samples((5,)))
+        relevance = propagate(model, _samples((5,)), start="output")
     assert relevance.lost == {"outputs": pytest.approx(1)}
     assert np.isfinite(relevance.inputs).all()
+    relevance = propagate(model, _samples((5,)))
+    assert relevance.lost == {"output": pytest.approx(1)}
+    assert_allclose(relevance.channels["output"], [1 / 3] * 3, rtol=1e-6)
 
 
 def test_a_blank_sample_among_many_stops_at_the_input_only() -> None:

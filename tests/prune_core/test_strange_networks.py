@@ -247,12 +247,12 @@ def test_samples_that_the_network_cannot_take(data, sentence):
 @pytest.mark.parametrize(
     ("y", "sentence"),
     [
-        (Y[:9], "y has shape (9,) beside 32 samples"),
-        (Y[:, None], "y.ravel()"),
-        (np.eye(4)[Y], "y.argmax(axis=1)"),
-        (Y - 1, "labels from -1 to 2 but the network has 4 classes"),
+        (Y[:9], "y has 9 labels for 32 samples"),
+        (np.eye(4)[Y] + np.eye(4)[0], "y has 4 columns that are not one-hot"),
+        (np.maximum(np.eye(4)[Y], np.eye(4)[Y - 1]), "y gives several labels a sample (sample 0 has 2)"),
+        (Y - 1, "y holds the label -1: number the classes from 0 on"),
         (Y + 1, "labels from 1 to 4 but the network has 4 classes"),
-        (Y.astype("float32"), "y holds float32, not whole numbers"),
+        (Y + 0.5, "y holds 3.5, which is not the number of a class"),
         (Y.astype(str), "y must be an array of numbers"),
         (None, "data=(x, y)"),
     ],
@@ -262,7 +262,23 @@ def test_labels_that_the_network_cannot_learn(method, y, sentence):
     assert sentence in said(prune, mlp(), data=(X, y), **method)
 
 
-@pytest.mark.parametrize("network", [lambda: head(1, "sigmoid"), lambda: head(1), decoder, two_outputs])
+@pytest.mark.parametrize("kind", [lambda y: y[:, None], lambda y: np.eye(4)[y], lambda y: y.astype("float32")])
+def test_labels_of_other_kinds_train_as_class_indices_do(kind):
+    results = [
+        prune(network, "weight", sparsity=0.5, recovery="finetune", data=(X, y)).model.get_weights()
+        for network in [mlp()]
+        for y in (Y, kind(Y))
+    ]
+    for expected, got in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_one_output_is_for_two_classes():
+    data = {"sparsity": 0.5, "recovery": "finetune", "data": (X, Y)}
+    assert "labels from 0 to 3 but the network has 2 classes" in said(prune, head(1, "sigmoid"), **data)
+
+
+@pytest.mark.parametrize("network", [decoder, two_outputs])
 def test_networks_that_are_no_classifiers_are_pruned_but_not_trained(network):
     assert prune(network(), "weight", sparsity=0.5).figures["sparsity"] > 0.4
     assert "training needs one of shape (None, classes)" in said(

@@ -188,31 +188,6 @@ def with_ending(*ending):
     return keras.Sequential([keras.Input((2,)), *ending])
 
 
-@pytest.mark.parametrize(
-    ("ending", "softmax"),
-    [
-        ([layers.Dense(2)], False),
-        ([layers.Dense(2, activation="softmax")], True),
-        ([layers.Dense(2), layers.Softmax()], True),
-        ([layers.Dense(2), layers.Activation("softmax")], True),
-        ([keras.Sequential([layers.Dense(2, activation="softmax")])], True),
-        ([layers.Dense(2, activation="softmax"), layers.Dense(2)], False),
-        ([layers.Dense(2, activation="sigmoid")], True),
-        ([layers.Dense(2, activation="tanh")], False),
-    ],
-)
-def test_probabilities_are_noticed(ending, softmax):
-    model = with_ending(*ending)
-    assert training.gives_probabilities(model) == softmax
-    assert training.gives_probabilities(keras.Model(model.inputs, model.outputs)) == softmax
-
-
-@pytest.mark.parametrize("operation", [keras.ops.softmax, keras.ops.sigmoid])
-def test_a_bare_operation_is_noticed(operation):
-    inputs = keras.Input((2,))
-    assert training.gives_probabilities(keras.Model(inputs, operation(layers.Dense(2)(inputs))))
-
-
 def test_evaluation_of_literal_numbers():
     # Logits (0, ln 3) are probabilities (1/4, 3/4).
     model = with_ending(layers.Dense(2, use_bias=False, kernel_initializer="identity"))

@@ -22,8 +22,8 @@ SENTENCES = {
     "metod=unit": "metod is not a key of the configuration: in its top level, did you mean 'method'? known: "
     f"{', '.join(sorted({*compose([]).config, *MANY, *ONE}))}",
     "=unit": "'=unit' cannot be read: write key=value, and a list in quotes as 'key=[a,b]'",
-    "storage.uri=s3://a/b?x=y": "'storage.uri=s3://a/b?x=y' cannot be read: put a value that has = or ( in it into both kinds "
-    "of quotes, 'storage.uri=\"...\"'",
+    "storage.uri=s3://a/b?x=y": "'storage.uri=s3://a/b?x=y' cannot be read: put a value with signs like = ( é into both kinds of "
+    "quotes, 'storage.uri=\"...\"'",
     "hydra.searchpath=[file:///no/such/folder]": "hydra.searchpath=file:///no/such/folder is not a folder: correct the path",
     "method=a,b": "method=a,b is not how several values are given: write 'method=[a,b]'",
     "thresholds=0.1,0.5": "thresholds=0.1,0.5 is not how several values are given: write 'thresholds=[0.1,0.5]'",
@@ -48,13 +48,24 @@ SENTENCES = {
     "write 'method=[importance,unit]'",
     "++methods.unit.grid.sparsity=[1]": "methods.unit.grid.sparsity is set, but method unit is not chosen: "
     "chosen is importance",
-    "methods.importance.grid.sparsity=[0.5]": "methods.importance.grid has no axis 'sparsity': known: n_clusters, "
-    "recovery, threshold; +methods.importance.grid.sparsity=[...] adds one",
+    "methods.importance.grid.sparsity=[0.5]": "methods.importance.grid has no axis 'sparsity': did you mean 'start'? "
+    "known: n_clusters, recovery, start, threshold; +methods.importance.grid.sparsity=[...] adds one",
     "+methods.importance.grid.sparsty=[0.5]": "methods.importance.grid.sparsty is not an axis: did you mean "
-    "'sparsity'? known: beta, granularity, include_biases, lambda, n_clusters, recovery, schedule, score, selection, "
-    "sparsity, threshold",
+    "'sparsity'? known: beta, granularity, hold_zeros, include_biases, lambda, n_clusters, recovery, schedule, score, "
+    "selection, sparsity, start, threshold",
     "methods.importance.score=relevance": "methods.importance: unknown score 'relevance': "
     "known: importance, l1_norm, l2_norm, magnitude, random",
+    "methods.importance.start=outputs": "methods.importance: start='outputs' is not one of its values: did you mean "
+    "'output'? known: output, uniform",
+    "methods.importance.grid.start=[uniform,1]": "methods.importance: start=1 is not one of its values: known: output, "
+    "uniform",
+    "method=unit +methods.unit.start=output": "methods.unit.start is not a key of a method: did you mean 'sparsity'? "
+    "known: beta, granularity, grid, hold_zeros, include_biases, lambda, n_clusters, options, ranges, recovery, schedule, score, "
+    "selection, sparsity, threshold",
+    "methods.importance.start=output methods.importance.grid.start=[uniform]": "methods.importance.start is given twice, "
+    "fixed and under grid: leave one out",
+    "thresholds=[1] methods.importance.threshold=1": "thresholds and methods.importance.threshold set the same axis: give "
+    "one of them",
     "methods.importance.granularity=weight": "methods.importance: score=importance cannot score granularity=weight: "
     "use granularity=unit",
     "sparsities=[0.5]": "sparsities sets the axis sparsity, which no chosen method has: chosen is importance, which can "
@@ -77,7 +88,7 @@ SENTENCES = {
     "seeds=[0.5]": "seeds[0] has a value of the wrong type: Value '0.5' of type 'float' could not be converted to Integer",
     "search=random search.n_samples=0": "search.n_samples=0 must be a whole number >= 1",
     "search=random +methods.importance.ranges.foo={low:0,high:1}": "methods.importance.ranges.foo is not an axis of the "
-    "grid: known: n_clusters, recovery, threshold",
+    "grid: known: n_clusters, recovery, start, threshold",
     "search=random methods.importance.ranges.threshold.low=9": "methods.importance.ranges.threshold.low=9 must be below "
     "methods.importance.ranges.threshold.high=1.5",
     "search=optuna +search.objectives.loss=min": "search.objectives names 3 metrics: name one or two",

@@ -11,7 +11,8 @@ import prune_core
 from tests.sweeps.real_sweep import EVERY_METHOD, METHODS, SMALL, client_of, runs_of, sweep
 
 CONTRACT = {
-    *("accuracy", "accuracy_baseline", "accuracy_drop", "loss", "val_accuracy"),
+    *("accuracy", "accuracy_baseline", "accuracy_drop", "loss", "loss_baseline"),
+    *("val_accuracy", "val_accuracy_baseline"),
     *("sparsity", "sparsity.dense_1", "params_total", "params_nonzero", "macs", "macs_baseline"),
     *("size_bytes", "size_bytes_baseline", "compression_ratio", "latency_ms", "latency_ms_baseline", "speedup"),
     *(f"seconds{step}" for step in ("", ".wait", ".load", ".evaluate", ".encode", ".latency", ".pictures", ".save")),
@@ -59,7 +60,12 @@ def test_artifacts_are_what_they_say(finished, tmp_path):
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert {"results.csv", "plan.csv", "report.html", "accuracy_vs_sparsity.png"} <= names
     table = Path(client.download_artifacts(parent.info.run_id, "results.csv", str(tmp_path)))
-    assert len(list(csv.DictReader(table.open()))) == len(METHODS)
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == len(METHODS)
+    (baseline,) = runs_of(root, "baseline")
+    for row in rows:  # all that a choice rests on stands in one row
+        for name in ("accuracy", "val_accuracy", "loss"):
+            assert float(row[f"{name}_baseline"]) == baseline.data.metrics[name]
 
 
 def test_the_terminal_says_where_and_how_it_went(finished):

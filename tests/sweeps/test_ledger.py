@@ -1,13 +1,14 @@
 """The journal of deliveries: what is acknowledged stays so, whatever a crash leaves of the last line."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.ledger import Ledger
+from sweeps.ledger import SETTLES_S, Ledger
 
 
 def filled(file: Path) -> Ledger:
@@ -22,6 +23,19 @@ def test_reads_back_what_was_written(tmp_path):
     again = Ledger(tmp_path / "ledger.jsonl")
     assert again.runs == {"key0": "run0", "key1": "run1", "key2": "run2"}
     assert again.started_at == first.started_at
+
+
+def test_what_was_looked_at_later_is_settled_and_what_was_delivered_just_now_is_not(tmp_path, monkeypatch):
+    filled(tmp_path / "ledger.jsonl").settle(["key0", "unknown"])
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + SETTLES_S + 1)
+    later = Ledger(tmp_path / "ledger.jsonl")
+    assert later.settled == {}
+    later.acknowledge("key9", "run9")
+    later.settle(["key0", "key1", "key9"])
+    again = Ledger(tmp_path / "ledger.jsonl")
+    assert again.settled == {"key0": "run0", "key1": "run1"}
+    assert again.runs == {"key0": "run0", "key1": "run1", "key2": "run2", "key9": "run9"}
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40])

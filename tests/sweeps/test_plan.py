@@ -60,6 +60,28 @@ def test_what_is_asked_for_names_the_trial_and_what_is_usual_does_not() -> None:
     assert got.trials[0].axes == {"sparsity": 0.5, "score": "l1_norm"}
 
 
+def test_the_option_of_a_score_is_an_axis_like_any_other() -> None:
+    (usual,) = plan("thresholds=[0.5]").trials
+    assert usual.axes == {"threshold": 0.5}
+    got = plan("thresholds=[0.5]", "methods.importance.grid.start=[uniform,output]").trials
+    assert [trial.axes for trial in got] == [{"threshold": 0.5, "start": start} for start in ("uniform", "output")]
+    assert got[0].key == usual.key != got[1].key
+    assert plan("thresholds=[0.5]", "methods.importance.start=output").trials[0].key == got[1].key
+    drawn = plan("search=random", "search.n_samples=20", "methods.importance.grid.start=[uniform,output]").trials
+    assert {trial.axes["start"] for trial in drawn} == {"uniform", "output"}
+    by_importance = ("method=unit", "sparsities=[0.5]", "methods.unit.score=importance")
+    assert plan(*by_importance, "+methods.unit.start=output").trials[0].axes["start"] == "output"
+
+
+def test_the_options_of_a_score_go_with_it() -> None:
+    (other,) = plan("thresholds=[0.5]", "methods.importance.score=l2_norm").trials
+    assert other.axes == {"threshold": 0.5, "score": "l2_norm"}
+    both = plan("thresholds=[0.5]", "+methods.importance.grid.score=[importance,l2_norm]").trials
+    assert [trial.axes for trial in both] == [{"threshold": 0.5, "score": name} for name in ("importance", "l2_norm")]
+    with pytest.raises(UserError, match="'start' is not an option of score=l2_norm"):
+        plan("+methods.importance.grid.score=[importance,l2_norm]", "methods.importance.start=output")
+
+
 def test_the_same_command_is_the_same_sweep_and_order_does_not_matter() -> None:
     assert plan(*SMALL) == plan(*SMALL)
     assert plan("method=[unit,weight]").sweep_id == plan("method=[weight,unit]").sweep_id
@@ -193,11 +215,11 @@ def test_keys_stay_what_they_are() -> None:
         "methods.cluster.grid.n_clusters=[16]",
         "methods.rvsm.grid.lambda=[0.0005]",
     )
-    assert got.sweep_id == "53ab3e3ad60b"
+    assert got.sweep_id == "9e71e13d9d12"
     assert {getattr(work, "method", "baseline"): work.key for work in got} == {
         "baseline": "038a7950dd30509d9a00",
-        "importance": "f0b4cc4c1c0f76432c5e",
-        "cluster": "46265fad005d24c1d1e2",
+        "importance": "1774e446ad071de6dbf1",
+        "cluster": "ac5476e189d71280ab4b",
         "rvsm": "fc2fa07518487df562a2",
     }
 

@@ -45,6 +45,10 @@ def test_folders_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (["n_clusters=[[2,3,4]]"], "n_clusters", ([2, 3, 4],)),
         (["recovery=[null,finetune]"], "recovery", ("none", "finetune")),
         (["methods.importance.selection=mean_relative"], "selection", ("mean_relative",)),
+        (["methods.importance.start=output"], "start", ("output",)),
+        (["+methods.importance.options.start=output"], "start", ("output",)),
+        (["methods.importance.grid.start=[uniform,output]"], "start", ("uniform", "output")),
+        (["methods.importance.threshold=0.3", "methods.importance.recovery=finetune"], "threshold", (0.3,)),
     ],
 )
 def test_values_of_an_axis(overrides: list[str], axis: str, values: tuple) -> None:

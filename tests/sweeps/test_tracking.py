@@ -264,6 +264,43 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
         make_tracker(tmp_path, grid(1)).check()
 
 
+@pytest.mark.parametrize("kept", [1, 600, 5000, 0.5, -4096, -1])
+def test_a_half_written_database_is_refused_with_what_is_enough(root, kept):
+    database = root / "mlflow.db"
+    content = database.read_bytes()
+    database.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    with pytest.raises(UserError, match=r"mlflow\.db is damaged or no database \(.*\): move it away, that is enough"):
+        make_tracker(root, grid(1)).check()
+
+
+def test_an_empty_database_file_is_as_good_as_none(tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    make_tracker(tmp_path, grid(1)).check()
+
+
+def test_a_database_that_mlflow_left_half_made_is_completed_or_refused(tmp_path):
+    """Killed between two steps of making it, or in one."""
+    import sqlite3
+
+    from mlflow.store.db.base_sql_model import Base
+    from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
+    from sqlalchemy import create_engine
+
+    assert "job_locks" in Base.metadata.tables  # what our look at the tables takes for the last one
+    for number, broken in enumerate((False, True)):
+        root = tmp_path / str(number)
+        root.mkdir()
+        InitialBase.metadata.create_all(create_engine(f"sqlite:///{root}/mlflow.db"))
+        if broken:
+            with sqlite3.connect(root / "mlflow.db") as connection:
+                connection.execute("create table experiment_tags (key text)")
+            with pytest.raises(UserError, match=r"is half made .*already exists.*: move it away, that is enough"):
+                make_tracker(root, grid(1)).check()
+        else:
+            make_tracker(root, grid(1)).check()
+            assert run_sweep(root, grid(1)) == 0
+
+
 def test_passwords_reach_neither_tags_nor_files(root):
     plan, store = grid(1), prepared_store(root)
     secret = "http://me:hunter2@host/"

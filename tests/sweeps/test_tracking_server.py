@@ -68,6 +68,17 @@ def test_without_a_server_results_wait_and_the_next_run_delivers_them(tmp_path, 
     assert run_sweep(root, plan, cached=True, uri=server.uri) == 0
     assert_each_once(client_of(root, server.uri), plan)
 
+    # The server's machine loses power: of two files only the names are left.
+    problems.clear()
+    for lost in (*(tmp_path / "server").rglob("model.keras"), *(tmp_path / "server").rglob("masks.npz")):
+        if "models" not in lost.parts:
+            lost.write_bytes(b"")
+    assert run_sweep(root, plan, cached=True, problems=problems, uri=server.uri) == 0
+    assert_each_once(client_of(root, server.uri), plan)
+    (said,) = problems
+    assert f"{len(plan)} runs did not hold what is in the store" in said
+    assert all(file.stat().st_size for file in (tmp_path / "server" / "artifacts").rglob("m*.*"))
+
 
 def test_an_unreachable_server_is_refused_in_one_sentence_without_mlflow(tmp_path):
     code = (

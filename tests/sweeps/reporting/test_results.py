@@ -114,6 +114,7 @@ def test_the_files_of_a_report(tmp_path):
     assert (first["target.sparsity"], second["target.sparsity"]) == ("0.6", "")
     assert (second["n_clusters"], second["run_id"]) == ("[4, 2]", "")
     assert float(first["accuracy"]) == 0.9
+    assert (first["val_accuracy_baseline"], first["loss_baseline"]) == ("0.94", "0.1")
     assert [record["kind"] for record in read(files["plan.csv"])] == ["baseline", "baseline", "trial", "trial"]
     assert read(files["failures.csv"])[0]["reason"] == "ValueError: at http://***@host"
 

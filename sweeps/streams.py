@@ -1,0 +1,80 @@
+"""Standard streams that never end a process: whoever prints need not ask whether anybody still listens.
+
+A reader may go away (`| head`, a terminal that is closed), a log file's disk may be full, a stream may be closed from
+the start (`>&-`), and its encoding may lack a sign. What cannot be printed is not printed, and the work goes on.
+"""
+
+import errno
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+_READER_GONE = (errno.EPIPE, errno.ECONNRESET)
+
+
+def keep_up() -> None:
+    """Make the standard streams of this process so. A stream that somebody has replaced is left alone."""
+    _open_closed_descriptors()
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # as long as the process
+    sys.stdout = _kept_up(sys.stdout, sys.__stdout__, 1)
+    sys.stderr = _kept_up(sys.stderr, sys.__stderr__, 2)
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+
+
+def show(text: object, end: str = "\n") -> int:
+    """Print what the whole command is for; returns its exit code: 1 where the standard output has no room for it."""
+    print(text, end=end, flush=True)
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return 1 if isinstance(raw, _Unfailing) and raw.is_full else 0
+
+
+def _open_closed_descriptors() -> None:
+    """Else the next file or socket gets the number, and what a library prints there goes into that."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(number, True)
+
+
+def _kept_up(stream: TextIO | None, original: TextIO | None, number: int) -> Any:
+    if stream is not original or isinstance(getattr(stream, "buffer", None), _Buffer):
+        return stream
+    encoding, is_line_buffered = "utf-8", number == 2
+    if isinstance(stream, io.TextIOWrapper):
+        encoding, is_line_buffered = stream.encoding, stream.line_buffering or stream.write_through
+        stream.flush()
+    buffer = _Buffer(_Unfailing(number, "w", closefd=False))
+    return io.TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=is_line_buffered)
+
+
+class _Buffer(io.BufferedWriter):
+    """A type of our own, by which a stream is recognised."""
+
+
+class _Unfailing(io.FileIO):
+    """A descriptor to which writing succeeds, whatever becomes of it."""
+
+    is_full = False
+
+    def write(self, data: Any) -> int:
+        try:
+            while (written := super().write(data)) is None:  # whoever shares the terminal or pipe may not want to wait
+                select.select([], [self], [])
+            return written
+        except OSError as error:
+            self._lost(error)
+            return memoryview(data).nbytes
+
+    def _lost(self, error: OSError) -> None:
+        if error.errno in _READER_GONE:
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, self.fileno())  # libraries in C print there as well
+            os.close(silence)
+        elif self.fileno() == 1 and not self.is_full:
+            self.is_full = True
+            print(f"standard output takes no more ({error.strerror}): what is printed is lost", file=sys.stderr)
