@@ -59,7 +59,9 @@ def run_exactly(
         rounding = max([rounding, *(_rounding(step, output) for output in outputs)])
         return [_in_type(output, "float64") for output in outputs]
 
-    outputs = run_graph(graph, [_in_type(keras.ops.convert_to_tensor(value), "float64") for value in inputs], visit)
+    tensors = [_in_type(keras.ops.convert_to_tensor(value), "float64") for value in inputs]
+    with _without_past(graph):
+        outputs = run_graph(graph, tensors, visit)
     return ExactRun([keras.ops.convert_to_numpy(output) for output in outputs], rounding)
 
 
@@ -70,7 +72,8 @@ def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None]
         look(step)
         return _outputs(step)
 
-    run_graph(graph, inputs, visit)
+    with _without_past(graph):
+        run_graph(graph, inputs, visit)
 
 
 def _best_outputs(step: Step) -> list[Any]:
@@ -117,6 +120,24 @@ def _computing_in(operation: Any, dtype: str) -> Iterator[None]:
     finally:
         for layer, policy in zip(able, policies, strict=True):
             layer._dtype_policy = policy
+
+
+@contextmanager
+def _without_past(graph: Any) -> Iterator[None]:
+    """Stateful recurrent layers carry nothing on from earlier calls, and afterwards what they carried before."""
+    kept = [
+        (state, keras.ops.convert_to_numpy(state))
+        for layer in graph._flatten_layers()
+        for state in keras.tree.flatten(getattr(layer, "states", None))
+        if isinstance(state, keras.Variable)
+    ]
+    for state, value in kept:
+        state.assign(np.zeros_like(value))
+    try:
+        yield
+    finally:
+        for state, value in kept:
+            state.assign(value)
 
 
 @contextmanager

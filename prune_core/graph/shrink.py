@@ -74,8 +74,9 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
     samples = _samples(graph, sample_shape)
     with keras.device("cpu:0"):  # accelerators round matrix products to fewer digits than the check needs
         expected = [observe(graph, sample, mixers, constant) for sample in samples]
-        removal = find_removal(classes, mixers, constant)
-        small = rebuild(model, classes, ~removal.removed, removal.biases)
+    removal = find_removal(classes, mixers, constant)
+    small = rebuild(model, classes, ~removal.removed, removal.biases)
+    with keras.device("cpu:0"):
         results = [run_exactly(functional_graph(small.model), sample) for sample in samples]
         difference = _difference(results, expected)
         tolerance = max(_TOLERANCE, *(min(run.rounding, _GREATEST_TOLERANCE) for run in (*results, *expected)))

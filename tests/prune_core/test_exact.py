@@ -175,6 +175,21 @@ def test_masks_of_time_steps_reach_the_layers_that_heed_them() -> None:
     assert not np.allclose(model(x), model(x + np.float16(0.01)), atol=1e-3)
 
 
+def test_what_a_stateful_layer_carries_on_stays_what_it_was() -> None:
+    model = keras.Sequential([
+        keras.Input(batch_shape=(2, 5, 3)),
+        layers.LSTM(4, stateful=True, name="lstm"),
+        layers.Dense(6, activation="relu", name="hidden"),
+        layers.Dense(2, name="output"),
+    ])  # fmt: skip
+    drop(model, "hidden", [1, 2])
+    model(np.ones((2, 5, 3), np.float32))
+    before = [np.array(state) for state in model.get_layer("lstm").states]
+    result = shrink(model)
+    assert result.kept["hidden"].tolist() == [0, 3, 4, 5]
+    assert all((np.array(a) == b).all() for a, b in zip(model.get_layer("lstm").states, before, strict=True))
+
+
 def test_values_are_let_go_when_nothing_needs_them_any_more() -> None:
     inputs = keras.Input((2,))
     x = inputs
