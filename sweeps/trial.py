@@ -100,6 +100,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
     from prune_core.held_zeros import count_zeros, zeros_of
     from prune_core.macs import count_macs
     from prune_core.masks import count_parameters
+    from prune_core.models.keras_file import save_network
     from prune_core.outputs import find_outputs
     from sweeps.reporting import pictures
 
@@ -141,7 +142,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         metrics["size_bytes"] = size_bytes(model)
     with store.writing(work.key) as folder:
         with watch.step("save"):
-            model.save(folder / MODEL_FILE)
+            save_network(model, folder / MODEL_FILE)
         if history:
             with watch.step("pictures"):
                 pictures.training_curve(history, folder / "training_curve.png", work.label)

@@ -115,6 +115,23 @@ def load_network(path: Path) -> "keras.Model":
         raise UserError(f"{path} cannot be loaded by Keras {keras.__version__}: {reason}") from error
 
 
+def save_network(model: "keras.Model", path: Path) -> None:
+    """Write a network to a `.keras` file, and see that `load_network` makes of it what computes the same.
+
+    Raises:
+        UserError: it does not; the first layer that gives other outputs is named.
+    """
+    from prune_core.agreement import check_agreement
+
+    model.save(path)
+    check_agreement(
+        model,
+        load_network(path),
+        "what Keras loads from the saved file",
+        "replace the layer, Keras does not keep it whole",
+    )
+
+
 def inspect(path: Path) -> KerasArchive:
     """What a `.keras` file holds, read without Keras.
 

@@ -17,7 +17,7 @@ from keras import layers
 from prune_core.compiled_loss import loss_of
 from prune_core.errors import UserError
 from prune_core.models import build, check
-from prune_core.models.keras_file import stored_input
+from prune_core.models.keras_file import save_network, stored_input
 from prune_core.weights import prunable_layers
 from tests.mutations import altered, fuzzing
 
@@ -343,6 +343,15 @@ def test_layers_of_keras_are_taken_wherever_keras_keeps_them(tmp_path):
     from keras.src.applications.convnext import LayerScale
 
     assert checked(saved(small(LayerScale(0.5, 1)), tmp_path))
+
+
+def test_a_saved_network_is_the_one_that_is_loaded_again(tmp_path, monkeypatch):
+    model = small()
+    save_network(model, tmp_path / "net.keras")
+    other = keras.models.clone_model(model)  # the same layers with other weights
+    monkeypatch.setattr(model, "save", other.save)
+    with pytest.raises(UserError, match=f"computes something else from '{model.layers[1].name}' on"):
+        save_network(model, tmp_path / "other.keras")
 
 
 def test_a_compiled_custom_loss_does_no_harm(tmp_path):
