@@ -289,21 +289,21 @@ def _processes(node: Any) -> Iterator[_Watched]:
                 raylets += [process] if name == "raylet" else []
             yield _Watched(role, process, partial(_status, info.process))
     if not node.all_processes:  # those of a Ray that somebody else has started
-        raylets = [process for process in psutil.process_iter() if _has(process, node.raylet_socket_name, "raylet")]
+        argument = f"--raylet_socket_name={node.raylet_socket_name}"
+        raylets = [process for process in psutil.process_iter() if argument in _command(process)]
         yield from (_Watched("raylet", process, str) for process in raylets)
     for raylet in raylets:
         with suppress(psutil.Error):
             for child in raylet.children():
-                if any(_has(child, name) for name in _AGENTS):
+                if any(name in " ".join(_command(child)) for name in _AGENTS):
                     yield _Watched("raylet", child, lambda: " with one of its agents")
 
 
-def _has(process: psutil.Process, word: str, name: str = "") -> bool:
-    """Whether a word is part of a process's command line, and a name that of its program."""
+def _command(process: psutil.Process) -> list[str]:
     try:
-        return word in " ".join(process.cmdline()) and name in process.name()
+        return process.cmdline()
     except psutil.Error:
-        return False
+        return []
 
 
 def _status(child: "subprocess.Popen[bytes]") -> str:

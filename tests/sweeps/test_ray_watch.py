@@ -133,3 +133,26 @@ def test_a_head_that_comes_back_is_waited_for(monkeypatch, caplog):
 def test_descriptors_that_are_no_sockets_are_left_alone():
     with open(os.devnull) as file:
         assert ray_watch._peer(file.fileno()) is None
+
+
+def test_of_a_ray_that_somebody_else_has_started_this_nodes_raylet_is_watched(node):
+    """Several nodes may run on one machine, with names of which one begins like the other."""
+    name = f"{node.plasma_store_socket_name}/raylet"
+    ours, other = (subprocess.Popen([*SLEEP, f"--raylet_socket_name={which}"]) for which in (name, f"{name}.1"))
+    joined = SimpleNamespace(
+        all_processes={},
+        raylet_socket_name=name,
+        is_head=lambda: True,
+        plasma_store_socket_name=node.plasma_store_socket_name,
+    )
+    try:
+        with suppress(RayLost), watch(joined) as watched:
+            other.kill()
+            other.wait()
+            assert not watched.is_lost()
+            ours.kill()
+            ours.wait()
+            assert watched.is_lost()
+    finally:
+        ours.kill()
+        other.kill()
