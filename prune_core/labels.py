@@ -39,7 +39,7 @@ def check_layout(where: str, shape: Sequence[int], dtype: np.dtype[Any], samples
         samples: how many there are.
 
     Raises:
-        UserError: a type that is no number, another count of labels than of samples, or too many axes.
+        UserError: a type that is not a number, another count of labels than of samples, or too many axes.
     """
     if dtype.hasobject or dtype.kind not in "biuf":
         advice = "store class indices as integers from 0 on"

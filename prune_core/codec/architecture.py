@@ -76,7 +76,7 @@ def _shared(entries: Any) -> list[Shared]:
     try:
         shared = [Shared(str(path), str(first), bool(keeps_own)) for path, first, keeps_own in entries]
     except (TypeError, ValueError):
-        raise UserError("encoded model: its list of shared weights is none: encode the model again") from None
+        raise UserError("encoded model: its list of shared weights cannot be read: encode the model again") from None
     return shared
 
 

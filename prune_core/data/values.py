@@ -75,7 +75,7 @@ def settled(config: Mapping[str, Any], scaling: Scaling | None, raw: RawInput | 
 
 
 def is_kept(settings: Settings) -> bool:
-    """Whether the setting `scale` of pixels is none instead of auto, which it is if it is absent.
+    """Whether the setting `scale` of pixels says `none`: keep the numbers. Where it is absent, it is `auto`.
 
     Raises:
         UserError: it is something else.

@@ -23,7 +23,7 @@ def carry_shapes(
     Args:
         graph: a functional model.
         shapes: one for each of its inputs, with the batch axis; None for an axis of any length.
-        visit: called for every call of an operation that is no model, in topological order, with the shapes of its
+        visit: called for every call of an operation that is not a model, in topological order, with the shapes of its
             first input and output.
 
     Returns:

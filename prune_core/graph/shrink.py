@@ -65,7 +65,7 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
     Raises:
         UserError: the model is subclassed or not built, a layer cannot be copied, or no size is known that it takes.
         ShrinkError: the result differs from the original by more than 1e-5 of scale, or where a layer cannot run in
-            float64 than such a layer may round; what rounding folded constants to a bias's type does is no difference.
+            float64 than such a layer may round; rounding of folded constants to a bias's type does not count.
     """
     graph = functional_graph(model)
     classes = channel_classes(model)
