@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 10.0
 """From the loss to the end of the process, where the main thread waits for Ray itself and does not come back."""
 _LOOK_EVERY_S = 0.5
+_THROW_EVERY_S = 2.0
+_HUNG_UP = select.POLLHUP | getattr(select, "POLLRDHUP", 0)  # the latter on Linux
 # Ray ends this process after a minute without the cluster's head; one that restarts is back before.
 _HEAD_MAY_BE_AWAY_S = 50.0
 _ROLES = {"gcs_server": "head (gcs_server)", "raylet": "raylet"}
@@ -93,6 +95,8 @@ class RayWatch:
 
     def __enter__(self) -> "RayWatch":
         self._entered_by = threading.get_ident()
+        self._tell_unraisable = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
         self._left, self._leave = os.pipe()
         self._thread = threading.Thread(target=self._watch, name="ray watch", daemon=True)
         self._thread.start()
@@ -112,8 +116,14 @@ class RayWatch:
             self._thread = None
             os.close(self._left)
             os.close(self._leave)
+            sys.unraisablehook = self._tell_unraisable
             if self._starting:
                 _throw(self._entered_by, None)
+
+    def _unraisable(self, error: Any) -> None:
+        """What is raised in a function that Python calls by itself is printed, but for what is raised from here."""
+        if error.exc_type is not RayLost:
+            self._tell_unraisable(error)
 
     def is_lost(self) -> bool:
         """Whether Ray has died, asked now."""
@@ -156,12 +166,25 @@ class RayWatch:
                     heard_of = self._watched
                     for watched in heard_of:
                         _hear_of(watched, ends, until_left)
+                    if self._store:
+                        self._store.hear_of_end(ends)
                 if self._left in dict(ends.poll(1000 * _LOOK_EVERY_S)):
                     return
+            if not self._is_left_in_time():
+                self._end_process()
+
+    def _is_left_in_time(self) -> bool:
+        """Whether the block is left. Where Ray is being started, what waits there is interrupted, if that is possible.
+
+        More than once: a function that Python calls by itself, after an import for instance, keeps what is raised.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while (left_s := deadline - time.monotonic()) > 0:
             if self._starting:
                 _throw(self._entered_by, RayLost)
-            if not select.select([self._left], [], [], PATIENCE_S)[0]:
-                self._end_process()
+            if select.select([self._left], [], [], min(left_s, _THROW_EVERY_S))[0]:
+                return True
+        return False
 
     def _what_is_lost(self) -> str:
         if self._starting and not self._node():
@@ -173,6 +196,8 @@ class RayWatch:
         for watched in self._watched:
             if not watched.is_alive:
                 return f"Ray is lost, its {watched.name} has died{watched.status()}: {GO_ON}"
+        if self._store and not self._starting and self._store.are_broken():
+            return f"Ray is lost, its raylet has died: {GO_ON}"  # or is about to
         if self._head and self._head.seconds_away() > _HEAD_MAY_BE_AWAY_S:
             return f"Ray is lost, the head of the cluster at {self._head.address} does not come back: {GO_ON}"
         return ""
@@ -237,6 +262,18 @@ class _Connections:
         self._name = name
         self._descriptors = [number for number in _descriptors() if _peer(number) == name]
         self._nobody = socket.socketpair()
+
+    def hear_of_end(self, ends: "select.poll") -> None:
+        """Have `ends` wake up as soon as the other end is closed."""
+        for number in self._descriptors:
+            ends.register(number, _HUNG_UP)
+
+    def are_broken(self) -> bool:
+        """Whether the other end has closed one of them."""
+        ends = select.poll()
+        self.hear_of_end(ends)
+        broken = [number for number, events in ends.poll(0) if events & _HUNG_UP]
+        return any(_peer(number) == self._name for number in broken)
 
     def hold(self) -> None:
         """Whoever asks there from now on waits for ever.

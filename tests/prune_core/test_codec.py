@@ -157,10 +157,10 @@ def test_compiling_does_not_change_the_bytes():
 
 def test_training_of_a_nested_model_is_left_out_too():
     def model(*, compiled: bool) -> keras.Model:
-        inner = keras.Sequential([keras.Input((3,)), L.Dense(2, name="d")], name="inner")
+        inner = keras.Sequential([keras.Input((3,), name="i"), L.Dense(2, name="d")], name="inner")
         if compiled:
             inner.compile("adam", "mse")
-        return keras.Sequential([keras.Input((3,)), inner], name="outer")
+        return keras.Sequential([keras.Input((3,), name="o"), inner], name="outer")
 
     assert len(encode(scramble(model(compiled=True)))) == len(encode(scramble(model(compiled=False))))
 

@@ -13,9 +13,11 @@ from tests.faults.drivers import ROOT
 from tests.sweeps import trivial_work as trivial
 
 SCRIPT = """
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from sweeps import resources
 from sweeps.engine import run_plan
 from sweeps.schema import ComputeSettings
 from sweeps.signals import Signals
@@ -36,6 +38,8 @@ with Signals() as signals:
     signals.patience_s = 40  # the machine may be busy; without its head, Ray ends the process after 60
     outcome = run_plan(plan, settings, store, [], Procedures(trivial.load, trivial.prepare, trivial.run), signals)
 print(outcome.interrupted, outcome.finished, len(outcome.failures), flush=True)
+if resources.ray_was_left():  # as `sweeps.run.command` ends then
+    os._exit(0)
 """
 
 
