@@ -106,7 +106,7 @@ def remove_staged(prefix: str) -> None:
 
 @contextmanager
 def staged(files: Mapping[str, Path], texts: Mapping[str, str], prefix: str) -> Iterator[Path]:
-    """A folder in the temporary one that looks as the artifacts shall, so that one call sends them all."""
+    """A temporary folder with the files under the artifacts' names, so that one call sends them all."""
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         folder = Path(name)
         for path, text in texts.items():
