@@ -16,11 +16,11 @@ _HOME = {
     "UserError": "errors",
     "decode": "codec",
     "encode": "codec",
-    "load_masks": "mask_files",
+    "load_masks": "masks.files",
     "prune": "pipeline",
     "prune_units": "bare_layer",
     "prune_weights": "bare_layer",
-    "save_masks": "mask_files",
+    "save_masks": "masks.files",
     "shrink": "graph",
 }
 

@@ -8,24 +8,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from prune_core.clustering import cluster_weights
-from prune_core.copying import copy_of
-from prune_core.coverage import left_out, prunable_weights, remark
 from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.given_data import as_splits, check_samples, check_training_data, with_class_indices
 from prune_core.graph import shrink
-from prune_core.held_zeros import count_zeros, merged, zeros_of
-from prune_core.macs import OpenSize, count_macs
-from prune_core.masking import Masks, scope, score_and_select, whole
-from prune_core.masks import apply_masks, count_parameters, kernel_sparsity
-from prune_core.output_kind import OutputKind
-from prune_core.outputs import find_outputs
-from prune_core.rvsm import Rvsm
+from prune_core.graph.copying import copy_of
+from prune_core.masks import apply_masks, count_parameters, count_zeros, kernel_sparsity, merged, zeros_of
+from prune_core.measure import OpenSize, Stopwatch, count_macs
+from prune_core.schedules.rvsm import Rvsm
 from prune_core.scores import SCORES, ScoringContext
+from prune_core.selections.coverage import left_out, prunable_weights, remark
+from prune_core.selections.network import Masks, scope, score_and_select, whole
 from prune_core.spec import MethodSpec, method_spec
-from prune_core.stopwatch import Stopwatch
-from prune_core.training import drain, finetune
+from prune_core.tasks import OutputKind, find_outputs
+from prune_core.training import as_splits, check_samples, check_training_data, drain, finetune, with_class_indices
+from prune_core.transforms.clustering import cluster_weights
 from prune_core.weights import PrunableLayer, layers_without_kernel, prunable_layers, weight_variables
 
 

@@ -34,7 +34,7 @@ class MethodSpec:
         granularity: "weight", or "unit" (a Dense column, a convolution filter) which is then removed physically.
         selection: "fraction" of each layer (`sparsity`), "absolute" (`threshold` on the score itself),
             "mean_relative" (`threshold` times the mean score of the layer), or "none".
-        schedule: "one_shot" on the trained network, or "rvsm" (while training, see `prune_core.rvsm`).
+        schedule: "one_shot" on the trained network, or "rvsm" (while training, see `prune_core.schedules.rvsm`).
         recovery: "none" or "finetune" (masks held).
         sparsity: fraction of a layer's weights or units to remove, in [0, 1); one for all layers or one for each layer
             that may be pruned (the output layer is one of them only if it is to be pruned). Layers that lose their

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-from prune_core.calls import data_tensors
-from prune_core.places import layers_inside, leaf_layers, weight_variables
+from prune_core.network.calls import data_tensors
+from prune_core.network.places import layers_inside, leaf_layers, weight_variables
 
 __all__ = [
     "PrunableLayer",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from prune_core.errors import UserError
 
 if TYPE_CHECKING:
+    from sweeps.config import Settings
     from sweeps.reporting.record import SweepRecord
     from sweeps.reporting.results import Row
-    from sweeps.schema import Settings
     from sweeps.specs import Failure, Plan
     from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
@@ -44,7 +44,7 @@ def deliver_all(root: Path, sweep: str | None = None, uri: str | None = None) ->
 
 def _told(root: Path, sweep: str, uri: str | None) -> int:
     from sweeps.reporting.record import load
-    from sweeps.tracking_uri import redact
+    from sweeps.tracking import redact
 
     try:
         return _deliver(root, load(root, sweep), uri)
@@ -54,13 +54,9 @@ def _told(root: Path, sweep: str, uri: str | None) -> int:
 
 
 def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
-    from sweeps.locks import only_driver
-    from sweeps.mlflow_database import check
-    from sweeps.mlflow_runs import prepare_environment
     from sweeps.plan import make_plan
-    from sweeps.shared_store import open_store
-    from sweeps.tracking import Tracker
-    from sweeps.tracking_uri import Unreachable, resolve
+    from sweeps.store import only_driver, open_store
+    from sweeps.tracking import Tracker, Unreachable, check, prepare_environment, resolve
 
     settings = _settings(root, record, uri)
     plan = make_plan(settings)
@@ -87,8 +83,8 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
 
 def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
     """Those that it ran with, but for the places that are named now."""
-    from sweeps.compose import compose, override
-    from sweeps.schema import settings_of
+    from sweeps.config import override, settings_of
+    from sweeps.config.compose import compose
 
     named = [override("storage.root", str(root)), *([override("tracking.uri", uri)] if uri else [])]
     settings = settings_of(compose([*shlex.split(record.command)[2:], *named]))

@@ -7,7 +7,7 @@ if not __package__:  # started as a file, whose folder comes first in the path a
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 if __name__ == "__main__":
-    from sweeps import surroundings
+    from sweeps.process import surroundings
     from sweeps.reporting.redraw import main
 
     surroundings.settle()

@@ -20,11 +20,11 @@ if not __package__:  # started as a file, whose folder comes first in the path a
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 if TYPE_CHECKING:
-    from sweeps.events import Outcome
-    from sweeps.profile import Phases
+    from sweeps.config import Settings
+    from sweeps.engine import Outcome
+    from sweeps.process.signals import Signals
+    from sweeps.reporting.profile import Phases
     from sweeps.reporting.results import Collector
-    from sweeps.schema import Settings
-    from sweeps.signals import Signals
     from sweeps.specs import Plan
     from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
@@ -40,7 +40,7 @@ HALTED_S = 10.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return the exit code."""
     from prune_core.errors import UserError
-    from sweeps.signals import GO_ON, Signals
+    from sweeps.process.signals import GO_ON, Signals
 
     signals = Signals()
     try:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 128 + signals.caught
         if isinstance(error, UserError):
             from sweeps.plain_text import plain
-            from sweeps.tracking_uri import redact
+            from sweeps.tracking import redact
 
             print(f"error: {plain(redact(str(error)))}", file=sys.stderr)
             return 2
@@ -61,11 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The process `prune-sweep`: `main`, and out."""
-    from sweeps import surroundings
+    from sweeps.process import surroundings
 
     surroundings.settle()
     code = main()
-    ray = sys.modules.get("sweeps.resources")
+    ray = sys.modules.get("sweeps.engine.ray_session")
     # Somebody waits, and Python would take seconds to take Ray and MLflow apart; a Ray that was lost it cannot.
     if code > 128 or (ray is not None and ray.ray_was_left()):
         sys.stdout.flush()
@@ -74,7 +74,8 @@ def command() -> NoReturn:
 
 
 def _main(arguments: Sequence[str], signals: "Signals") -> int:
-    from sweeps import streams, surroundings, usage
+    from sweeps.process import streams, surroundings
+    from sweeps.terminal import command_line
 
     surroundings.require_current_folder()
     if arguments[:1] == ["submit"]:
@@ -82,16 +83,16 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
 
         signals.patience_s = None  # the sweep is elsewhere, and somebody may be asked what shall become of it
         return submit.act(arguments[1:])
-    request = usage.read(arguments)
+    request = command_line.read(arguments)
     if request.action == "help":
-        return streams.show(usage.text())
-    from sweeps.compose import compose
+        return streams.show(command_line.text())
+    from sweeps.config import settings_of
+    from sweeps.config.compose import compose
     from sweeps.plan import make_plan
-    from sweeps.schema import settings_of
 
     composed = compose(request.overrides)
     if request.action == "print":
-        from sweeps.run_content import as_yaml
+        from sweeps.tracking import as_yaml
 
         return streams.show(as_yaml(composed.config), end="")
     settings = settings_of(composed)
@@ -110,12 +111,12 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
 
 def show(settings: "Settings", plan: "Plan") -> int:
     """Print the plan; returns the exit code."""
-    from sweeps import streams
+    from sweeps.engine import room
     from sweeps.plain_text import plain
-    from sweeps.resources import room
-    from sweeps.shared_store import open_store
-    from sweeps.show import headline, outlook, plan_lines
-    from sweeps.tracking_uri import resolve
+    from sweeps.process import streams
+    from sweeps.store import open_store
+    from sweeps.terminal import headline, outlook, plan_lines
+    from sweeps.tracking import resolve
 
     store = open_store(settings.storage)
     ahead = outlook(plan, store)
@@ -126,8 +127,7 @@ def show(settings: "Settings", plan: "Plan") -> int:
 
 
 def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
-    from sweeps.locks import only_driver
-    from sweeps.shared_store import open_store
+    from sweeps.store import only_driver, open_store
 
     store = open_store(settings.storage)
     store.prepare()
@@ -143,14 +143,12 @@ def _sweep(settings: "Settings", plan: "Plan", signals: "Signals") -> int:
 
 
 def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Signals") -> int:
-    from sweeps.engine import run_plan
+    from sweeps.engine import room, run_plan
     from sweeps.plain_text import plain
-    from sweeps.profile import Phases
-    from sweeps.progress import Progress
+    from sweeps.process.signals import GO_ON
+    from sweeps.reporting.profile import Phases
     from sweeps.reporting.results import Collector
-    from sweeps.resources import room
-    from sweeps.show import headline, outlook
-    from sweeps.signals import GO_ON
+    from sweeps.terminal import Progress, headline, outlook
     from sweeps.tracking import Tracker
 
     slots = 1
@@ -158,7 +156,7 @@ def _run(settings: "Settings", plan: "Plan", store: "ResultStore", signals: "Sig
     if is_work_left:
         slots = room(settings.compute).slots
         if settings.compute.address is not None:
-            from sweeps.cluster.travel import check_joined
+            from sweeps.cluster.preflight import check_joined
 
             check_joined(settings)
     tracker = Tracker(settings, plan, store, settings.config, problems=_warn)
@@ -218,10 +216,10 @@ def _report(
     """Write the report's files, deliver them, and print what it all comes to."""
     from rich.console import Console
 
-    from sweeps.profile import profile, sentence
-    from sweeps.reporting.closing import show
     from sweeps.reporting.files import write_files
+    from sweeps.reporting.profile import profile, sentence
     from sweeps.reporting.results import aggregates
+    from sweeps.terminal import show
     from sweeps.ui import default_target
 
     patience = settings.tracking.flush_timeout_s

@@ -86,24 +86,24 @@ def _on_one(what: str, name: str, overrides: Sequence[str]) -> int:
 
 def _target(overrides: Sequence[str]) -> "Target":
     from sweeps.cluster.base import open_target
-    from sweeps.compose import compose
-    from sweeps.schema import settings_of
+    from sweeps.config import settings_of
+    from sweeps.config.compose import compose
 
     return open_target(settings_of(compose(overrides)))
 
 
 def _submission(overrides: Sequence[str]) -> "Submission":
     from sweeps.cluster.base import Submission
-    from sweeps.compose import compose
+    from sweeps.config import settings_of
+    from sweeps.config.compose import compose
     from sweeps.plan import make_plan
-    from sweeps.schema import settings_of
 
     settings = settings_of(compose(overrides))
     return Submission(settings, make_plan(settings), tuple(overrides))
 
 
 if __name__ == "__main__":
-    from sweeps import surroundings
+    from sweeps.process import surroundings
 
     surroundings.settle()
     sys.exit(main())

@@ -19,10 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prune_core.errors import UserError
-from sweeps import surroundings
-from sweeps.reporting.links import sweep_link, trials_link
-from sweeps.tracking import Place
-from sweeps.tracking_uri import Target, Unreachable, probe, resolve
+from sweeps.process import surroundings
+from sweeps.tracking import Place, Target, Unreachable, probe, resolve, sweep_link, trials_link
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FUZZED = (file for file in ROOT.glob("tests/*/test_*.py") if "@fuzzing(" in file.read_text())
+FUZZED = (file for file in ROOT.glob("tests/**/test_*.py") if "@fuzzing(" in file.read_text())
 FILES = sorted(str(file.relative_to(ROOT)) for file in FUZZED)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from prune_core.errors import UserError
-from prune_core.keras_objects import is_of_keras, runs_code_or_reads_files
-from prune_core.places import layers_inside
-from prune_core.sharing import Shared, share_again, shared_weights
+from prune_core.network.keras_objects import is_of_keras, runs_code_or_reads_files
+from prune_core.network.places import layers_inside
+from prune_core.network.shared_weights import Shared, share_again, shared_weights
 
 # Beside what Keras writes: the weights that layers share, which Keras would make anew for each of them.
 _SHARED = "shared_weights"

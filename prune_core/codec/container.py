@@ -8,14 +8,14 @@ import zlib
 
 import keras
 
-from prune_core.agreement import check_agreement
 from prune_core.codec.architecture import describe, rebuild
 from prune_core.codec.arrays import decode_array, encode_array
 from prune_core.codec.former import former_variables
 from prune_core.codec.streams import Reader, malformed, pack, pack_number
 from prune_core.errors import UserError
-from prune_core.layer_state import hand_over_state
-from prune_core.places import layers_inside, weight_variables
+from prune_core.graph.agreement import check_agreement
+from prune_core.network.layer_state import hand_over_state
+from prune_core.network.places import layers_inside, weight_variables
 
 _MAGIC = b"prune-core\x01"
 _MAX_ARCHITECTURE = 1 << 26

@@ -2,7 +2,7 @@
 
 import keras
 
-from prune_core.places import leaf_layers
+from prune_core.network.places import leaf_layers
 
 
 def former_variables(model: keras.Model) -> dict[str, keras.Variable]:

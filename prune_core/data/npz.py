@@ -6,7 +6,7 @@ what they are called there.
 - x: numbers, (samples, features), (samples, height, width) or (samples, height, width, channels); finite. Samples of
   two axes get a third of length 1, which a network that takes two loses again (`prune_core.data.fit`).
 - y: class indices 0 ... classes - 1, (samples,) or a column of them, or one-hot rows, (samples, classes), in any type
-  of numbers (`prune_core.labels`); every class is in `y_train`.
+  of numbers (`prune_core.tasks.labels`); every class is in `y_train`.
 
 `scale` says how x becomes float32:
 
@@ -31,8 +31,8 @@ from prune_core.data.npz_archive import Header, MalformedNpz, NpzArchive
 from prune_core.data.settings import Settings
 from prune_core.data.values import Scaling
 from prune_core.errors import UserError
-from prune_core.labels import Labels, check_layout, class_indices
 from prune_core.registry import closest
+from prune_core.tasks import Labels, check_layout, class_indices
 
 ROLES = ("x_train", "y_train", "x_test", "y_test")
 SCALES = ("auto", "255", "none")

@@ -13,7 +13,7 @@ from prune_core.graph.ids import ChannelIds
 from prune_core.graph.rule import MADE_INTO_MASK, Axes, Call, Link, Traced, find_rule, has_channels
 from prune_core.graph.rules_shape import operation_rule
 from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
-from prune_core.places import places
+from prune_core.network.places import places
 from prune_core.weights import PrunableLayer, kernel_attributes, prunable_layers, weight_variables
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from prune_core.errors import UserError
 from prune_core.graph.classes import ChannelClasses, functional_graph
 from prune_core.graph.walk import Step, inner_graph, run_graph
-from prune_core.layer_state import hand_over_policy, hand_over_state
-from prune_core.places import layers_inside, places_in, weight_variables
-from prune_core.sharing import share_again, shared_weights
+from prune_core.network.layer_state import hand_over_policy, hand_over_state
+from prune_core.network.places import layers_inside, places_in, weight_variables
+from prune_core.network.shared_weights import share_again, shared_weights
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from prune_core.calls import data_tensors, nodes_in_order
 from prune_core.errors import UserError
 from prune_core.graph.walk import graph_of
+from prune_core.network.calls import data_tensors, nodes_in_order
 
 Shape = tuple[int | None, ...]
 Visit = Callable[[keras.Operation, Shape, Shape], None]

@@ -15,7 +15,7 @@ from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
-from prune_core.random_inputs import RandomValues
+from prune_core.network.random_inputs import RandomValues
 
 # Largest difference from the original's outputs, relative to the greatest of them, in float64.
 _TOLERANCE = 1e-5

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-from prune_core.calls import attach_masks, data_tensors, mask_tensors, nodes_for_masks, nodes_in_order
+from prune_core.network.calls import attach_masks, data_tensors, mask_tensors, nodes_for_masks, nodes_in_order
 
 
 @dataclass(frozen=True)

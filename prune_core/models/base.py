@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from prune_core.compiled_loss import CompiledLoss
 from prune_core.data.values import RawInput
+from prune_core.tasks import CompiledLoss
 
 if TYPE_CHECKING:
     import keras
@@ -50,7 +50,8 @@ class Builder(Protocol):
     Both functions take the name of the model (`models.<name>` in messages), its configuration without the key
     `builder`, the shape of one sample and the number of classes. `check` must not import TensorFlow. A network takes
     (batch, *input_shape), or the same with a last axis of length 1 more or less. It gives (batch, classes), logits or
-    probabilities, or for two classes (batch, 1), the logit or the probability of class 1: `prune_core.output_kind`.
+    probabilities, or for two classes (batch, 1), the logit or the probability of class 1:
+    `prune_core.tasks.output_kind`.
     """
 
     def check(self, name: str, config: Mapping[str, Any], input_shape: tuple[int, ...], classes: int) -> ModelInfo:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prune_core.errors import UserError
-from prune_core.keras_objects import is_of_keras, runs_code_or_reads_files
 from prune_core.models.keras_kernels import NESTING
+from prune_core.network.keras_objects import is_of_keras, runs_code_or_reads_files
 
 _UNITS = ("units", "filters")
 _MAX_DEPTH = 200

@@ -6,7 +6,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prune_core.compiled_loss import CompiledLoss, loss_of_archive
 from prune_core.data.fit import fitted_shape
 from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
@@ -16,6 +15,7 @@ from prune_core.models.keras_config import input_shape as archived_input_shape
 from prune_core.models.keras_input import input_dtypes, raw_input
 from prune_core.models.keras_kernels import stored_kernels
 from prune_core.models.settings import Settings
+from prune_core.tasks import CompiledLoss, loss_of_archive
 
 if TYPE_CHECKING:
     import keras
@@ -121,7 +121,7 @@ def save_network(model: "keras.Model", path: Path) -> None:
     Raises:
         UserError: it does not; the first layer that gives other outputs is named.
     """
-    from prune_core.agreement import check_agreement
+    from prune_core.graph.agreement import check_agreement
 
     model.save(path)
     check_agreement(

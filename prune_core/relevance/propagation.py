@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from prune_core.calls import mask_of
 from prune_core.errors import UserError
+from prune_core.network.calls import mask_of
 from prune_core.registry import closest
 from prune_core.relevance.rules import rule_of
 from prune_core.relevance.steps import Step, as_graph, unroll

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from prune_core.calls import attach_masks, data_tensors, mask_of, nodes_in_order, with_mask
 from prune_core.errors import UserError
+from prune_core.network.calls import attach_masks, data_tensors, mask_of, nodes_in_order, with_mask
 
 
 @dataclass(frozen=True)

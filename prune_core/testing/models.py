@@ -10,11 +10,11 @@ import pytest
 
 from prune_core.codec import decode, encode
 from prune_core.errors import UserError
-from prune_core.masking import scope
 from prune_core.models import ModelInfo, build, check
 from prune_core.models.keras_file import load_network
-from prune_core.outputs import find_outputs
 from prune_core.pipeline import prune
+from prune_core.selections.network import scope
+from prune_core.tasks import find_outputs
 from prune_core.testing.fresh import plans_lightly
 from prune_core.testing.networks import outputs_of, same_bits, weights_of
 from prune_core.training import evaluate, train

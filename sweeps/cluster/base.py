@@ -9,7 +9,7 @@ from prune_core.errors import UserError
 from sweeps.cluster import TARGETS
 
 if TYPE_CHECKING:
-    from sweeps.schema import Settings
+    from sweeps.config import Settings
     from sweeps.specs import Plan
 
 NAME_PREFIX = "prune-sweep-"

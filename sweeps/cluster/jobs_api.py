@@ -13,7 +13,7 @@ from ray.util.state import list_nodes
 from ray.util.state.common import NodeState
 
 from prune_core.errors import UserError
-from sweeps.cluster.token import REFUSED
+from sweeps.machines import REFUSED
 
 TIMEOUT_S = 15.0
 """How long a head that has gone away is waited for, at each step of a request."""

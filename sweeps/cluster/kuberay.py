@@ -10,13 +10,12 @@ from typing import Any
 import yaml
 
 from prune_core.errors import UserError
-from sweeps.capacity import Node, Request, Room, room_for
-from sweeps.checks import at_least, typed
-from sweeps.cluster import travel
+from sweeps.cluster import preflight
 from sweeps.cluster.base import Submission, Target
 from sweeps.cluster.interrupted import wants_stop
 from sweeps.cluster.rayjob import LABELS, WORK, KubeRaySettings, manifest
-from sweeps.schema import Settings
+from sweeps.config import Settings, at_least, typed
+from sweeps.machines import Node, Request, Room, room_for
 
 POLL_S = 5.0
 STOPPED = 143
@@ -62,8 +61,8 @@ class KubeRay:
         self._own = own
 
     def preview(self, submission: Submission) -> str:
-        travel.check_no_secrets(submission.overrides)
-        travel.check_tracking(submission.settings)
+        preflight.check_no_secrets(submission.overrides)
+        preflight.check_tracking(submission.settings)
         if not self._own.image.strip():
             raise UserError(
                 "compute.kuberay.image is missing: name the image made from docker/Dockerfile, as nodes pull it"
@@ -115,7 +114,7 @@ class KubeRay:
         if self._own.volume_claim and not given:
             overrides = (*submission.overrides, f"storage.root={WORK}/outputs", f"storage.data={WORK}/data")
             return Submission(submission.settings, submission.plan, overrides)
-        return travel.with_storage_there(submission)
+        return preflight.with_storage_there(submission)
 
     def _room(self) -> Room:
         """What runs at once on the workers. Raises UserError for a trial that fits on none of them."""

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from prune_core.errors import UserError
-from sweeps.capacity import Node, Request, room_for
-from sweeps.checks import one_of, typed
-from sweeps.cluster import interrupted, travel
+from sweeps.cluster import interrupted, preflight
 from sweeps.cluster.base import Submission, Target
-from sweeps.cluster.token import ready_token
 from sweeps.cluster.upload import Upload, pack
-from sweeps.progress import format_duration
-from sweeps.schema import Settings
-from sweeps.show import summary
-from sweeps.signals import Terminated
+from sweeps.config import Settings, one_of, typed
+from sweeps.machines import Node, Request, ready_token, room_for
+from sweeps.process.signals import Terminated
+from sweeps.terminal import format_duration, summary
 
 if TYPE_CHECKING:  # Ray is imported when a cluster is talked to
     from ray.dashboard.modules.job.pydantic_models import JobDetails
@@ -125,11 +122,11 @@ class RayJobs:
 
     def _request(self, submission: Submission) -> tuple[dict[str, Any], Upload]:
         """What `submit_job` is told, but for the job's name and place, and what is uploaded."""
-        travel.check_no_secrets(submission.overrides)
-        travel.check_tracking(submission.settings)
+        preflight.check_no_secrets(submission.overrides)
+        preflight.check_tracking(submission.settings)
         device = "gpu" if self._settings.compute.gpus_per_trial else "cpu"
         lock = [f"requirements/{name}.txt" for name in ("build", device)] if self._own.runtime == "lock" else []
-        there, upload = pack(travel.with_storage_there(submission), self._own.upload_inputs, lock)
+        there, upload = pack(preflight.with_storage_there(submission), self._own.upload_inputs, lock)
         command = [self._own.python, "-m", "sweeps.run", *there.driver_arguments()]
         runtime: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}}
         if lock:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.errors import UserError
-from sweeps.capacity import Node, Request, Room, room_for
-from sweeps.checks import at_least, typed
-from sweeps.cluster import travel
+from sweeps.cluster import preflight
 from sweeps.cluster.base import Submission, Target
 from sweeps.cluster.interrupted import wants_stop
 from sweeps.cluster.slurm_queue import Job, ask, jobs
-from sweeps.schema import Settings
+from sweeps.config import Settings, at_least, typed
+from sweeps.machines import Node, Request, Room, room_for
 
 POLL_S = 2.0
 STOP_WAIT_S = 60.0
@@ -69,8 +68,8 @@ class Slurm:
         self._folder = settings.storage.root / "slurm"
 
     def preview(self, submission: Submission) -> str:
-        travel.check_no_secrets(submission.overrides)
-        travel.check_tracking(submission.settings)
+        preflight.check_no_secrets(submission.overrides)
+        preflight.check_tracking(submission.settings)
         self._room()
         root = submission.settings.storage.root
         arguments = submission.driver_arguments("auto", f"storage.root='{root}'")

@@ -37,7 +37,7 @@ start_ray() {  # on a node: start_ray NODE ARGUMENTS
 }
 
 all_answer() {  # wait for addresses, or for the end of Ray on a node
-  "$python" -m sweeps.cluster.answering "$@" &
+  "$python" -m sweeps.cluster.wait_for "$@" &
   local probe=$!
   wait -n || true
   [ -z "${stopped:-}" ] || exit 143

@@ -9,8 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from prune_core.errors import UserError
 from sweeps.cluster.base import Submission
-from sweeps.compose import conf_folder
-from sweeps.provenance import ORIGIN, origin
+from sweeps.config import conf_folder
+from sweeps.tracking import ORIGIN, origin
 
 MIB = 1024**2
 LIMIT = 100 * MIB

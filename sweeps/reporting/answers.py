@@ -5,10 +5,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.lines import Line, lines_of
 from sweeps.reporting.markup import Cell, details, table, text
 from sweeps.reporting.results import TOLERANCES, Group, choices
-from sweeps.reporting.scenes import Scene
 from sweeps.specs import describe_axes, format_value
 
 MOST_LINES = 12

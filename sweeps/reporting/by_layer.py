@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sweeps.layers import axis_of
+from sweeps.config import axis_of
 from sweeps.reporting.results import Group
 from sweeps.specs import describe_axes
 

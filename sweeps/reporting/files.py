@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from prune_core.files import write_atomically
-from sweeps.reporting.reference import Reference
+from sweeps.config import Reference
 from sweeps.reporting.results import Row
-from sweeps.run_content import baseline_of, params_of
 from sweeps.specs import BaselineSpec, Failure, Plan, Work, of_dense
-from sweeps.tracking_uri import redact
+from sweeps.tracking import baseline_of, params_of, redact
 
 TARGET = "target."
 """Before the names of axes in results.csv that are metrics as well: target.sparsity is what was asked for."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from sweeps.reporting.by_layer import LayerCurve, allocations, layer_curves
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.markup import Cell, number, table
-from sweeps.reporting.scenes import Scene
 
 TOLERANCES = (0.005, 0.01, 0.02)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.config import Reference
+from sweeps.reporting.comparisons import Scene, scenes
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
+from sweeps.reporting.figures.comparison import layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.curves import accuracy_figure
-from sweeps.reporting.figures.scene import layers_figure, pareto_figure, values_figure
-from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row
-from sweeps.reporting.scenes import Scene, scenes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

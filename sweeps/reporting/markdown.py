@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 
+from sweeps.reporting.comparisons import Scene, scenes
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Row
-from sweeps.reporting.scenes import Scene, scenes
 from sweeps.reporting.tables import choice_table, published_table
 from sweeps.specs import BaselineSpec, format_value
 

@@ -9,21 +9,20 @@ from statistics import fmean
 
 from prune_core.errors import UserError
 from prune_core.files import write_atomically
-from prune_core.mask_files import load_masks
-from sweeps.profile import profile
-from sweeps.reporting import look
+from prune_core.masks import load_masks
 from sweeps.reporting.answers import ratio, size_and_speed, speed
+from sweeps.reporting.comparisons import Scene, scenes
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
+from sweeps.reporting.figures.comparison import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.curves import accuracy_figure
-from sweeps.reporting.figures.scene import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.time import time_figure
 from sweeps.reporting.figures.trial import masks_figure, weights_figure
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.markup import details, page, picture, table, text
 from sweeps.reporting.masked_size import masked_bytes
+from sweeps.reporting.profile import profile
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Group, Row, choices
-from sweeps.reporting.scenes import Scene, scenes
 from sweeps.reporting.tables import (
     choice_table,
     delivered,
@@ -36,11 +35,10 @@ from sweeps.reporting.tables import (
     trials_table,
     warning_table,
 )
-from sweeps.run_content import DatasetRecord, as_yaml, dataset_record
 from sweeps.specs import BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
-from sweeps.tracking_uri import redact
-from sweeps.trial import MODEL_FILE
+from sweeps.tracking import DatasetRecord, as_yaml, dataset_record, redact
+from sweeps.trial import MODEL_FILE, summary
 
 PAGE_FILE = "report.html"
 MOST_SCENES_WITH_TRIALS = 6
@@ -154,7 +152,7 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
         if row is None or not isinstance(row.work, TrialSpec):
             continue
         folder = store.folder(row.work.key)
-        seen = look.load(folder / look.LOOK_FILE)
+        seen = summary.load(folder / summary.LOOK_FILE)
         by_units = row.work.parameters.get("granularity") == "unit"
         masks = masks_figure(load_masks(folder / "masks.npz"), seen, _input_shape(row.work.baseline), by_units)
         name = f"{group.label}, seed {row.work.baseline.seed}"
@@ -163,9 +161,9 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
         if shown:
             figures = row.result.metrics
             facts = f"{100 * figures['accuracy']:.2f} % on test, {100 * figures['sparsity']:.1f} % zeros"
-            summary = f"{name}: {facts}, {delivered(group)}"
+            heading = f"{name}: {facts}, {delivered(group)}"
             shows = " open" if number < MOST_OPEN else ""
-            yield f"<details{shows}><summary>{text(summary)}</summary>{shown}</details>"
+            yield f"<details{shows}><summary>{text(heading)}</summary>{shown}</details>"
 
 
 def _with_zeros(group: Group, rows: Sequence[Row], store: ResultStore) -> float | None:

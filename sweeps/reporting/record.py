@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from prune_core.errors import UserError
 from prune_core.files import make_folder, write_atomically
+from sweeps.config import Reference
 from sweeps.json_text import parse
-from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Result, TrialSpec, Work
 from sweeps.store import ResultStore, is_key
-from sweeps.tracking_uri import redact, redact_all
+from sweeps.tracking import redact, redact_all
 
 RECORD_FILE = "sweep.json"
 
@@ -42,11 +42,11 @@ class SweepRecord:
         command: that runs it again.
         keys: content keys of all its work, in order.
         config: the resolved configuration, credentials replaced.
-        provenance: commit, versions, user (`sweeps.provenance`).
+        provenance: commit, versions, user (`sweeps.tracking.provenance`).
         cached: keys that were finished before it began.
         failures: what has no result.
         seconds: wall time of its last run.
-        phases: its parts, {phase: seconds}, as in `sweeps.profile`.
+        phases: its parts, {phase: seconds}, as in `sweeps.reporting.profile`.
     """
 
     sweep_id: str

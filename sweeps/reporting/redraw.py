@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from sweeps import streams
-from sweeps.checks import folder, one_of
-from sweeps.surroundings import require_current_folder
+from sweeps.config import folder, one_of
+from sweeps.process import streams
+from sweeps.process.surroundings import require_current_folder
 
 if TYPE_CHECKING:
+    from sweeps.config import Settings
     from sweeps.reporting.record import SweepRecord
     from sweeps.reporting.results import Row
-    from sweeps.schema import Settings
     from sweeps.specs import Failure, Plan
 
 USAGE = """\
@@ -105,11 +105,11 @@ def keep(
     Args:
         settings, plan: what was asked for.
         rows, failures: how it went.
-        phases: {phase: seconds of wall time} (`sweeps.profile.Phases`); None: nothing has taken any.
+        phases: {phase: seconds of wall time} (`sweeps.reporting.profile.Phases`); None: nothing has taken any.
     """
-    from sweeps.provenance import provenance
     from sweeps.reporting.record import SweepRecord, keys_of, note, save
-    from sweeps.run_content import sweep_name
+    from sweeps.tracking import sweep_name
+    from sweeps.tracking.provenance import provenance
 
     record = SweepRecord(
         sweep_id=plan.sweep_id,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from sweeps.run_content import params_of
 from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, describe_axes
 from sweeps.store import ResultStore
+from sweeps.tracking import params_of
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
 UNCHANGED = "as dense"
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass
 class Collector:
-    """A `sweeps.events.Listener` that keeps what the report is made of."""
+    """A `sweeps.engine.events.Listener` that keeps what the report is made of."""
 
     rows: list[Row] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)

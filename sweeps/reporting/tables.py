@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from sweeps.reporting.figures.scene import front_of
+from sweeps.config import ReferencePoint
+from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.figures.comparison import front_of
 from sweeps.reporting.markup import Cell, number, table
 from sweeps.reporting.record import FailureNote
-from sweeps.reporting.reference import ReferencePoint
 from sweeps.reporting.results import TOLERANCES, UNCHANGED, Group, Row, choices
-from sweeps.reporting.scenes import Scene
 from sweeps.specs import TrialSpec, describe_axes, format_value
 
 MOST_MATCHES = 3

@@ -12,11 +12,11 @@ from unittest import mock
 
 import numpy as np
 
-from sweeps.mlflow_runs import SweepRuns
 from sweeps.specs import Plan
 from sweeps.store import ResultStore
-from tests.sweeps.sweep_fixtures import grid, result_of
-from tests.sweeps.trackers import run_sweep
+from sweeps.tracking.runs import SweepRuns
+from tests.helpers.sweep_fixtures import grid, result_of
+from tests.helpers.trackers import run_sweep
 
 _BYTES = {"masks.npz": 10_000, "network.pruned": 50_000, "look.npz": 20_000, "masks.png": 30_000, "more.png": 10_000}
 

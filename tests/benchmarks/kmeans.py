@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.kmeans import kmeans_1d
+from prune_core.transforms.kmeans import kmeans_1d
 
 
 def measure(size: int = 1_000_000, k: int = 256) -> dict[str, Any]:

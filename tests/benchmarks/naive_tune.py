@@ -35,7 +35,7 @@ def tune_script(overrides: list[str], root: str) -> float:
         import prune_core
         from prune_core.codec import size_bytes
         from prune_core.data import load
-        from prune_core.latency import compare_latency
+        from prune_core.measure import compare_latency
         from prune_core.training import evaluate
 
         data = load(config["dataset"], baseline.dataset_config, Path(root) / "data")

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sweeps.events import Announcer
-from sweeps.schedule import Schedule
-from sweeps.show import outlook
+from sweeps.engine.events import Announcer
+from sweeps.engine.work_queue import Schedule
 from sweeps.specs import Work
 from sweeps.store import ResultStore
+from sweeps.terminal import outlook
 from tests.benchmarks.sleeping import sleep
 from tests.benchmarks.sweep_costs import plan_of
 

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sweeps.compose import compose
-from sweeps.events import Announcer
+from sweeps.config import settings_of
+from sweeps.config.compose import compose
+from sweeps.engine.events import Announcer
+from sweeps.engine.work_queue import Schedule
 from sweeps.plan import make_plan
-from sweeps.progress import Progress
-from sweeps.schedule import Schedule
-from sweeps.schema import settings_of
 from sweeps.store import ResultStore
+from sweeps.terminal import Progress
 from sweeps.tracking import Tracker
 from tests.benchmarks.bookkeeping import overrides_of
 from tests.benchmarks.sleeping import sleep

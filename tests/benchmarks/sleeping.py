@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.mask_files import save_masks
+from prune_core.masks.files import save_masks
+from sweeps.engine.worker import Procedures
 from sweeps.specs import BaselineSpec, Result, TrialSpec, Work
 from sweeps.store import ResultStore
-from sweeps.worker import Procedures
 
 SECONDS = 1.0
 WORKER = "worker"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeps.compose import compose
+from sweeps.config import settings_of
+from sweeps.config.compose import compose
 from sweeps.plan import make_plan
-from sweeps.schema import settings_of
 from sweeps.specs import Plan
 from sweeps.store import ResultStore
 

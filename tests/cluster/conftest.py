@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.ray_cluster import Loopback
-from tests.faults.drivers import TOTALS
+from tests.helpers.cluster.ray_cluster import Loopback
+from tests.helpers.drivers import TOTALS
 
 
 @pytest.fixture(scope="session")

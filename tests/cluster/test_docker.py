@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sweeps import submit
-from tests.faults.drivers import ROOT
+from tests.helpers.drivers import ROOT
 
 DOCKER = ROOT / "docker"
 BIN = Path(sys.executable).parent

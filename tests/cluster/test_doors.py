@@ -1,8 +1,8 @@
 """Nobody gets in without the secret. The table in docker/doors.md is what these tests print."""
 
-from tests.cluster.doors import OPEN, REFUSED, Door, bearer, grpc_of_ray
-from tests.cluster.ray_cluster import Loopback
-from tests.faults.drivers import ROOT
+from tests.helpers.cluster.doors import OPEN, REFUSED, Door, bearer, grpc_of_ray
+from tests.helpers.cluster.ray_cluster import Loopback
+from tests.helpers.drivers import ROOT
 
 DOCUMENT = ROOT / "docker" / "doors.md"
 

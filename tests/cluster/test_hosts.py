@@ -1,6 +1,6 @@
 """Sweeps as jobs on two and four Ray machines: followed, stopped, and through the loss of every one of them.
 
-On four machines the work is light (`tests.faults.light`), so that it is the service that is tried, not the processors.
+On four machines the work is light (`tests.helpers.light`), so that it is the service that is tried, not the processors.
 """
 
 import sys
@@ -13,9 +13,9 @@ import pytest
 
 from sweeps.specs import Plan
 from sweeps.store import ResultStore
-from tests.cluster.hosts import Host, Network, require_hosts
-from tests.cluster.ray_cluster import Cluster, Submit
-from tests.faults.drivers import (
+from tests.helpers.cluster.hosts import Host, Network, require_hosts
+from tests.helpers.cluster.ray_cluster import Cluster, Submit
+from tests.helpers.drivers import (
     Findings,
     audit,
     conclude,
@@ -25,7 +25,7 @@ from tests.faults.drivers import (
     repeats,
     wait_for,
 )
-from tests.faults.servers import sqlite_server
+from tests.helpers.servers import sqlite_server
 
 pytestmark = pytest.mark.slow
 SWEEP = (
@@ -86,7 +86,7 @@ class Running:
 LIGHT = f"""#!/bin/sh
 # What is started as `python -m sweeps.run ...` does light work.
 shift 2
-exec {sys.executable} -m tests.faults.light "$@"
+exec {sys.executable} -m tests.helpers.light "$@"
 """
 
 

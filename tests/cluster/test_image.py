@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.store import ResultStore
-from tests.faults.drivers import ROOT
+from tests.helpers.drivers import ROOT
 
 pytestmark = pytest.mark.slow
 TOOLS = ("podman", "mmdebstrap", "unshare")

@@ -11,9 +11,9 @@ import pytest
 
 from sweeps.specs import Result
 from sweeps.store import ResultStore
-from tests.cluster.gpu_work import N_TRIALS
-from tests.cluster.ray_cluster import END_S, Loopback, make_token, node_environment
-from tests.faults.drivers import ROOT
+from tests.helpers.cluster.gpu_work import N_TRIALS
+from tests.helpers.cluster.ray_cluster import END_S, Loopback, make_token, node_environment
+from tests.helpers.drivers import ROOT
 
 pytestmark = pytest.mark.slow
 TYPE = "T4"
@@ -44,7 +44,7 @@ def most_at_once(intervals: list[tuple[float, float]]) -> int:
 
 @pytest.mark.parametrize(("share", "at_most"), [(0.4, 2), (0.5, 2), (1, 1)])
 def test_fractions_of_gpus_are_packed_as_asked(with_gpus: Loopback, tmp_path: Path, share: float, at_most: int) -> None:
-    done = python(with_gpus.token, "tests.cluster.gpu_work", str(tmp_path), with_gpus.gcs, str(share), TYPE)
+    done = python(with_gpus.token, "tests.helpers.cluster.gpu_work", str(tmp_path), with_gpus.gcs, str(share), TYPE)
     assert done.returncode == 0, done.stderr
     seen = defaultdict(list)
     for result in results(tmp_path):
@@ -91,7 +91,7 @@ def test_a_cluster_without_a_token_is_joined_without_one(
 
         def sweep(**environment: str) -> subprocess.CompletedProcess[str]:
             where = ("compute=ray", f"compute.address={ray.gcs}", f"storage.root={tmp_path / 'out'}")
-            command = [sys.executable, "-m", "tests.faults.light", "method=unit", "sparsities=[0.5]", *where]
+            command = [sys.executable, "-m", "tests.helpers.light", "method=unit", "sparsities=[0.5]", *where]
             here = {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), **environment}
             return subprocess.run(
                 command, cwd=ROOT, env={**bare, **here}, capture_output=True, text=True, timeout=END_S

@@ -12,9 +12,9 @@ import pytest
 from prune_core.errors import UserError
 from sweeps import submit
 from sweeps.specs import Plan
-from tests.cluster.slurm_cluster import SlurmCluster, slurm
-from tests.faults.drivers import Findings, audit, conclude, fingerprints, finished_keys, planned, repeats, wait_for
-from tests.faults.servers import sqlite_server
+from tests.helpers.cluster.slurm_cluster import SlurmCluster, slurm
+from tests.helpers.drivers import Findings, audit, conclude, fingerprints, finished_keys, planned, repeats, wait_for
+from tests.helpers.servers import sqlite_server
 
 TARGET = ("compute=slurm", "tracking=server", "tracking.uri=http://127.0.0.1:1")
 SWEEP = (

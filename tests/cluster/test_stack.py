@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from sweeps.store import ResultStore
-from tests.cluster.doors import OPEN, REFUSED
-from tests.cluster.stack import Stack, require_postgres, stack
 from tests.cluster.test_doors import DOCUMENT
-from tests.faults.drivers import ROOT, fingerprints, planned, repeats
-from tests.faults.servers import reachable_by_others
+from tests.helpers.cluster.doors import OPEN, REFUSED
+from tests.helpers.cluster.stack import Stack, require_postgres, stack
+from tests.helpers.drivers import ROOT, fingerprints, planned, repeats
+from tests.helpers.servers import reachable_by_others
 
 pytestmark = pytest.mark.slow
 SWEEP = ("method=weight", "sparsities=[0.5,0.9]", "debug=quick", "model=lenet_300_100", "measure.latency=false")

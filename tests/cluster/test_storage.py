@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prune_core.epoch_checkpoint import epochs_done
-from sweeps.remote import Remote
-from sweeps.shared_store import SharedStore
+from prune_core.training import epochs_done
 from sweeps.specs import Plan
-from tests.cluster.hosts import Host, Network, require_hosts
-from tests.cluster.ray_cluster import Cluster, node_environment
-from tests.faults.drivers import ROOT, planned, wait_for
-from tests.faults.servers import sqlite_server
-from tests.sweeps.object_store import BUCKET, ObjectStore
+from sweeps.store.remote import Remote
+from sweeps.store.shared import SharedStore
+from tests.helpers.cluster.hosts import Host, Network, require_hosts
+from tests.helpers.cluster.ray_cluster import Cluster, node_environment
+from tests.helpers.drivers import ROOT, planned, wait_for
+from tests.helpers.object_store import BUCKET, ObjectStore
+from tests.helpers.servers import sqlite_server
 
 pytestmark = pytest.mark.slow
 SWEEP = ("method=[weight,unit]", "debug=quick", "model=lenet_300_100", "sparsities=[0.2,0.5,0.8]", "seeds=[0,1]")
@@ -51,7 +51,7 @@ class Machines:
     tracking: str
     started: int = 0
 
-    def sweep(self, *overrides: str, root: str = "out", module: str = "tests.faults.light") -> "Sweep":
+    def sweep(self, *overrides: str, root: str = "out", module: str = "tests.helpers.light") -> "Sweep":
         """Start a sweep on the head."""
         self.started += 1
         log = self.folder / f"sweep-{self.started}.log"

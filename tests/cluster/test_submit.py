@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sweeps.cluster import interrupted
-from tests.cluster.ray_cluster import END_S, Loopback, Submit, make_token
-from tests.faults.drivers import ROOT
-from tests.faults.servers import free_port
+from tests.helpers.cluster.ray_cluster import END_S, Loopback, Submit, make_token
+from tests.helpers.drivers import ROOT
+from tests.helpers.servers import free_port
 
 SWEEP = ("method=unit", "debug=quick", "model=lenet_300_100", "measure.latency=false", "compute.max_concurrent=1")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from prune_core.errors import UserError
-from sweeps.cluster import travel, upload
+from sweeps.cluster import preflight, upload
 from sweeps.cluster.base import Submission
-from sweeps.compose import compose
+from sweeps.config import settings_of
+from sweeps.config.compose import compose
 from sweeps.plan import make_plan
-from sweeps.schema import settings_of
 
 CLUSTER = ("compute=ray_jobs", "compute.address=http://head:8265")
 
@@ -42,28 +42,28 @@ def test_inside_the_job_it_is_the_same_sweep(tmp_path: Path) -> None:
 )
 def test_a_password_does_not_travel(override: str) -> None:
     with pytest.raises(UserError) as refusal:
-        travel.check_no_secrets(("method=unit", override))
+        preflight.check_no_secrets(("method=unit", override))
     assert str(refusal.value).startswith(override.partition("=")[0])
     assert "secret" not in str(refusal.value)
 
 
 def test_a_database_file_is_refused_on_a_cluster(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tracking in a database file does not work on a cluster"):
-        travel.check_tracking(submission(f"storage.root={tmp_path}").settings)
-    travel.check_tracking(submission("tracking=server", "tracking.uri=http://mlflow:5000").settings)
+        preflight.check_tracking(submission(f"storage.root={tmp_path}").settings)
+    preflight.check_tracking(submission("tracking=server", "tracking.uri=http://mlflow:5000").settings)
 
 
 def test_results_need_a_place_that_outlives_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="results need a place that outlives the job"):
-        travel.with_storage_there(submission())
+        preflight.with_storage_there(submission())
     with pytest.raises(UserError, match=r"storage\.root=outputs means another folder on the cluster"):
-        travel.with_storage_there(submission("storage.root=outputs"))
+        preflight.with_storage_there(submission("storage.root=outputs"))
     shared = submission("storage.root=/shared/sweeps")
-    assert travel.with_storage_there(shared) == shared
+    assert preflight.with_storage_there(shared) == shared
     with pytest.raises(UserError, match="results need a place that outlives the job"):
-        travel.with_storage_there(submission("storage.root=null"))
+        preflight.with_storage_there(submission("storage.root=null"))
     monkeypatch.setenv("HOME", "/here")
-    remote = travel.with_storage_there(submission("storage.uri=s3://bucket/folder"))
+    remote = preflight.with_storage_there(submission("storage.uri=s3://bucket/folder"))
     # Over there HOME may hold secrets that are mounted read-only.
     monkeypatch.setenv("HOME", "/run/secrets/home")
     monkeypatch.setenv("XDG_CACHE_HOME", "/tmp/cache")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.cluster.services_apart import Apart, apart
+from tests.helpers.cluster.services_apart import Apart, apart
 
 pytestmark = pytest.mark.slow
 ALL = ("postgres", "object-store", "bucket", "mlflow", "account")

@@ -1,6 +1,6 @@
 """The long set ends with figures over everything that it did."""
 
-from tests.faults.drivers import TOTALS
+from tests.helpers.drivers import TOTALS
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

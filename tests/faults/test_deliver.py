@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.orphans import clear, folder_of
+from sweeps.engine.orphans import clear, folder_of
 from sweeps.reporting.redraw import main
-from tests.faults.drivers import SWEEP, Driver, client_of, finished_keys, planned
-from tests.faults.light import journal
-from tests.faults.servers import free_port
+from tests.helpers.drivers import SWEEP, Driver, client_of, finished_keys, planned
+from tests.helpers.light import journal
+from tests.helpers.servers import free_port
 
 PLAN = planned(*SWEEP)
 

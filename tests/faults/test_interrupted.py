@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweeps.orphans import folder_of
+from sweeps.engine.orphans import folder_of
 from sweeps.store import ResultStore
-from tests.faults.drivers import (
+from tests.helpers.drivers import (
     SWEEP,
     Driver,
     Findings,
@@ -27,7 +27,7 @@ from tests.faults.drivers import (
     repeats,
     wait_for,
 )
-from tests.faults.light import journal
+from tests.helpers.light import journal
 
 PLAN = planned(*SWEEP)
 # Shares the dense network and two trials.

@@ -15,7 +15,7 @@ import pytest
 
 import prune_core
 from sweeps.store import ResultStore
-from tests.faults.drivers import (
+from tests.helpers.drivers import (
     SWEEP,
     Driver,
     alive,
@@ -80,7 +80,7 @@ def test_kills_and_resumes_leave_no_trace_in_the_results(killed, tmp_path):
     """One process that did other work before does the same trials in another order: equal bits."""
     root, *_ = killed
     other = tmp_path / "outputs"
-    with Driver(other, module="tests.faults.warm") as driver:
+    with Driver(other, module="tests.helpers.warm") as driver:
         driver.finish()
     first, second = ResultStore(root), ResultStore(other)
     for trial in PLAN.trials:

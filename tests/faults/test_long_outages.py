@@ -4,8 +4,18 @@ import time
 
 import pytest
 
-from tests.faults.drivers import SWEEP, Driver, audit, conclude, fingerprints, finished_keys, planned, repeats, wait_for
-from tests.faults.servers import Server, postgres_server, sqlite_server
+from tests.helpers.drivers import (
+    SWEEP,
+    Driver,
+    audit,
+    conclude,
+    fingerprints,
+    finished_keys,
+    planned,
+    repeats,
+    wait_for,
+)
+from tests.helpers.servers import Server, postgres_server, sqlite_server
 
 pytestmark = pytest.mark.slow
 PLAN = planned(*SWEEP)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.drivers import SWEEP, Driver, audit, client_of, conclude, finished_keys, planned, wait_for
-from tests.faults.light import journal
-from tests.faults.machines import machine_with
+from tests.helpers.drivers import SWEEP, Driver, audit, client_of, conclude, finished_keys, planned, wait_for
+from tests.helpers.light import journal
+from tests.helpers.machines import machine_with
 
 pytestmark = pytest.mark.slow
 TROUBLES = {"unit": "shape", "random": "nan", "threshold": "hang", "importance": "memory"}
@@ -41,7 +41,7 @@ def test_each_trouble_is_taken_for_what_it_is(tmp_path):
     assert failed["threshold"].data.tags["failure"] == "ended after 10 s (compute.trial_timeout_s)"
     for method in ("unit", "random"):
         path = client.download_artifacts(failed[method].info.run_id, "traceback.txt", str(tmp_path))
-        assert "tests/faults/light.py" in Path(path).read_text()
+        assert "tests/helpers/light.py" in Path(path).read_text()
     with Driver(root, overrides) as driver:
         driver.finish()
     conclude("a shape error, a NaN, a hang and lack of memory, then the same again without", audit(root, plan))

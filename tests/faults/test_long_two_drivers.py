@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.drivers import SWEEP, Driver, audit, conclude, finished_keys, planned, wait_for
+from tests.helpers.drivers import SWEEP, Driver, audit, conclude, finished_keys, planned, wait_for
 
 pytestmark = pytest.mark.slow
 PLAN = planned(*SWEEP)

@@ -8,8 +8,8 @@ import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.faults.drivers import SWEEP, Driver, audit, conclude, finished_keys, planned, wait_for
-from tests.faults.light import journal
+from tests.helpers.drivers import SWEEP, Driver, audit, conclude, finished_keys, planned, wait_for
+from tests.helpers.light import journal
 
 pytestmark = pytest.mark.slow
 # What Ray calls a process that holds a Tune trial, between two steps and in one.

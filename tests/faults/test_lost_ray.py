@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweeps.orphans import folder_of
-from tests.faults.drivers import (
+from sweeps.engine.orphans import folder_of
+from tests.helpers.drivers import (
     SWEEP,
     Driver,
     Findings,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.drivers import SWEEP, Driver, audit, planned, wait_for
+from tests.helpers.drivers import SWEEP, Driver, audit, planned, wait_for
 
 
 def size(file: Path) -> int:

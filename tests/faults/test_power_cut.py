@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.drivers import SWEEP, TIMEOUT_S, Driver, finished_keys, wait_for
-from tests.faults.power import Disk, disk_in
+from tests.helpers.drivers import SWEEP, TIMEOUT_S, Driver, finished_keys, wait_for
+from tests.helpers.power import Disk, disk_in
 
 # A driver of the tracker that stops in every gap until it is told to go on.
 _DELIVER = """
 import sys
 from pathlib import Path
-from sweeps.tracking import Tracker
-from tests.sweeps.sweep_fixtures import Settings, Storage, commit, grid
-from tests.sweeps.trackers import prepared_store
+from sweeps.tracking.tracker import Tracker
+from tests.helpers.sweep_fixtures import Settings, Storage, commit, grid
+from tests.helpers.trackers import prepared_store
 
 def at(gap):
     print(gap, flush=True)
@@ -36,8 +36,8 @@ print(tracker.finish("FINISHED", {}, {"trials": 2}, 300), "wait", flush=True)
 _AUDIT = """
 import json, sys
 from pathlib import Path
-from tests.faults.drivers import audit, client_of, planned
-from tests.sweeps.sweep_fixtures import grid
+from tests.helpers.drivers import audit, client_of, planned
+from tests.helpers.sweep_fixtures import grid
 
 root, overrides = Path(sys.argv[1]), sys.argv[2:]
 plan = planned(*overrides) if overrides else grid(2)

@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 
 from prune_core import data, models
-from prune_core.epoch_checkpoint import EpochCheckpoint
-from prune_core.training import epochs
+from prune_core.training import EpochCheckpoint, epochs
 from sweeps import trial
-from sweeps.remote import Remote
-from sweeps.shared_store import SharedStore
 from sweeps.specs import BaselineSpec
 from sweeps.store import ResultStore
-from tests.faults.disk import traced
-from tests.faults.drivers import SWEEP, planned
+from sweeps.store.remote import Remote
+from sweeps.store.shared import SharedStore
+from tests.helpers.disk import traced
+from tests.helpers.drivers import SWEEP, planned
 
 
 def half_trained(work: BaselineSpec, loaded: data.Dataset, store: ResultStore) -> None:

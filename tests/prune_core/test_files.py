@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prune_core.epoch_checkpoint import EpochCheckpoint
 from prune_core.files import append, make_folder, remove_partial, sync_tree, write_atomically
-from prune_core.mask_files import save_masks
-from tests.faults.disk import traced
+from prune_core.masks.files import save_masks
+from prune_core.training import EpochCheckpoint
+from tests.helpers.disk import traced
 
 
 def test_content_is_on_the_disk_before_its_name_and_then_the_name(tmp_path):

@@ -5,8 +5,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.faults.drivers import client_of
-from tests.sweeps.real_sweep import EVERY_METHOD, SMALL, sweep
+from tests.helpers.drivers import client_of
+from tests.helpers.real_sweep import EVERY_METHOD, SMALL, sweep
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import prune_core
-from tests.sweeps.real_sweep import EVERY_METHOD, METHODS, SMALL, client_of, runs_of, sweep
+from tests.helpers.real_sweep import EVERY_METHOD, METHODS, SMALL, client_of, runs_of, sweep
 
 CONTRACT = {
     *("accuracy", "accuracy_baseline", "accuracy_drop", "loss", "loss_baseline"),

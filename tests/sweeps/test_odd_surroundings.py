@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
-from sweeps.compose import override
-from sweeps.orphans import folder_of
-from sweeps.tracking_uri import sqlite_uri
+from sweeps.config import override
+from sweeps.engine.orphans import folder_of
+from sweeps.tracking.target import sqlite_uri
 
 ROOT = Path(__file__).parents[2]
 QUICK = (

@@ -12,16 +12,16 @@ import pytest
 
 import prune_core
 from prune_core import UserError
-from prune_core.epoch_checkpoint import EpochCheckpoint
 from prune_core.models import build
+from prune_core.training import EpochCheckpoint
 from sweeps import trial
-from sweeps.compose import compose
+from sweeps.config import settings_of
+from sweeps.config.compose import compose
 from sweeps.plan import make_plan
-from sweeps.reporting import look
 from sweeps.run import main
-from sweeps.schema import settings_of
 from sweeps.specs import BaselineSpec, Plan, Result
 from sweeps.store import ResultStore
+from sweeps.trial import summary
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
@@ -107,7 +107,7 @@ def test_a_pickle_is_executed_nowhere(tmp_path: Path, sprung: Path) -> None:
         with pytest.raises(UserError):
             prune_core.decode(content)
         assert EpochCheckpoint(tmp_path / "a.npz").restore([]) == []
-        look.load(tmp_path / "a.npz")
+        summary.load(tmp_path / "a.npz")
 
 
 def test_configuration_instantiates_nothing(tmp_path: Path, sprung: Path) -> None:

@@ -5,8 +5,8 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from sweeps.reporting.by_layer import LayerCurve, allocations, layer_curves
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.style import COLOURS, MARKERS, plain_ticks, tidy
-from sweeps.reporting.scenes import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sweeps.config import ReferencePoint
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.lines import Line, best_lines, by_what_follows, lines_of, pareto
 from sweeps.reporting.figures.style import COLOURS, methods_of, plain_ticks, span, style, tidy
-from sweeps.reporting.reference import ReferencePoint
 from sweeps.reporting.results import Group
-from sweeps.reporting.scenes import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.lines import Line
-from sweeps.reporting.scenes import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweeps.reporting.look import Look
+from sweeps.trial import Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from sweeps.reporting.answers import ratio, size_and_speed, speed
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.results import Group
-from sweeps.reporting.scenes import Scene
 
 
 def point(method="weight", drop=0.0, smaller=2.0, faster=1.0, seeds=(0,), metrics=None, **axes):

@@ -3,9 +3,9 @@
 import pytest
 
 from sweeps.reporting.by_layer import allocations, layer_curves
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.results import Group
-from sweeps.reporting.scenes import Scene
 
 
 def group(axes: dict, accuracy: list[float], size: int = 100, drop: float = 0.0) -> Group:

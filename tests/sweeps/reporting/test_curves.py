@@ -3,10 +3,10 @@
 import pytest
 from matplotlib.figure import Figure
 
+from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.style import plain_ticks
 from sweeps.reporting.results import Group
-from sweeps.reporting.scenes import Scene
 
 
 def point(sparsity: float, milliseconds: float, **metrics: float) -> Group:

@@ -9,7 +9,7 @@ from sweeps.reporting.markup import number, table
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.redraw import main
 from sweeps.reporting.results import Row
-from tests.sweeps.sweep_fixtures import baseline, metrics_of, result_of, trial
+from tests.helpers.sweep_fixtures import baseline, metrics_of, result_of, trial
 
 REFERENCE = {
     "source": "a notebook",

@@ -12,17 +12,18 @@ import pytest
 
 from prune_core import save_masks
 from prune_core.errors import UserError
-from sweeps.reporting import look, redraw
-from sweeps.reporting.figures.scene import knee_of
+from sweeps.config import Reference
+from sweeps.reporting import redraw
+from sweeps.reporting.comparisons import scenes
+from sweeps.reporting.figures.comparison import knee_of
 from sweeps.reporting.page import write_page
 from sweeps.reporting.record import FailureNote, SweepRecord, load, rows_of, save, work_of
-from sweeps.reporting.reference import Reference
 from sweeps.reporting.results import Row, groups
-from sweeps.reporting.scenes import scenes
 from sweeps.reporting.tables import choice_table, published_table, representatives
 from sweeps.specs import Result, Work
 from sweeps.store import ResultStore
-from tests.sweeps.sweep_fixtures import baseline, metrics_of, result_of, trial
+from sweeps.trial import summary
+from tests.helpers.sweep_fixtures import baseline, metrics_of, result_of, trial
 
 ROOT = Path(__file__).parents[3]
 SPARSITIES = (0.5, 0.8, 0.9)
@@ -47,7 +48,9 @@ def committed(store: ResultStore, work: Work, result: Result) -> Row:
             kernel = generator.normal(size=kept.shape)
             save_masks(folder / "masks.npz", {"dense_1/kernel": kept})
             relevance = {"input_relevance": generator.random((8, 8, 1))}
-            look.save(folder / look.LOOK_FILE, {"dense_1": kernel}, {"dense_1": kernel * kept}, relevance, np.eye(8))
+            summary.save(
+                folder / summary.LOOK_FILE, {"dense_1": kernel}, {"dense_1": kernel * kept}, relevance, np.eye(8)
+            )
         return Row(work, store.commit(folder, result))
 
 

@@ -12,16 +12,15 @@ import pytest
 from rich.console import Console
 
 from sweeps import ui
-from sweeps.reporting import closing
 from sweeps.reporting.files import write_files
-from sweeps.reporting.links import compare_link, trials_link, ui_base, ui_command
 from sweeps.reporting.markup import number
 from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked, rows_of_store
 from sweeps.specs import Failure, TrialSpec
 from sweeps.store import ResultStore
-from sweeps.tracking import Place
-from sweeps.tracking_uri import Target, redact
-from tests.sweeps.sweep_fixtures import baseline, commit, grid, metrics_of, plan_of, result_of, trial
+from sweeps.terminal import closing
+from sweeps.tracking import Place, Target, redact, trials_link, ui_base, ui_command
+from sweeps.tracking.links import compare_link
+from tests.helpers.sweep_fixtures import baseline, commit, grid, metrics_of, plan_of, result_of, trial
 
 # (sparsity asked for, validation accuracy, compression ratio); dense has a validation accuracy of 0.94
 POINTS = ((0.5, 0.94, 2.0), (0.8, 0.93, 5.0), (0.9, 0.90, 10.0))
@@ -240,7 +239,7 @@ def test_the_ui_refuses_a_busy_port_and_a_place_without_results(tmp_path, capsys
 
 def test_the_tracker_and_the_report_cost_nothing_at_plan_time():
     heavy = "{'mlflow', 'matplotlib', 'tensorflow', 'pandas', 'ray'}"
-    ours = "sweeps.tracking, sweeps.reporting.redraw, sweeps.reporting.closing, sweeps.ui"
+    ours = "sweeps.tracking.tracker, sweeps.reporting.redraw, sweeps.terminal.closing, sweeps.ui"
     code = f"import sys, {ours}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -3,7 +3,8 @@
 import numpy as np
 
 from sweeps.reporting.figures.trial import MOST_LAYERS, masks_figure, weights_figure
-from sweeps.reporting.look import Histogram, Look
+from sweeps.trial import Look
+from sweeps.trial.summary import Histogram
 
 
 def titles(masks: dict[str, np.ndarray], shape: tuple[int, ...], by_units: bool) -> list[str]:

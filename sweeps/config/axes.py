@@ -1,0 +1,239 @@
+"""From the `methods` section of the configuration to what varies in each method: axes, ranges, shortcuts."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from prune_core import spec
+from prune_core.errors import UserError
+from prune_core.registry import closest
+from prune_core.scores import SCORES, Score
+from prune_core.spec import MethodSpec
+from sweeps.config.per_layer import PER_LAYER
+
+SHORTCUTS = {"thresholds": "threshold", "sparsities": "sparsity", "n_clusters": "n_clusters", "recovery": "recovery"}
+"""Top-level keys, and the axis that each sets for every chosen method that has it."""
+PARAMETERS = tuple(f.name.rstrip("_") for f in fields(MethodSpec) if f.name != "options")
+"""What a method consists of, as configuration keys; any of them may be an axis."""
+UNSAID = {"recovery": "none", "n_clusters": None}
+"""Axes that every method may have, and their usual values."""
+_RANGE_KEYS = ("low", "high", "log", "integer", "per_layer")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """One method and what varies in it.
+
+    Attributes:
+        method: its name.
+        fixed: parameters that do not vary, `options` among them.
+        grid: {axis: values}, each value once.
+        ranges: {axis: {"low", "high", "log", "integer"} or {"choices": [...]}} of the same axes, for a search; with
+            "per_layer" where each layer gets a value of its own (see `sweeps.config.per_layer`).
+        usual: {axis: value} of axes that are not worth a word while they stay at this value.
+    """
+
+    method: str
+    fixed: Mapping[str, Any]
+    grid: Mapping[str, tuple[Any, ...]]
+    ranges: Mapping[str, Mapping[str, Any]]
+    usual: Mapping[str, Any] = field(default_factory=lambda: UNSAID)
+
+    def said(self) -> dict[str, tuple[Any, ...]]:
+        """The axes that name a trial of the grid."""
+        return {axis: values for axis, values in self.grid.items() if self._is_said(axis, values)}
+
+    def said_ranges(self) -> dict[str, Mapping[str, Any]]:
+        """The ranges of the axes that name a trial of a search."""
+        return {axis: of for axis, of in self.ranges.items() if "low" in of or self._is_said(axis, of["choices"])}
+
+    def rest(self, said: Iterable[str]) -> dict[str, Any]:
+        """What makes a method of values for the axes `said`: fixed parameters, and the usual value of other axes."""
+        return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(said)}}
+
+    def _is_said(self, axis: str, values: Sequence[Any]) -> bool:
+        return not (axis in self.usual and all(value == self.usual[axis] for value in values))
+
+
+def read_methods(
+    sections: Mapping[str, Mapping[str, Any]], shortcuts: Mapping[str, Any], asked: frozenset[str]
+) -> dict[str, Axes]:
+    """Axes of each chosen method.
+
+    Args:
+        sections: {method: its section of the configuration}.
+        shortcuts: {key of SHORTCUTS: value, list of values, or None}.
+        asked: configuration keys that the command line set: values asked for there replace a range, and a parameter
+            asked for there names the trial.
+
+    Raises:
+        UserError: an unknown key or axis, an empty axis, a bad range, a shortcut that no method has an axis for.
+    """
+    methods = {name: _read(name, section, asked) for name, section in sections.items()}
+    for key, value in shortcuts.items():
+        if value is not None:
+            methods = _take_shortcut(key, value, methods, asked)
+    return methods
+
+
+def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
+    where = f"methods.{name}"
+    scores = _scores(where, section)
+    parameters = (*PARAMETERS, *sorted({option for score in scores for option in score.options}))
+    for key in section:
+        if key not in (*parameters, "grid", "ranges", "options"):
+            known = (*parameters, "grid", "ranges", "options")
+            raise UserError(f"{where}.{key} is not a key of a method: {closest(str(key), known)}")
+    options = _mapping(f"{where}.options", section.get("options"))
+    grid = {
+        str(axis): _values(f"{where}.grid.{axis}", str(axis), values)
+        for axis, values in _mapping(f"{where}.grid", section.get("grid")).items()
+        if not _is_of_another_score(where, str(axis), scores, asked)
+    }
+    fixed = {key: value for key, value in section.items() if key in parameters}
+    for axis in grid:
+        if axis not in parameters and axis not in options:
+            raise UserError(f"{where}.grid.{axis} is not an axis: {closest(axis, (*parameters, *options))}")
+    places = {f"{where}.{key}": (key, value) for key, value in fixed.items()}
+    places |= {f"{where}.options.{key}": (str(key), value) for key, value in options.items()}
+    for place, (key, value) in places.items():
+        if key in grid and (place in asked) == (f"{where}.grid.{key}" in asked):
+            raise UserError(f"{place} is given twice, fixed and under grid: leave one out")
+        if place in asked:
+            grid[key] = _values(place, key, [value])
+    fixed = {key: value for key, value in fixed.items() if key not in grid and not _goes_without_saying(key, value)}
+    fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
+    usual = {option: values[0] for score in scores for option, values in score.choices.items()}
+    return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), {**UNSAID, **usual})
+
+
+def _scores(where: str, section: Mapping[str, Any]) -> list[Score]:
+    """The score of a method, or the scores where that is an axis; their options are parameters like others."""
+    grid = section.get("grid")
+    named = grid.get("score") if isinstance(grid, Mapping) else None
+    names = named if isinstance(named, list) else [named or section.get("score")]
+    try:
+        return [SCORES.get(name) for name in names if isinstance(name, str)]
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _is_of_another_score(where: str, axis: str, scores: Sequence[Score], asked: frozenset[str]) -> bool:
+    """Whether a file gives an axis to its own score, in whose place the command line asks for others without it."""
+    replaced = bool({f"{where}.score", f"{where}.grid.score"} & asked) and f"{where}.grid.{axis}" not in asked
+    return replaced and axis not in PARAMETERS and not all(axis in score.options for score in scores)
+
+
+def _goes_without_saying(key: str, value: Any) -> bool:
+    return key in spec.UNSAID and value == spec.UNSAID[key]
+
+
+def _ranges(
+    where: str, section: Any, grid: Mapping[str, tuple[Any, ...]], asked: frozenset[str]
+) -> dict[str, Mapping[str, Any]]:
+    declared = _mapping(f"{where}.ranges", section)
+    for axis in declared:
+        if axis not in grid:
+            raise UserError(f"{where}.ranges.{axis} is not an axis of the grid: {closest(str(axis), grid)}")
+    ranges: dict[str, Mapping[str, Any]] = {}
+    for axis, values in grid.items():
+        by_value = axis not in declared or f"{where}.grid.{axis}" in asked or f"{where}.{axis}" in asked
+        ranges[axis] = {"choices": list(values)} if by_value else _range(f"{where}.ranges.{axis}", axis, declared[axis])
+    return ranges
+
+
+def _range(where: str, axis: str, section: Any) -> dict[str, Any]:
+    bounds = _mapping(where, section)
+    if "choices" in bounds and len(bounds) == 1:
+        return {"choices": list(_values(f"{where}.choices", axis, bounds["choices"]))}
+    for key in bounds:
+        if key not in _RANGE_KEYS:
+            raise UserError(f"{where}.{key} is not a key of a range: {closest(str(key), (*_RANGE_KEYS, 'choices'))}")
+    log, integer, per_layer = (bounds.get(key, False) for key in ("log", "integer", "per_layer"))
+    for key, value in (("log", log), ("integer", integer), ("per_layer", per_layer)):
+        if not isinstance(value, bool):
+            raise UserError(f"{where}.{key}={value!r} must be true or false")
+    if per_layer and axis not in PER_LAYER:
+        raise UserError(f"{where}.per_layer has no effect: of a layer's own can be {' and '.join(PER_LAYER)}")
+    for key in ("low", "high"):
+        value = bounds.get(key)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if integer else (int, float))
+            or not math.isfinite(value)
+        ):
+            raise UserError(f"{where}.{key}={value!r} must be a {'whole ' if integer else ''}number")
+    low, high = bounds["low"], bounds["high"]
+    if not low < high:
+        raise UserError(f"{where}.low={low} must be below {where}.high={high}")
+    if log and low <= 0:
+        raise UserError(f"{where}.low={low} must be above 0 where log is true")
+    limits = {"low": low, "high": high, "log": log, "integer": integer}
+    return {**limits, "per_layer": True} if per_layer else limits
+
+
+def _take_shortcut(key: str, value: Any, methods: Mapping[str, Axes], asked: frozenset[str]) -> dict[str, Axes]:
+    axis = SHORTCUTS[key]
+    having = [name for name, axes in methods.items() if axis in axes.grid]
+    if not having:
+        known = [k for k, a in SHORTCUTS.items() if any(a in axes.grid for axes in methods.values())]
+        raise UserError(
+            f"{key} sets the axis {axis}, which no chosen method has: chosen is {', '.join(methods)}, "
+            f"which can take {', '.join(known) or 'no shortcut'}"
+        )
+    own = {name: {f"methods.{name}.grid.{axis}", f"methods.{name}.{axis}"} & asked for name in having}
+    for place in sorted(set().union(*own.values())):
+        if key in asked:
+            raise UserError(f"{key} and {place} set the same axis: give one of them")
+    values = _values(key, axis, value)
+    taken = {
+        name: replace(
+            methods[name],
+            grid={**methods[name].grid, axis: values},
+            ranges={**methods[name].ranges, axis: {"choices": list(values)}},
+        )
+        for name in having
+        if not own[name]  # a preset's shortcut yields to what was asked for
+    }
+    return {**methods, **taken}
+
+
+def _values(where: str, axis: str, given: Any) -> tuple[Any, ...]:
+    """The values of an axis, each once; a single value counts as a list of one."""
+    values = list(given) if isinstance(given, (list, tuple)) else [given]
+    if not values:
+        raise UserError(f"{where} is empty: give at least one value")
+    if axis == "n_clusters":
+        values = [None if value == "none" else value for value in values]
+    if axis == "recovery":
+        values = ["none" if value is None else value for value in values]
+    unique: dict[str, Any] = {}
+    for value in values:
+        unique.setdefault(identity(value), value)
+    return tuple(unique.values())
+
+
+def identity(value: Any) -> str:
+    """A text that is the same for equal values."""
+    return json.dumps(canonical(value), sort_keys=True, default=str)
+
+
+def canonical(value: Any) -> Any:
+    """`value` such that equal numbers look equal: 1.0 is 1. Tuples are lists, keys are text."""
+    if isinstance(value, Mapping):
+        return {str(key): canonical(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _mapping(where: str, section: Any) -> Mapping[str, Any]:
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        raise UserError(f"{where}={section!r} must be a mapping")
+    return section

@@ -1,0 +1,132 @@
+"""Executes a plan on Ray Tune."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.engine import orphans
+from sweeps.engine.events import Announcer, Listener, Outcome
+from sweeps.engine.ray_watch import RayLost, RayWatch
+from sweeps.engine.search import PointSource
+from sweeps.engine.work_queue import Schedule, baseline_of
+from sweeps.process.signals import Signals
+from sweeps.specs import BaselineSpec, Plan
+from sweeps.store import ResultStore
+
+if TYPE_CHECKING:
+    from sweeps.config import Settings
+
+
+def run_plan(
+    plan: Plan,
+    settings: "Settings",
+    store: ResultStore,
+    listeners: Sequence[Listener],
+    procedures: Any = None,
+    signals: Signals | None = None,
+) -> Outcome:
+    """Do what is missing of a plan.
+
+    Results that the store has are announced and not made again; if nothing is missing, Ray is not started. SIGINT and
+    SIGTERM end the run early: nothing new starts, running work has two seconds to finish. Before work is handed out
+    they are raised. A disk that takes no more files ends it likewise, and the loss of Ray at once: what is left of Ray
+    in this process must then go with the process (`ray_session.ray_was_left`).
+
+    Args:
+        plan: what to do.
+        settings: `compute` and `storage` are used.
+        store: where results are and go; prepared.
+        listeners: hear of everything.
+        procedures: `sweeps.engine.worker.Procedures`; None: the real thing.
+        signals: entered already; None: signals are caught while this runs.
+
+    Raises:
+        UserError: no node has what a trial asks for, the cluster does not answer, a node does not reach the store, a
+            dataset cannot be loaded.
+    """
+    announcer = Announcer(listeners)
+    folder = settings.storage.root / "sweeps" / plan.sweep_id
+    records = folder / "searches"
+    with nullcontext(signals) if signals else Signals() as signals, orphans.ray_folder(folder) as ray_folder:
+        signals.last_resort = partial(orphans.clear, ray_folder)
+        store.sweep_temporary()
+        store.sync([work.key for work in plan], stopped=lambda: bool(signals.caught))
+        searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
+        schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
+        if not schedule.done:
+            try:
+                _execute(settings, store, schedule, signals, procedures, ray_folder)
+            except RayLost as error:
+                announcer.close()  # what waits for Ray may still come back from there
+                if not schedule.done:
+                    schedule.halt(str(error))
+            store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
+        return announcer.outcome(signals.caught, schedule.halted)
+
+
+def _execute(
+    settings: "Settings",
+    store: ResultStore,
+    schedule: Schedule,
+    signals: Signals,
+    procedures: Any,
+    ray_folder: Path,
+) -> None:
+    from sweeps.engine import ray_session
+
+    ray_session.room(settings.compute)  # refused at once, not when data are loaded
+    import ray
+
+    from sweeps.engine.driver_node import Home, check_storage
+    from sweeps.engine.tune import Run, execute
+    from sweeps.engine.worker import Bench, Job, Procedures
+
+    procedures = procedures or Procedures()
+    datasets = {
+        key: procedures.load(baseline.dataset, baseline.dataset_config, settings.storage.data)
+        for key, baseline in _datasets(schedule.baselines()).items()
+    }
+    data_bytes = sum(_bytes(data) for data in datasets.values())
+    with (
+        ExitStack() as until_ray_has_ended,
+        ray_session.connected(settings.compute, data_bytes, ray_folder) as slots,
+        RayWatch(ray_session.node, last_resort=partial(orphans.clear, ray_folder)) as watch,
+    ):
+        request = ray_session.Request.of(settings.compute)
+        references = {key: ray.put(data) for key, data in datasets.items()}
+        del datasets
+        home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())
+        check_storage(store, home, request.bundle())
+        bench = ray.put(Bench(procedures, store, home, request, settings.compute.gpu_memory_mb, references))
+        ray_folder.mkdir(exist_ok=True)  # a Ray that was joined has its files elsewhere
+        run = Run(
+            schedule=schedule,
+            request=request,
+            slots=slots,
+            job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
+            interrupted=lambda: signals.caught,
+            timeout_s=settings.compute.trial_timeout_s,
+            folder=ray_folder,
+            ray_is_lost=watch.is_lost,
+            full=store.full,
+            logs=ray_session.logs(),
+        )
+        # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.
+        until_ray_has_ended.enter_context(signals.noted())
+        watch.call(partial(execute, run))
+
+
+def _datasets(baselines: Sequence[BaselineSpec]) -> dict[str, BaselineSpec]:
+    """{dataset key: a baseline that uses the dataset}."""
+    return {_dataset_key(baseline): baseline for baseline in baselines}
+
+
+def _dataset_key(baseline: BaselineSpec) -> str:
+    return json.dumps([baseline.dataset, baseline.dataset_config], sort_keys=True, default=str)
+
+
+def _bytes(data: Any) -> int:
+    return sum(getattr(value, "nbytes", 0) for value in vars(data).values()) if hasattr(data, "__dict__") else 0

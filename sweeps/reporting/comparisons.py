@@ -1,0 +1,81 @@
+"""The results of a sweep put apart by network and dataset: what is compared with one another."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from prune_core.errors import UserError
+from sweeps.config import Reference, ReferencePoint
+from sweeps.reporting.results import Group, Row, groups
+from sweeps.specs import BaselineSpec
+from sweeps.tracking import baseline_of
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything on one network and one dataset.
+
+    Attributes:
+        model, dataset: names.
+        points: groups over seeds.
+        dense: metrics of the dense network, means over seeds; {} if none is finished.
+        reference: published points that may stand beside them, and what to call them.
+        called: the title, where that says more than the names.
+        val_samples: size of the split that choices are made on; None if the data is not there any more.
+    """
+
+    model: str
+    dataset: str
+    points: tuple[Group, ...]
+    dense: Mapping[str, float]
+    reference: Reference | None
+    called: str = ""
+    val_samples: int | None = None
+
+    @property
+    def title(self) -> str:
+        """ "lenet_300_100 on mnist_5k"."""
+        return self.called or f"{self.model} on {self.dataset}"
+
+    @property
+    def standard_error(self) -> float:
+        """Of the dense network's accuracy on the validation split, as a fraction; 0 if that is not known."""
+        accuracy = self.dense.get("val_accuracy")
+        if accuracy is None or not self.val_samples:
+            return 0.0
+        return math.sqrt(accuracy * (1 - accuracy) / self.val_samples)
+
+    @property
+    def published(self) -> tuple[ReferencePoint, ...]:
+        """The source's points on this network and dataset."""
+        return self.reference.points_on(self.model, self.dataset) if self.reference else ()
+
+
+def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scene]:
+    """One scene for every network and dataset that has trials, in order of appearance."""
+    points = groups(rows)
+    found = []
+    for model, dataset in dict.fromkeys((group.model, group.dataset) for group in points):
+        baselines = [
+            row.result.metrics
+            for row in rows
+            if isinstance(row.work, BaselineSpec) and (row.work.model, row.work.dataset) == (model, dataset)
+        ]
+        names = baselines[0] if baselines else {}
+        dense = {name: fmean(b[name] for b in baselines if name in b) for name in names}
+        here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
+        is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
+        of = next(of for row in rows if ((of := baseline_of(row.work)).model, of.dataset) == (model, dataset))
+        samples = _val_samples(of)
+        found.append(Scene(model, dataset, here, dense, reference if is_about else None, of.title, samples))
+    return found
+
+
+def _val_samples(baseline: BaselineSpec) -> int | None:
+    from prune_core import data
+
+    try:
+        return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
+    except UserError:
+        return None

@@ -1,0 +1,60 @@
+"""Epoch checkpoints of which a copy is at `storage.uri`: what a lost node had trained goes on on another one."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from prune_core.files import sync_files, sync_folder
+from prune_core.training import EpochCheckpoint, Variable, epochs_done
+from sweeps.store.remote import Remote, StorageAway
+
+log = logging.getLogger(__name__)
+
+
+class SharedCheckpoint(EpochCheckpoint):
+    """One on this machine and at `remote`. That the latter is away stops no training.
+
+    Args:
+        file: here.
+        remote: asked once each time, whatever its patience for results.
+        name: there.
+    """
+
+    def __init__(self, file: Path, remote: Remote, name: str) -> None:
+        super().__init__(file)
+        self._remote = replace(remote, patience_s=0)
+        self._name = name
+
+    def restore(self, variables: Sequence[Variable]) -> list[dict[str, float]]:
+        """Of the copies here and there the one with more epochs."""
+        theirs = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        try:
+            if self._remote.get(self._name, theirs) and epochs_done(theirs) > epochs_done(self.file):
+                sync_files([theirs])
+                theirs.replace(self.file)
+                sync_folder(self.file.parent)
+        except StorageAway as error:
+            log.warning("a checkpoint that may be there is not looked for: %s", error)
+        finally:
+            theirs.unlink(missing_ok=True)
+        return super().restore(variables)
+
+    def save(self, variables: Sequence[Variable], history: Sequence[Mapping[str, float]]) -> bool:
+        """As `EpochCheckpoint.save`, here and there."""
+        saved = super().save(variables, history)
+        if saved:
+            try:
+                self._remote.put(self.file, self._name)
+            except StorageAway as error:
+                log.warning("the checkpoint stays on this machine: %s", error)
+        return saved
+
+    def remove(self) -> None:
+        """As `EpochCheckpoint.remove`, here and there."""
+        super().remove()
+        try:
+            self._remote.remove(self._name)
+        except StorageAway as error:
+            log.warning("a checkpoint that is not needed any more stays: %s", error)
