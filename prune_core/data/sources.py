@@ -19,6 +19,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
+from prune_core.data.idx_format import to_idx
 from prune_core.data.npz_archive import NpzArchive
 from prune_core.data.settings import Settings
 from prune_core.registry import Registry
@@ -96,8 +97,6 @@ def from_http_npz(request: Request) -> dict[str, bytes]:
 
     An IDX file is a header and the array's bytes, so the files are made from the arrays again, to the last bit.
     """
-    from prune_core.data.idx import to_idx
-
     request.options.refuse_unknown({"kind", "url", "timeout_s"})
     data = _download(request.options.text("url"), request.options.positive("timeout_s"))
     archive = NpzArchive(io.BytesIO(data))

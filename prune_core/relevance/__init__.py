@@ -1,61 +1,32 @@
-"""Importance of units by relevance propagation, on any graph of Keras layers.
+"""Relevance propagated from a network's outputs back to its units and inputs, on any graph of Keras layers.
 
 A unit matters as much as it contributes, through absolute weights and activations, to the outputs of the training set.
 Relevance starts with the same amount at each output of every sample, or in proportion to the outputs (`start`).
 """
 
-import keras
-import numpy as np
+from typing import TYPE_CHECKING
 
-from prune_core.relevance.propagation import Relevance, propagate
-from prune_core.relevance.rules import in_proportion, register_relevance_rule, routed, unchanged
-from prune_core.relevance.steps import Step
-from prune_core.scores.base import Scores, ScoringContext, unit_axis
-from prune_core.weights import kernel_attributes, leaf_layers
+from prune_core.faces import lazy_face
 
-__all__ = [
-    "Relevance",
-    "Step",
-    "importance",
-    "in_proportion",
-    "propagate",
-    "register_relevance_rule",
-    "routed",
-    "unchanged",
-]
+if TYPE_CHECKING:
+    from prune_core.relevance.propagation import Relevance as Relevance
+    from prune_core.relevance.propagation import propagate as propagate
+    from prune_core.relevance.rules import in_proportion as in_proportion
+    from prune_core.relevance.rules import register_relevance_rule as register_relevance_rule
+    from prune_core.relevance.rules import routed as routed
+    from prune_core.relevance.rules import unchanged as unchanged
+    from prune_core.relevance.starts import STARTS as STARTS
+    from prune_core.relevance.steps import Step as Step
 
-
-def importance(ctx: ScoringContext) -> Scores:
-    """Mean relevance over the samples `ctx.x` of each unit; for a filter, the sum over its positions.
-
-    `ctx.options["start"]` says how relevance starts at the outputs, as in `propagate`: "uniform" (the usual one) or
-    "output".
-
-    Adds to `ctx.by_products`:
-        input_relevance: mean relevance of each input element, shape of one sample.
-        relevance_health: largest deviation of a sample's relevance from 1, shape ().
-        relevance_lost: names of the steps at which more than 1 % of all relevance ended (dead layers), shape (steps,).
-
-    Raises:
-        UserError: what `propagate` raises.
-    """
-    assert ctx.x is not None  # Score.__call__ has seen to it
-    relevance = propagate(ctx.model, ctx.x, ctx.batch_size, **ctx.options)
-    ctx.by_products["input_relevance"] = relevance.inputs
-    ctx.by_products["relevance_health"] = np.array(relevance.health)
-    ctx.by_products["relevance_lost"] = np.array(sorted(relevance.lost), dtype=str)
-    steps = _steps_by_kernel(ctx.model)
-    return {
-        layer.name: np.sum([relevance.channels[step] for step in steps[id(layer.kernel)]], axis=0)
-        for layer in ctx.layers
-        if unit_axis(layer) is not None
-    }
-
-
-def _steps_by_kernel(model: keras.Model) -> dict[int, list[str]]:
-    """{id of a kernel: names of the layers that use it}, several for one that layers share."""
-    steps: dict[int, list[str]] = {}
-    for name, layer in leaf_layers(model):
-        for attribute in kernel_attributes(layer):
-            steps.setdefault(id(getattr(layer, attribute)), []).append(name)
-    return steps
+_HOMES = {
+    "STARTS": "starts",
+    "Relevance": "propagation",
+    "Step": "steps",
+    "in_proportion": "rules",
+    "propagate": "propagation",
+    "register_relevance_rule": "rules",
+    "routed": "rules",
+    "unchanged": "rules",
+}
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy_face(__name__, _HOMES)

@@ -12,8 +12,8 @@ from prune_core.errors import UserError
 from prune_core.network.calls import mask_of
 from prune_core.registry import closest
 from prune_core.relevance.rules import rule_of
+from prune_core.relevance.starts import STARTS
 from prune_core.relevance.steps import Step, as_graph, unroll
-from prune_core.scores import STARTS
 from prune_core.weights import kernel_attributes
 
 logger = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ To add one, write a function `(ctx: ScoringContext) -> {name: array}` in a file 
 Other packages add theirs through the entry-point group "prune_core.scores", which points at a `Score`.
 """
 
+from prune_core.relevance.starts import STARTS
 from prune_core.scores.base import (
     SCORES,
     Score,
@@ -16,9 +17,6 @@ from prune_core.scores.base import (
 )
 from prune_core.scores.control import uniform
 from prune_core.scores.norms import l1_norm, l2_norm, magnitude
-
-STARTS = ("uniform", "output")
-"""Where relevance starts, at the outputs of every sample: the same at each, or in proportion to |output|."""
 
 __all__ = [
     "SCORES",
@@ -34,7 +32,7 @@ __all__ = [
 
 
 def _importance(ctx: ScoringContext) -> Scores:
-    from prune_core.relevance import importance  # imports TensorFlow
+    from prune_core.scores.importance import importance  # imports TensorFlow
 
     return importance(ctx)
 

@@ -11,7 +11,7 @@ import yaml
 from keras import layers
 
 from prune_core.data import DATASETS
-from prune_core.data.idx import to_idx
+from prune_core.data.idx_format import to_idx
 from prune_core.models import BUILDERS
 from prune_core.scores import SCORES
 from prune_core.spec import METHODS

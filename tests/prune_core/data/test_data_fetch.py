@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from prune_core.data import describe, load
-from prune_core.data.idx import parse_idx, to_idx
+from prune_core.data.idx_format import parse_idx, to_idx
 from prune_core.errors import UserError
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from prune_core.data.idx import parse_idx, to_idx
+from prune_core.data.idx_format import parse_idx, to_idx
 
 
 def test_parse_literal_bytes():

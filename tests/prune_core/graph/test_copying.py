@@ -250,8 +250,8 @@ def test_layers_of_shared_kernels_lose_the_same_units():
 
 
 def test_relevance_of_a_shared_layer_is_that_of_all_its_places():
-    from prune_core.relevance import importance
     from prune_core.scores import ScoringContext
+    from prune_core.scores.importance import importance
 
     model = with_nested()
     ctx = ScoringContext(model, prunable_layers(model), "unit", FOUR, None, seed=0)
