@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prune_core.selections.base import SelectionContext as SelectionContext
     from prune_core.selections.base import all_but_lowest as all_but_lowest
     from prune_core.selections.base import count_of as count_of
+    from prune_core.selections.base import nearest_count as nearest_count
     from prune_core.selections.base import per_layer as per_layer
     from prune_core.selections.base import select as select
     from prune_core.selections.base import value_for as value_for
@@ -24,6 +25,7 @@ _HOMES = {
     "SelectionContext": "base",
     "all_but_lowest": "base",
     "count_of": "base",
+    "nearest_count": "base",
     "per_layer": "base",
     "select": "base",
     "value_for": "base",

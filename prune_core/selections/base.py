@@ -91,6 +91,11 @@ def count_of(share: float, size: int) -> int:
     return int(share * size + ROUNDING)
 
 
+def nearest_count(share: float, size: int) -> int:
+    """How many of `size` scores a fraction removes: the nearest whole number, halves up, but never all of them."""
+    return max(0, min(int(share * size + 0.5), size - 1))
+
+
 def all_but_lowest(scores: np.ndarray, k: int) -> np.ndarray:
     """Remove exactly the k lowest scores, of equal ones those that come first; bool of their shape, True = kept."""
     flat = scores.ravel()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prune_core.granularities.base import Group
-from prune_core.selections.base import SelectionContext, all_but_lowest, count_of
+from prune_core.selections.base import SelectionContext, all_but_lowest, nearest_count
 
 
 def erdos_renyi_kernel(ctx: SelectionContext) -> list[np.ndarray]:
@@ -13,11 +13,11 @@ def erdos_renyi_kernel(ctx: SelectionContext) -> list[np.ndarray]:
 
     Evci et al. 2020, "Rigging the Lottery" (arXiv:1911.11134), section 3; the shares are scaled such that the network
     as a whole loses `sparsity`, and layers that would keep more than everything are kept whole. Inside a layer the
-    lowest scores go, exactly floor(share * n) of them. A bias loses the share of its kernel.
+    lowest scores go, exactly round(share * n) of them, but never all. A bias loses the share of its kernel.
     """
     shares = _densities(ctx.groups, 1 - ctx.parameters["sparsity"])
     return [
-        all_but_lowest(group.ranked(), count_of(1 - density, group.scores.size))
+        all_but_lowest(group.ranked(), nearest_count(1 - density, group.scores.size))
         for group, density in zip(ctx.groups, shares, strict=True)
     ]
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from prune_core.selections.base import SelectionContext, all_but_lowest, count_of
+from prune_core.selections.base import SelectionContext, all_but_lowest, nearest_count
 
 
 def one_ranking(ctx: SelectionContext) -> list[np.ndarray]:
-    """Remove exactly floor(sparsity * n) of the n scores of the whole network, the lowest of all.
+    """Remove exactly round(sparsity * n) of the n scores of the whole network, the lowest of all.
 
     Han et al. 2015 (arXiv:1506.02626) and Blalock et al. 2020 (arXiv:2003.03033) call it global magnitude pruning where
     the score is the magnitude. Of equal scores those go that come first, in the order of the layers and inside a layer.
@@ -19,7 +19,7 @@ def one_ranking(ctx: SelectionContext) -> list[np.ndarray]:
     free = np.ones(ranked.size, dtype=bool)
     free[np.concatenate([np.empty(0, np.int64), *staying])] = False
     kept = np.ones(ranked.size, dtype=bool)
-    count = min(count_of(ctx.parameters["sparsity"], ranked.size), int(free.sum()))
+    count = min(nearest_count(ctx.parameters["sparsity"], ranked.size), int(free.sum()))
     kept[free] = all_but_lowest(ranked[free], count)
     return [
         part.reshape(group.scores.shape) for part, group in zip(np.split(kept, starts[1:-1]), ctx.groups, strict=True)
