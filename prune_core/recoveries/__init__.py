@@ -11,7 +11,7 @@ from prune_core.entries import Parameter
 
 __all__ = ["RECOVERIES", "Recovery"]
 
-_SAMPLES = Parameter("whole", low=1, default=2000)
+_SAMPLES = Parameter("whole", low=1, default=5000)
 
 for _recovery in (
     Recovery("finetune", "prune_core.recoveries.finetune:finetune", trains=True, needs_data=True, needs_labels=True),
@@ -20,6 +20,14 @@ for _recovery in (
         "prune_core.recoveries.batchnorm:batchnorm",
         parameters={"samples": _SAMPLES},
         needs_data=True,
+        passes=1,
+    ),
+    Recovery(
+        "reconstruct",
+        "prune_core.recoveries.reconstruct:reconstruct",
+        parameters={"samples": _SAMPLES, "damping": Parameter(low=0, high=1, open_low=True, default=0.01)},
+        needs_data=True,
+        passes=2,
     ),
 ):
     RECOVERIES.register(_recovery.name, _recovery)
