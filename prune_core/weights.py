@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-from prune_core.network.calls import data_tensors
 from prune_core.network.places import layers_inside, leaf_layers, weight_variables
+from prune_core.network.walk import walk_back
 
 __all__ = [
     "PrunableLayer",
@@ -125,23 +125,15 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
     """Collect the layers with a kernel that are met first; whether some way back ends at an input instead."""
-    waiting = list(keras.tree.flatten(model.outputs))
-    seen = set()
-    meets_input = False
-    while waiting:
-        tensor = waiting.pop()
-        operation, node_index, _ = tensor._keras_history
-        if id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
+
+    def goes_on(operation: keras.Operation) -> bool:
         inner = _inner_model(operation)
         if inner is None and isinstance(operation, keras.layers.Layer) and kernels_within(operation):
             found.append(operation)
-        elif inner is None or _walk_back(inner, found):
-            before = data_tensors(operation._inbound_nodes[node_index])
-            meets_input = meets_input or not before
-            waiting.extend(before)
-    return meets_input
+            return False
+        return inner is None or _walk_back(inner, found)
+
+    return walk_back(keras.tree.flatten(model.outputs), goes_on)
 
 
 def _inner_model(operation: keras.Operation) -> keras.Model | None:

@@ -12,8 +12,8 @@ from prune_core.graph.elementwise import is_keras_operation
 from prune_core.graph.ids import ChannelIds
 from prune_core.graph.rule import MADE_INTO_MASK, Axes, Call, Link, Traced, find_rule, has_channels
 from prune_core.graph.rules_shape import operation_rule
-from prune_core.graph.walk import Step, graph_of, inner_graph, is_forced_training, run_graph
 from prune_core.network.places import places
+from prune_core.network.walk import GraphStep, graph_of, inner_graph, is_forced_training, run_graph
 from prune_core.weights import PrunableLayer, kernel_attributes, prunable_layers, weight_variables
 
 
@@ -146,7 +146,7 @@ class _Tracer:
                 self.ids.unite(self.tensors.setdefault(id(tensor), ids), ids)
         return run_graph(graph, inputs, self._visit, prefix=prefix, enter=False)
 
-    def _visit(self, step: Step) -> list[np.ndarray | None]:
+    def _visit(self, step: GraphStep) -> list[np.ndarray | None]:
         self.pins += [(ids, MADE_INTO_MASK) for ids in step.masks if ids is not None]
         inner = inner_graph(step)
         if inner is not None:
@@ -258,7 +258,7 @@ def _looks_at_shapes_only(operation: Any) -> bool:
     return is_keras_operation(operation) and type(operation).__name__ in ("OnesLike", "ZerosLike")
 
 
-def _apply_rule(call: Call, step: Step) -> Traced:
+def _apply_rule(call: Call, step: GraphStep) -> Traced:
     kind = f"'{step.path}' ({type(step.operation).__name__})"
     rule = find_rule(step.operation) or operation_rule(step.operation)
     if rule is None and step.is_for_masks and _looks_at_shapes_only(step.operation):

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from prune_core.network.keras_internals import is_keras_own
+
 # fmt: off
 _FUNCTION_NAMES = [
     "linear", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "swish", "mish", "tanh",
@@ -43,7 +45,7 @@ def is_elementwise_operation(operation: Any) -> bool:
 
 def is_keras_operation(operation: Any) -> bool:
     """Whether this is one of Keras's own bare operations (no layer, no operation of a user's)."""
-    return type(operation).__module__.startswith("keras.src.") and not isinstance(operation, keras.layers.Layer)
+    return is_keras_own(operation) and not isinstance(operation, keras.layers.Layer)
 
 
 def _is_known_function(function: Any) -> bool:

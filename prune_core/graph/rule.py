@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from prune_core.graph.ids import ChannelIds
-from prune_core.graph.walk import Step
+from prune_core.network.walk import GraphStep
 
 MADE_INTO_MASK = "a mask is made of it"
 
@@ -72,7 +72,7 @@ class Call:
     """
 
     def __init__(
-        self, step: Step, ids: ChannelIds, own: dict[int, list[np.ndarray]], pins: list, sources: list
+        self, step: GraphStep, ids: ChannelIds, own: dict[int, list[np.ndarray]], pins: list, sources: list
     ) -> None:
         self.layer: Any = step.operation
         self.path = step.path

@@ -15,6 +15,7 @@ from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
+from prune_core.network.keras_internals import pack_inputs
 from prune_core.network.random_inputs import RandomValues
 
 # Largest difference from the original's outputs, relative to the greatest of them, in float64.
@@ -119,7 +120,7 @@ def _takes(graph: Any, sample: list[np.ndarray]) -> bool:
     """Whether a network of open size takes this one: what does not go shows only when it runs."""
     try:
         with keras.device("cpu:0"):
-            graph(keras.tree.pack_sequence_as(graph._inputs_struct, sample), training=False)
+            graph(pack_inputs(graph, sample), training=False)
     except (ValueError, TypeError, tf.errors.InvalidArgumentError):
         return False
     return True

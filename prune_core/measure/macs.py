@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.graph.shapes import Shape, carry_shapes
-from prune_core.graph.walk import graph_of
 from prune_core.network.called_parts import called_parts
+from prune_core.network.keras_internals import ConvLSTMCell
+from prune_core.network.shapes import Shape, carry_shapes
+from prune_core.network.walk import graph_of
 from prune_core.weights import kernel_attributes
 
 _LOG = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from prune_core.errors import UserError
-from prune_core.network.calls import mask_of
+from prune_core.network.keras_internals import mask_of
 from prune_core.registry import closest
 from prune_core.relevance.rules import rule_of
 from prune_core.relevance.starts import STARTS
-from prune_core.relevance.steps import Step, as_graph, unroll
+from prune_core.relevance.steps import RelevanceStep, as_graph, unroll
 from prune_core.weights import kernel_attributes
 
 logger = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ def _per_sample(relevance: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(relevance, axis=list(range(1, len(relevance.shape))))
 
 
-def _per_channel(step: Step, relevance: tf.Tensor) -> tf.Tensor:
+def _per_channel(step: RelevanceStep, relevance: tf.Tensor) -> tf.Tensor:
     """Relevance summed over samples and positions, shape (channels,)."""
     rank = len(relevance.shape)
     channels_first = rank > 2 and getattr(step.operation, "data_format", None) == "channels_first"

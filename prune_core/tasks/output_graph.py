@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from prune_core.graph.walk import Step, graph_of, run_graph
+from prune_core.network.keras_internals import is_keras_own
+from prune_core.network.walk import GraphStep, graph_of, run_graph
 
 
 class Kind(Enum):
@@ -100,15 +101,15 @@ def by_graph(model: keras.Model) -> Values:
     return _UNKNOWN if graph is None else run_graph(graph, [_UNKNOWN] * len(graph.inputs), _visit)[0]
 
 
-def _visit(step: Step) -> list[Values]:
+def _visit(step: GraphStep) -> list[Values]:
     return [_values(step.operation, step)] * len(step.outputs)
 
 
-def _values(operation: Any, step: Step) -> Values:
+def _values(operation: Any, step: GraphStep) -> Values:
     """What `operation`, called in this step or wrapped by what is, makes of its inputs."""
     if isinstance(operation, layers.Wrapper):
         return _inside(operation.layer, step)
-    if not type(operation).__module__.startswith("keras."):
+    if not is_keras_own(operation):
         # The code of a person's own layer is not known, but its activation most likely comes last.
         made = _activated(getattr(operation, "activation", None), _UNKNOWN, step)
         return made if made.kind is Kind.PROBABILITIES else _UNKNOWN
@@ -125,14 +126,14 @@ def _values(operation: Any, step: Step) -> Values:
     return _UNKNOWN if rule is None else rule(operation, step)
 
 
-def _inside(layer: Any, step: Step) -> Values:
+def _inside(layer: Any, step: GraphStep) -> Values:
     graph = graph_of(layer)
     if graph is not None:
         return run_graph(graph, step.inputs[: len(graph.inputs)], _visit)[0]
     return _values(layer, step)
 
 
-def _activated(function: Any, before: Values, step: Step) -> Values:
+def _activated(function: Any, before: Values, step: GraphStep) -> Values:
     if function is None or function is keras.activations.linear:
         return before
     if isinstance(function, layers.Layer):
@@ -143,7 +144,7 @@ def _activated(function: Any, before: Values, step: Step) -> Values:
     return _made(kind, function.__name__.endswith("max"), -1, step)
 
 
-def _made(kind: Kind, is_softmax: bool, axis: Any, step: Step) -> Values:
+def _made(kind: Kind, is_softmax: bool, axis: Any, step: GraphStep) -> Values:
     """A softmax over one value is 1 whatever the value is, and no answer."""
     if is_softmax:
         shape = step.outputs[0].shape
@@ -153,7 +154,7 @@ def _made(kind: Kind, is_softmax: bool, axis: Any, step: Step) -> Values:
     return Values(kind)
 
 
-def _handed_on(operation: Any, step: Step) -> Values:
+def _handed_on(operation: Any, step: GraphStep) -> Values:
     first, *others = step.inputs
     if any((other.kind, other.total) != (first.kind, first.total) for other in others):
         return _UNKNOWN
@@ -162,7 +163,7 @@ def _handed_on(operation: Any, step: Step) -> Values:
     return replace(first, dropout=found[0] if found else None)
 
 
-def _added(operation: Any, step: Step) -> Values:
+def _added(operation: Any, step: GraphStep) -> Values:
     """A sum with something of any size and sign is such a thing; probabilities add up."""
     if len(step.inputs) == 1 and 0 in map(_number, step.node.arguments.args):  # what sum([...]) begins with
         return step.inputs[0]
@@ -174,7 +175,7 @@ def _added(operation: Any, step: Step) -> Values:
     return Values(Kind.LOG_PROBABILITIES) if kinds == {Kind.LOG_PROBABILITIES} and len(step.inputs) > 1 else _UNKNOWN
 
 
-def _subtracted(operation: Any, step: Step) -> Values:
+def _subtracted(operation: Any, step: GraphStep) -> Values:
     if any(value.kind is Kind.LOGITS for value in step.inputs):
         return _LOGITS
     arguments = step.node.arguments.args
@@ -182,7 +183,7 @@ def _subtracted(operation: Any, step: Step) -> Values:
     return _PROBABILITIES if is_complement and _is_probability(step.inputs[0]) else _UNKNOWN
 
 
-def _multiplied(operation: Any, step: Step) -> Values:
+def _multiplied(operation: Any, step: GraphStep) -> Values:
     if len(step.inputs) > 1:
         if any(value.kind is Kind.LOGITS for value in step.inputs):
             return _LOGITS
@@ -191,7 +192,7 @@ def _multiplied(operation: Any, step: Step) -> Values:
     return _scaled(step.inputs[0], factors[0] if len(factors) == 1 else None)
 
 
-def _divided(operation: Any, step: Step) -> Values:
+def _divided(operation: Any, step: GraphStep) -> Values:
     arguments = step.node.arguments.args
     if len(step.inputs) > 1 or len(arguments) < 2:
         return _LOGITS if step.inputs[0].kind is Kind.LOGITS else _UNKNOWN
@@ -199,7 +200,7 @@ def _divided(operation: Any, step: Step) -> Values:
     return _scaled(step.inputs[0], 1 / divisor if divisor else None)
 
 
-def _rescaled(operation: Any, step: Step) -> Values:
+def _rescaled(operation: Any, step: GraphStep) -> Values:
     scale, offset = _number(operation.scale), _number(operation.offset)
     if step.inputs[0].kind is Kind.LOGITS:
         return step.inputs[0]
@@ -217,22 +218,22 @@ def _scaled(values: Values, factor: float | None) -> Values:
     return values if values.kind is Kind.LOG_PROBABILITIES else _UNKNOWN
 
 
-def _negated(operation: Any, step: Step) -> Values:
+def _negated(operation: Any, step: GraphStep) -> Values:
     return step.inputs[0] if step.inputs[0].kind is Kind.LOGITS else _UNKNOWN
 
 
-def _logarithm(operation: Any, step: Step) -> Values:
+def _logarithm(operation: Any, step: GraphStep) -> Values:
     return Values(Kind.LOG_PROBABILITIES) if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
 
 
-def _bounded(operation: Any, step: Step) -> Values:
+def _bounded(operation: Any, step: GraphStep) -> Values:
     """The larger or smaller of several, or within constant bounds."""
     if len(step.inputs) > 1:
         return _handed_on(operation, step)
     return step.inputs[0] if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
 
 
-_ARITHMETIC: dict[str, Callable[[Any, Step], Values]] = {
+_ARITHMETIC: dict[str, Callable[[Any, GraphStep], Values]] = {
     "Add": _added,
     "Subtract": _subtracted,
     "Multiply": _multiplied,
