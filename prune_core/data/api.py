@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from prune_core.data.base import DATASETS, Contents, Dataset, DatasetInfo, Loader, RawArrays
-from prune_core.data.settings import Settings
 from prune_core.data.split import part_size, stratified_split
 from prune_core.errors import UserError
+from prune_core.settings import Settings
 
 # Raise it when the arrays made from the same configuration change: it is part of every fingerprint.
 FINGERPRINT_VERSION = 1
@@ -33,7 +33,7 @@ class _Cut:
     @classmethod
     def read(cls, settings: Settings) -> "_Cut":
         settings.refuse_unknown({"fraction", "seed"})
-        return cls(settings.fraction("fraction"), settings.whole("seed"))
+        return cls(settings.fraction("fraction"), settings.count("seed", least=0))
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class _Plan:
 
     @classmethod
     def read(cls, name: str, config: Mapping[str, Any]) -> "_Plan":
-        settings = Settings(config, f"datasets.{name}")
+        settings = Settings(f"datasets.{name}", config)
         loader = settings.entry("loader", DATASETS)
         settings.refuse_unknown(loader.keys | COMMON_KEYS)
         validation = _Cut.read(settings.section("validation"))
-        train_limit = settings.whole("train_limit", low=1) if settings.get("train_limit") is not None else None
+        train_limit = settings.count("train_limit") if settings.get("train_limit") is not None else None
         contents = loader.describe(settings)
         if train_limit is not None and train_limit < contents.classes:
             key = settings.path("train_limit")
@@ -172,7 +172,7 @@ def _cut(plan: _Plan, y: np.ndarray, cut: _Cut, what: str, leave: int) -> tuple[
 
 def _check(plan: _Plan, raw: RawArrays) -> None:
     """What every loader has to deliver, so that a mistake in one is found here and not in a training."""
-    key, contents = plan.settings.key, plan.contents
+    key, contents = plan.settings.where, plan.contents
     if (raw.x_test is None) != (plan.test is not None) or (raw.x_test is None) != (raw.y_test is None):
         raise UserError(f"{key}: its loader delivers a test split other than it announced: correct the loader")
     for part, x, y in (("train", raw.x_train, raw.y_train), ("test", raw.x_test, raw.y_test)):

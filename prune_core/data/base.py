@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.data.settings import Settings
 from prune_core.data.values import Scaling
 from prune_core.registry import Registry
+from prune_core.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.data.settings import Settings
 from prune_core.errors import UserError
+from prune_core.settings import Settings
 
 _PIXELS = 255
 

@@ -14,7 +14,7 @@ from prune_core.models.keras_config import count_outputs, output_activation, out
 from prune_core.models.keras_config import input_shape as archived_input_shape
 from prune_core.models.keras_input import input_dtypes, raw_input
 from prune_core.models.keras_kernels import stored_kernels
-from prune_core.models.settings import Settings
+from prune_core.settings import Settings
 from prune_core.tasks import CompiledLoss, loss_of_archive
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prune_core.models.settings import Settings
+from prune_core.settings import Settings
 
 OPTIMIZERS = ("adam", "adamw", "momentum", "rmsprop", "sgd")
 DECAYS = ("none", "cosine")
