@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from prune_core.kernels import KERNEL_ATTRIBUTES
 from prune_core.network.places import layers_inside, leaf_layers, weight_variables
 from prune_core.network.walk import walk_back
 
@@ -16,9 +17,6 @@ __all__ = [
     "prunable_layers",
     "weight_variables",
 ]
-
-# Attributes under which Keras layers keep what they multiply their input with.
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
 
 def kernel_attributes(layer: keras.layers.Layer) -> list[str]:
     """Names of the attributes of a layer that hold a kernel; empty where there is none."""
-    return [name for name in _KERNELS if isinstance(getattr(layer, name, None), keras.Variable)]
+    return [name for name in KERNEL_ATTRIBUTES if isinstance(getattr(layer, name, None), keras.Variable)]
 
 
 def kernels_within(layer: keras.layers.Layer) -> list[keras.Variable]:

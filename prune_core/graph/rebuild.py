@@ -11,12 +11,12 @@ import keras
 import numpy as np
 
 from prune_core.errors import UserError
-from prune_core.graph.classes import ChannelClasses, functional_graph
+from prune_core.graph.classes import ChannelClasses
 from prune_core.network.keras_internals import forget_calls, given_output_shape, maker_of, pack_inputs, pack_outputs
 from prune_core.network.layer_state import hand_over_policy, hand_over_state
 from prune_core.network.places import layers_inside, places_in, weight_variables
 from prune_core.network.shared_weights import share_again, shared_weights
-from prune_core.network.walk import GraphStep, inner_graph, run_graph
+from prune_core.network.walk import GraphStep, functional_graph, inner_graph, run_graph
 
 
 @dataclass(frozen=True)

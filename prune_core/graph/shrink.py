@@ -8,15 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.graph.classes import ChannelClasses, channel_classes, functional_graph
+from prune_core.graph.classes import ChannelClasses
 from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
+from prune_core.graph.trace import channel_classes
 from prune_core.network.keras_internals import pack_inputs
 from prune_core.network.random_inputs import RandomValues
+from prune_core.network.sample_shape import fits
+from prune_core.network.walk import functional_graph
 
 # Largest difference from the original's outputs, relative to the greatest of them, in float64.
 _TOLERANCE = 1e-5

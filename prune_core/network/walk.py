@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from prune_core.errors import UserError
 from prune_core.network.calls import attach_masks, data_tensors, mask_tensors, nodes_for_masks
 from prune_core.network.keras_internals import Functional, call_that_made, calls_of, graph_of_sequential, maker_of
 
@@ -54,6 +55,29 @@ def graph_of(operation: Any) -> Functional | None:
     if isinstance(operation, Functional) and type(operation).call is Functional.call:
         return operation
     return None
+
+
+def functional_graph(model: keras.Model) -> Functional:
+    """The graph of a built Sequential or functional model.
+
+    Raises:
+        UserError: the model has none, or is no Keras model.
+    """
+    if not isinstance(model, keras.Model):
+        raise UserError(
+            f"a {type(model).__name__} is no Keras model: give one, load a file with keras.models.load_model(path)"
+        )
+    graph = graph_of(model)
+    if graph is not None:
+        return graph
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
+        raise UserError(
+            f"model {model.name!r} is not built: begin it with keras.Input(shape=...) or call model.build()"
+        )
+    raise UserError(
+        f"model {model.name!r} is a subclassed model ({type(model).__name__}) without a graph that can be followed: "
+        "build it as keras.Model(inputs, outputs) or keras.Sequential"
+    )
 
 
 def run_graph(

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from prune_core.kernels import KERNEL_KINDS
 from prune_core.network.keras_internals import is_keras_own
 from prune_core.network.walk import GraphStep, graph_of, run_graph
 
@@ -73,10 +74,7 @@ _MAKERS = {
     **dict.fromkeys(("Gelu", "Silu", "Softplus", "Softsign", "Tanh", "HardTanh", "UnitNormalization"), Kind.OTHER),
 }
 # What multiplies with a kernel and ends in its own activation.
-_LINEAR = {
-    *("Dense", "EinsumDense", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
-    *(f"Conv{n}D{kind}" for n in (1, 2, 3) for kind in ("", "Transpose")),
-}
+_LINEAR = {name for name, kind in KERNEL_KINDS.items() if not kind.is_cell}
 _DROPOUTS = (
     *("Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
 )
