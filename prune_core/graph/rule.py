@@ -170,6 +170,16 @@ def register_rule(layer_class: type) -> Callable[[Rule], Rule]:
     return add
 
 
+def built_in_rule(layer_class: type) -> Callable[[Rule], Rule]:
+    """`register_rule` for our own rules: one of a user's stays, whether it was registered before or after."""
+
+    def add(rule: Rule) -> Rule:
+        _RULES.setdefault(layer_class, rule)
+        return rule
+
+    return add
+
+
 def find_rule(operation: object) -> Rule | None:
     """The rule for this very class, or None."""
     return _RULES.get(type(operation))
