@@ -83,7 +83,7 @@ def is_kept(settings: Settings) -> bool:
     scale = settings.get("scale")
     if scale not in (None, "auto", "none"):
         raise UserError(f"{settings.path('scale')}={scale!r} is not one of its values: auto, none")
-    return scale == "none"
+    return bool(scale == "none")
 
 
 def check_indices(x: np.ndarray, raw: RawInput | None) -> None:

@@ -97,7 +97,8 @@ def _outputs(step: GraphStep, dtype: str | None = None) -> list[Any]:
         args, kwargs = keras.tree.map_structure(
             lambda value: _in_type(value, dtype) if keras.ops.is_tensor(value) else value, (args, kwargs)
         )
-    return keras.tree.flatten(step.operation(*args, **kwargs))
+    outputs: list[Any] = keras.tree.flatten(step.operation(*args, **kwargs))
+    return outputs
 
 
 @contextmanager
@@ -156,4 +157,5 @@ def _rounding(step: GraphStep, output: Any) -> float:
     if dtype == "float64" or "float" not in dtype:
         return 0.0
     size = sum(math.prod(value.shape) for value in step.inputs)
-    return float(ml_dtypes.finfo(dtype).eps) * max(1.0, size / max(1, math.prod(output.shape)))
+    epsilon: float = float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
+    return epsilon * max(1.0, float(size / max(1, math.prod(output.shape))))

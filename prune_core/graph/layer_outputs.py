@@ -39,7 +39,7 @@ def layer_outputs(
         args, kwargs = step.arguments()
         if "training" in kwargs:
             kwargs = {**kwargs, "training": False}
-        values = keras.tree.flatten(step.operation(*args, **kwargs))
+        values: list[Any] = keras.tree.flatten(step.operation(*args, **kwargs))
         if not step.is_for_masks:  # Keras makes these by itself, and calls them otherwise in every network
             calls[step.path] += 1
             outputs[step.path, calls[step.path]] = [keep(np.asarray(keras.ops.convert_to_numpy(v))) for v in values]

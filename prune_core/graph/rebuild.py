@@ -136,10 +136,10 @@ class _Builder:
             is_new = inner is None
         duplicate = self.copies[id(original)][1]
         args, kwargs = step.arguments()
-        outputs = duplicate(*args, **kwargs)
+        outputs: list[Any] = keras.tree.flatten(duplicate(*args, **kwargs))
         if is_new:
             self._copy_weights(original, duplicate)
-        return keras.tree.flatten(outputs)
+        return outputs
 
     def _duplicate(self, original: Any) -> Any:
         changes = self._changes(original)

@@ -72,7 +72,12 @@ class Call:
     """
 
     def __init__(
-        self, step: GraphStep, ids: ChannelIds, own: dict[int, list[np.ndarray]], pins: list, sources: list
+        self,
+        step: GraphStep,
+        ids: ChannelIds,
+        own: dict[int, list[np.ndarray]],
+        pins: list[tuple[np.ndarray, str]],
+        sources: list[np.ndarray],
     ) -> None:
         self.layer: Any = step.operation
         self.path = step.path

@@ -110,9 +110,10 @@ def reshaped(call: Call) -> np.ndarray | None:
     if places is None:
         return None
     rows = places.reshape(-1, places.shape[-1])
+    first: np.ndarray = rows[0]
     for row in np.unique(rows, axis=0):
-        call.unite(rows[0], row)
-    return rows[0]
+        call.unite(first, row)
+    return first
 
 
 @built_in_rule(layers.Flatten)

@@ -129,7 +129,12 @@ def _takes(graph: Any, sample: list[np.ndarray]) -> bool:
 
 
 def _first_difference(
-    graph: Any, small: keras.Model, classes: ChannelClasses, kept: np.ndarray, samples: Sequence[list], tolerance: float
+    graph: Any,
+    small: keras.Model,
+    classes: ChannelClasses,
+    kept: np.ndarray,
+    samples: Sequence[list[Any]],
+    tolerance: float,
 ) -> str:
     """Name of the first layer that gives other outputs in a shrunk network, in the channels that were kept."""
     channels = {trace.path: [kept[ids] for ids in trace.traced.outputs] for trace in classes.traces.values()}
@@ -143,7 +148,7 @@ def _first_difference(
             ]
             if len(cut) != len(wanted) or not _apart(given, cut) <= tolerance:
                 return key[0]
-    return small.layers[-1].name
+    return str(small.layers[-1].name)
 
 
 def _difference(results: Sequence[ExactRun], expected: Sequence[ExactRun]) -> float:

@@ -64,7 +64,8 @@ class Mixer:
 
     def nothing(self) -> np.ndarray:
         """bool (inputs,): whether an input is 0 in the network's own type, and next to it in float64."""
-        return self.zero & (np.maximum(-self.low, self.high) <= _NOTHING)
+        nothing: np.ndarray = self.zero & (np.maximum(-self.low, self.high) <= _NOTHING)
+        return nothing
 
     def foldable(self, constant: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether an input is constant and can be taken out exactly; `constant` is by class."""
@@ -73,7 +74,8 @@ class Mixer:
             even = np.isfinite(self.low) & np.isfinite(self.high)
             even[even] = (self.high - self.low)[even] <= self.spread * np.maximum(1, np.abs(self.high[even]))
             absorbable |= even
-        return constant[self.inputs] & absorbable
+        foldable: np.ndarray = constant[self.inputs] & absorbable
+        return foldable
 
     def used(self, removed: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether any unit that stays gives the input a weight; `removed` is by class."""

@@ -50,7 +50,7 @@ class _Tracer:
         self.tensors: dict[int, np.ndarray] = {}
         self._own: dict[int, list[np.ndarray]] = {}
 
-    def run(self, graph: Any, inputs: list, prefix: str) -> list:
+    def run(self, graph: Any, inputs: list[Any], prefix: str) -> list[Any]:
         for tensor, ids in zip(graph.inputs, inputs, strict=True):
             if ids is not None:
                 self.ids.unite(self.tensors.setdefault(id(tensor), ids), ids)

@@ -88,7 +88,7 @@ def _member(members: Any, name: str, most_bytes: int) -> np.ndarray:
     """A flat array of bytes, refused unread if it would unpack to more than `most_bytes`."""
     if members.zip.getinfo(f"{name}.npy").file_size > most_bytes + _NPY_HEADER_BYTES:
         raise ValueError(f"member {name!r} is too large")
-    array = members[name]
+    array: np.ndarray = members[name]
     if array.dtype != np.uint8 or array.ndim != 1:
         raise ValueError(f"member {name!r} is no run of bytes")
     return array

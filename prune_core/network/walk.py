@@ -44,7 +44,8 @@ class GraphStep:
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The call's arguments with values in place of symbolic tensors."""
-        return self.node.arguments.fill_in(self.values)
+        args, kwargs = self.node.arguments.fill_in(self.values)
+        return args, kwargs
 
 
 def graph_of(operation: Any) -> Functional | None:

@@ -95,11 +95,13 @@ def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256, start: s
 
 # What one batch adds up to: relevance of channels by layer, of inputs, and what was lost by step.
 _Sums = tuple[dict[str, tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]
+_Run = Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor, tf.Tensor]]
 
 
-def _compiled(graph: keras.Model, start: str) -> Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor, tf.Tensor]]:
+def _compiled(graph: keras.Model, start: str) -> _Run:
     # Without XLA: on CPU it needs 0.6 s to compile, gains nothing on dense networks and loses on convolutions.
-    return tf.function(lambda samples, present: _batch_sums(graph, start, samples, present), autograph=False)
+    run: _Run = tf.function(lambda samples, present: _batch_sums(graph, start, samples, present), autograph=False)
+    return run
 
 
 def _padded(samples: np.ndarray, size: int) -> tuple[tf.Tensor, tf.Tensor]:

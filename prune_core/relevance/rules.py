@@ -124,9 +124,10 @@ def _pull_back(
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         output = function(tensors)
-    return tape.gradient(
+    shares: list[tf.Tensor] = tape.gradient(
         output, tensors, tf.cast(relevance, output.dtype), unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
+    return shares
 
 
 def _dense(layer: layers.Dense, tensor: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

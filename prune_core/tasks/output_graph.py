@@ -103,6 +103,10 @@ def _visit(step: GraphStep) -> list[Values]:
     return [_values(step.operation, step)] * len(step.outputs)
 
 
+def _given(step: GraphStep) -> list[Values]:
+    return step.inputs
+
+
 def _values(operation: Any, step: GraphStep) -> Values:
     """What `operation`, called in this step or wrapped by what is, makes of its inputs."""
     if isinstance(operation, layers.Wrapper):
@@ -115,7 +119,7 @@ def _values(operation: Any, step: GraphStep) -> Values:
     if name in _LINEAR:
         return _activated(operation.activation, _LOGITS, step)
     if name == "Activation":
-        return _activated(operation.activation, step.inputs[0], step)
+        return _activated(operation.activation, _given(step)[0], step)
     if name in _MAKERS:
         return _made(_MAKERS[name], name in _SOFTMAXES, getattr(operation, "axis", -1), step)
     if name in _HAND_ON:
@@ -127,7 +131,8 @@ def _values(operation: Any, step: GraphStep) -> Values:
 def _inside(layer: Any, step: GraphStep) -> Values:
     graph = graph_of(layer)
     if graph is not None:
-        return run_graph(graph, step.inputs[: len(graph.inputs)], _visit)[0]
+        made: Values = run_graph(graph, step.inputs[: len(graph.inputs)], _visit)[0]
+        return made
     return _values(layer, step)
 
 
@@ -153,7 +158,7 @@ def _made(kind: Kind, is_softmax: bool, axis: Any, step: GraphStep) -> Values:
 
 
 def _handed_on(operation: Any, step: GraphStep) -> Values:
-    first, *others = step.inputs
+    first, *others = _given(step)
     if any((other.kind, other.total) != (first.kind, first.total) for other in others):
         return _UNKNOWN
     dropped = type(operation).__name__ in _DROPOUTS and getattr(operation, "rate", 1.0) != 0
@@ -164,7 +169,7 @@ def _handed_on(operation: Any, step: GraphStep) -> Values:
 def _added(operation: Any, step: GraphStep) -> Values:
     """A sum with something of any size and sign is such a thing; probabilities add up."""
     if len(step.inputs) == 1 and 0 in map(_number, step.node.arguments.args):  # what sum([...]) begins with
-        return step.inputs[0]
+        return _given(step)[0]
     kinds = {value.kind for value in step.inputs}
     if Kind.LOGITS in kinds:
         return _LOGITS
@@ -178,7 +183,7 @@ def _subtracted(operation: Any, step: GraphStep) -> Values:
         return _LOGITS
     arguments = step.node.arguments.args
     is_complement = len(step.inputs) == 1 and len(arguments) > 1 and _number(arguments[0]) == 1
-    return _PROBABILITIES if is_complement and _is_probability(step.inputs[0]) else _UNKNOWN
+    return _PROBABILITIES if is_complement and _is_probability(_given(step)[0]) else _UNKNOWN
 
 
 def _multiplied(operation: Any, step: GraphStep) -> Values:
@@ -187,22 +192,22 @@ def _multiplied(operation: Any, step: GraphStep) -> Values:
             return _LOGITS
         return _PROBABILITIES if all(map(_is_probability, step.inputs)) else _UNKNOWN
     factors = [number for number in map(_number, step.node.arguments.args) if number is not None]
-    return _scaled(step.inputs[0], factors[0] if len(factors) == 1 else None)
+    return _scaled(_given(step)[0], factors[0] if len(factors) == 1 else None)
 
 
 def _divided(operation: Any, step: GraphStep) -> Values:
     arguments = step.node.arguments.args
     if len(step.inputs) > 1 or len(arguments) < 2:
-        return _LOGITS if step.inputs[0].kind is Kind.LOGITS else _UNKNOWN
+        return _LOGITS if _given(step)[0].kind is Kind.LOGITS else _UNKNOWN
     divisor = _number(arguments[1])
-    return _scaled(step.inputs[0], 1 / divisor if divisor else None)
+    return _scaled(_given(step)[0], 1 / divisor if divisor else None)
 
 
 def _rescaled(operation: Any, step: GraphStep) -> Values:
     scale, offset = _number(operation.scale), _number(operation.offset)
-    if step.inputs[0].kind is Kind.LOGITS:
-        return step.inputs[0]
-    return _scaled(step.inputs[0], scale) if offset == 0 else _UNKNOWN
+    if _given(step)[0].kind is Kind.LOGITS:
+        return _given(step)[0]
+    return _scaled(_given(step)[0], scale) if offset == 0 else _UNKNOWN
 
 
 def _scaled(values: Values, factor: float | None) -> Values:
@@ -217,18 +222,18 @@ def _scaled(values: Values, factor: float | None) -> Values:
 
 
 def _negated(operation: Any, step: GraphStep) -> Values:
-    return step.inputs[0] if step.inputs[0].kind is Kind.LOGITS else _UNKNOWN
+    return _given(step)[0] if _given(step)[0].kind is Kind.LOGITS else _UNKNOWN
 
 
 def _logarithm(operation: Any, step: GraphStep) -> Values:
-    return Values(Kind.LOG_PROBABILITIES) if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
+    return Values(Kind.LOG_PROBABILITIES) if _given(step)[0].kind is Kind.PROBABILITIES else _UNKNOWN
 
 
 def _bounded(operation: Any, step: GraphStep) -> Values:
     """The larger or smaller of several, or within constant bounds."""
     if len(step.inputs) > 1:
         return _handed_on(operation, step)
-    return step.inputs[0] if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
+    return _given(step)[0] if _given(step)[0].kind is Kind.PROBABILITIES else _UNKNOWN
 
 
 _ARITHMETIC: dict[str, Callable[[Any, GraphStep], Values]] = {
