@@ -157,5 +157,5 @@ def _rounding(step: GraphStep, output: Any) -> float:
     if dtype == "float64" or "float" not in dtype:
         return 0.0
     size = sum(math.prod(value.shape) for value in step.inputs)
-    epsilon: float = float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
+    epsilon = float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
     return epsilon * max(1.0, float(size / max(1, math.prod(output.shape))))
