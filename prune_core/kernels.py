@@ -51,4 +51,4 @@ KERNEL_KINDS: Mapping[str, KernelKind] = {
 """Layers by the name of their class."""
 
 KERNEL_ATTRIBUTES = tuple(dict.fromkeys(name for kind in KERNEL_KINDS.values() for name in kind.kernels))
-"""All attributes under which layers, of a user's too, keep what they multiply their input with."""
+"""All attributes under which layers, a user's too, keep what they multiply their input with."""

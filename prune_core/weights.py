@@ -33,7 +33,7 @@ class PrunableLayer:
         bias_path: weight path of the bias, or None.
         is_output: whether the layer, or one that shares its kernel, makes an output of the network.
         inside: name of the layer of the network that it is a part of: of a wrapper (TimeDistributed, Bidirectional), a
-            recurrent or an attention layer, a composite layer of a user's. Its weights can be pruned, but no units.
+            recurrent or an attention layer, a user's composite layer. Its weights can be pruned, but no units.
             None for a layer of the network itself.
     """
 
@@ -103,7 +103,7 @@ def _with_parts(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer, s
 
 def layers_without_kernel(model: keras.Model) -> dict[str, str]:
     """{path: class name} of layers that multiply with weights, but have no kernel that `prunable_layers` knows:
-    embeddings, layers of a user's.
+    embeddings, a user's layers.
     """
     return {
         path: type(layer).__name__

@@ -112,7 +112,7 @@ class Loader:
         load: (settings, cache folder of this dataset) -> arrays. Has to check that they are what `describe` announced.
             Common code then checks labels and shapes, cuts the splits and makes everything read-only.
 
-    Both raise UserError, naming the key or file at fault, for what a person can mend.
+    Both raise UserError, naming the key or file at fault, for what a person can correct.
     """
 
     keys: frozenset[str]

@@ -41,7 +41,7 @@ def obtain(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dic
         {file name: bytes}, complete.
 
     Raises:
-        UserError: the files are neither cached nor to be had from a source, or the cache cannot be written.
+        UserError: the files are not in the cache and no source delivers them, or the cache cannot be written.
     """
     cached, _ = _read_cache(folder, files)
     if len(cached) == len(files):

@@ -121,7 +121,7 @@ def _open(settings: Settings) -> _File:
 
 
 def _names(settings: Settings, key: str, archive: NpzArchive) -> dict[str, str]:
-    """{role: name in the file}; the test split may be absent as long as nobody named it."""
+    """{role: name in the file}; the test split may be absent if the configuration does not name it."""
     keys = settings.section("keys")
     keys.refuse_unknown(ROLES)
     wanted = {role: keys.text(role) for role in ROLES if role.endswith("_train") or keys.get(role) is not None}

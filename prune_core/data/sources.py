@@ -161,7 +161,7 @@ def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
 
 
 def _download(url: str, timeout: float) -> bytes:
-    from urllib.request import urlopen  # 30 ms to import, needed by nobody who has the files
+    from urllib.request import urlopen  # 30 ms to import, which a process that has the files does not need
 
     with urlopen(url, timeout=timeout) as answer:
         return _bounded(answer)

@@ -24,7 +24,7 @@ class Scaling:
         key: the setting, e.g. "datasets.npz.scale".
         values: what the numbers are, in a word: "uint8".
         divisor: what they are divided by for a network that takes [0, 1].
-        problem: one sentence if nobody can tell whether these are pixels; None if they are.
+        problem: one sentence if it cannot be known whether these are pixels; None if they are.
         raw_problem: one sentence if they must not stay as they are, since the splits are of different types.
     """
 

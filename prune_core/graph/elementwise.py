@@ -44,12 +44,12 @@ def is_elementwise_operation(operation: Any) -> bool:
 
 
 def is_keras_operation(operation: Any) -> bool:
-    """Whether this is one of Keras's own bare operations (no layer, no operation of a user's)."""
+    """Whether this is one of Keras's own bare operations (not a layer, not a user's operation)."""
     return is_keras_own(operation) and not isinstance(operation, keras.layers.Layer)
 
 
 def _is_known_function(function: Any) -> bool:
     try:
         return function in _FUNCTIONS
-    except TypeError:  # unhashable callables are nobody we know
+    except TypeError:  # an unhashable callable is not one of these
         return False

@@ -41,7 +41,7 @@ def run_exactly(
 ) -> ExactRun:
     """Run a graph at inference with every step in float64 that is able to; its layers are the same before and after.
 
-    Some kernels exist for float32 alone, and layers of a user's may ask for a type of their own. Such a step runs in
+    Some kernels exist for float32 alone, and a user's layers may ask for a type of their own. Such a step runs in
     the best type that it takes, and what it may have rounded by is in the answer.
 
     Args:
@@ -83,7 +83,7 @@ def _best_outputs(step: GraphStep) -> list[Any]:
         try:
             with _computing_in(step.operation, dtype):
                 return _outputs(step, dtype)
-        except Exception:  # whatever a backend or a layer of a user's raises for a type that it does not know
+        except Exception:  # a backend or a user's layer may raise anything for a type that it does not know
             continue
     return _outputs(step, getattr(step.operation, "compute_dtype", None) or keras.config.floatx())
 
@@ -131,7 +131,7 @@ def _without_past(graph: Any) -> Iterator[None]:
 @contextmanager
 def _bias(operation: Any, exact: np.ndarray | None) -> Iterator[None]:
     """Lets a layer have another bias for the time of the `with`: a tensor, which no variable of its type could hold."""
-    attributes = vars(operation)  # a built layer lets nobody set a new tensor
+    attributes = vars(operation)  # a built layer refuses new tensors
     stored = attributes.get("bias")
     if exact is None or stored is None:
         yield

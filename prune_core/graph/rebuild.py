@@ -85,7 +85,7 @@ def _duplicate(original: Any, changes: Mapping[str, Any]) -> Any:
     try:
         config = {**original.get_config(), **changes}
         if "activation" in config and isinstance(original.activation, FunctionType):
-            config["activation"] = original.activation  # a function of a user's does not survive its config
+            config["activation"] = original.activation  # a user's function does not survive its config
         duplicate = type(original).from_config(config)
         duplicate.name = original.name  # a config that Keras gathers by itself may lack it
         return duplicate

@@ -1,4 +1,4 @@
-"""Rules of Keras's own layers with weights. Data formats other than channels_last have none."""
+"""Rules of Keras's own layers with weights. They hold for the data format channels_last only."""
 
 from collections.abc import Callable
 from typing import Any

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import keras
 
 from prune_core.network.keras_internals import projection
-
-Shape = tuple[int | None, ...]
+from prune_core.network.shapes import Shape
 
 
 @dataclass(frozen=True)

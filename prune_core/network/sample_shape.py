@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-Shape = tuple[int, ...]
 
-
-def fitted_shape(given: Sequence[int], wanted: Sequence[int | None]) -> Shape | None:
+def fitted_shape(given: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, ...] | None:
     """The shape that samples get for a network, or None if they do not fit it.
 
     Images without a channel are images of one channel, and a series of numbers is one of a single feature: a last axis

@@ -45,7 +45,7 @@ def share_again(model: keras.Model, shared: list[Shared]) -> None:
     """Make a network that was built anew share the weights that its original does, in place.
 
     Raises:
-        UserError: a place that the network has not, or weights of other shapes or types.
+        UserError: a place that the network does not have, or weights of other shapes or types.
     """
     found = {place.path: place for place in places(model)} if shared else {}
     for one in shared:

@@ -49,7 +49,7 @@ class GraphStep:
 
 
 def graph_of(operation: Any) -> Functional | None:
-    """The functional graph that a model executes, or None where there is none to see (layers, subclassed models)."""
+    """The functional graph that a model executes, or None for what has no graph (layers, subclassed models)."""
     if isinstance(operation, keras.Sequential):
         overridden = type(operation).call is not keras.Sequential.call
         return None if overridden else graph_of_sequential(operation)
@@ -62,7 +62,7 @@ def functional_graph(model: keras.Model) -> Functional:
     """The graph of a built Sequential or functional model.
 
     Raises:
-        UserError: the model has none, or is no Keras model.
+        UserError: the model has no graph, or is not a Keras model.
     """
     if not isinstance(model, keras.Model):
         raise UserError(

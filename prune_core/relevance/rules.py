@@ -22,15 +22,15 @@ from prune_core.network.keras_internals import causal_padding, is_keras_function
 from prune_core.relevance.steps import RelevanceStep
 from prune_core.weights import kernel_attributes
 
-Rule = Callable[[RelevanceStep, tf.Tensor], Sequence[tf.Tensor]]
+RelevanceRule = Callable[[RelevanceStep, tf.Tensor], Sequence[tf.Tensor]]
 
 # Added to z, so that where z is 0 nothing is passed on (the amounts that R / z is multiplied by are 0 as well).
 _TINY = 1e-30
 
-_RULES: dict[type, Rule] = {}
+_RULES: dict[type, RelevanceRule] = {}
 
 
-def register_relevance_rule(layer_class: type, rule: Rule) -> None:
+def register_relevance_rule(layer_class: type, rule: RelevanceRule) -> None:
     """Teach relevance propagation a layer; replaces the rule there is. Subclasses need a registration of their own.
 
     Args:
@@ -44,7 +44,7 @@ def register_relevance_rule(layer_class: type, rule: Rule) -> None:
     _RULES[layer_class] = rule
 
 
-def rule_of(step: RelevanceStep) -> Rule:
+def rule_of(step: RelevanceStep) -> RelevanceRule:
     """The rule of a step's operation. Raises UserError naming the layer if there is none."""
     operation = step.operation
     rule = _RULES.get(type(operation))
@@ -178,7 +178,7 @@ _LINEAR_MAPS: dict[type, Callable[..., tf.Tensor]] = {
     layers.SeparableConv2D: _separable_conv,
 }
 
-_LAYERS: dict[Rule, tuple[str, ...]] = {
+_LAYERS: dict[RelevanceRule, tuple[str, ...]] = {
     unchanged: (
         *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Identity", "ActivityRegularization"),
         *("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization"),
@@ -204,7 +204,7 @@ _LAYERS: dict[Rule, tuple[str, ...]] = {
 }
 
 # Operations applied to tensors without a layer, such as `x + y` and `keras.ops.relu(x)`, by the name of their class.
-_BARE_OPERATIONS: dict[str, Rule] = {
+_BARE_OPERATIONS: dict[str, RelevanceRule] = {
     name: rule
     for rule, names in {
         unchanged: (
