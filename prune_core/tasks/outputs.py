@@ -9,8 +9,9 @@ import tensorflow as tf
 from prune_core.errors import UserError
 from prune_core.network.keras_internals import layers_within
 from prune_core.tasks.compiled_loss import CompiledLoss, loss_of
-from prune_core.tasks.output_graph import Kind, by_graph, is_one
+from prune_core.tasks.output_graph import by_graph
 from prune_core.tasks.output_kind import OutputKind
+from prune_core.tasks.output_values import Kind, is_one
 
 # How many samples are looked at where only the outputs themselves can tell.
 _SAMPLES = 256
