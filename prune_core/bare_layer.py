@@ -7,7 +7,7 @@ import numpy as np
 
 from prune_core.errors import UserError
 from prune_core.scores import along_units, kernel_columns
-from prune_core.selections.rules import all_but_lowest
+from prune_core.selections import all_but_lowest
 from prune_core.weights import PrunableLayer, kernel_attributes
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -24,17 +25,22 @@ class Registry(Generic[T]):
     Args:
         kind: what one entry is called in messages, e.g. "score".
         group: entry-point group searched for names that are not registered, e.g. "prune_core.scores".
+        is_package: whether our own entries stand in the package that is called like `group`; it is imported when the
+            first entry is looked up.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(self, kind: str, group: str, is_package: bool = False) -> None:
         self.kind = kind
         self.group = group
         self._entries: dict[str, T] = {}
+        self._is_waiting = is_package
+        self._names: tuple[str, ...] | None = None
 
     def register(self, name: str, entry: T) -> T:
         """Add `entry` under `name`. Raises ValueError if the name is taken by something else."""
         if self._entries.setdefault(name, entry) is not entry:
             raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._names = None
         return entry
 
     def __call__(self, name: str) -> Callable[[T], T]:
@@ -43,6 +49,7 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """The entry called `name`, loading its entry point if need be. Raises UserError if there is none."""
+        self._take_in()
         if name not in self._entries:
             for point in entry_points(group=self.group, name=name):
                 return self.register(name, point.load())
@@ -50,7 +57,20 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in set(self)
+        return name in self.names()
 
     def __iter__(self) -> Iterator[str]:
-        yield from sorted({*self._entries, *entry_points(group=self.group).names})
+        yield from self.names()
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted: those registered and those of installed packages."""
+        self._take_in()
+        if self._names is None:  # to look through the installed packages takes milliseconds
+            self._names = tuple(sorted({*self._entries, *entry_points(group=self.group).names}))
+        return self._names
+
+    def _take_in(self) -> None:
+        """Import the package of our own entries."""
+        if self._is_waiting:
+            self._is_waiting = False  # before the import, which registers entries and may look some up
+            import_module(self.group)

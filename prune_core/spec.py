@@ -1,154 +1,244 @@
-"""What a pruning method is: a point in score x granularity x selection x schedule x recovery.
+"""What a pruning method is: a choice of entries, one or several an axis, and their checked parameters.
 
 Pure Python, no TensorFlow: a sweep is planned and refused here, before anything heavy is imported.
 """
 
-import math
-import numbers
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
+from prune_core.axes import (
+    AXES,
+    GRANULARITIES,
+    NONE,
+    RECOVERIES,
+    SCHEDULES,
+    SCORES,
+    SELECTIONS,
+    TRANSFORMS,
+    Granularity,
+    Recovery,
+    Schedule,
+    Score,
+    Selection,
+    Transform,
+    all_entries,
+)
+from prune_core.entries import REQUIRED, Entry, Parameter, is_list
 from prune_core.errors import UserError
 from prune_core.registry import Registry, closest
+from prune_core.training.config import TrainingConfig
 
-GRANULARITIES = ("weight", "unit")
-SELECTIONS = ("fraction", "absolute", "mean_relative", "none")
-SCHEDULES = ("one_shot", "rvsm")
-RECOVERIES = ("none", "finetune")
-
-# Which parameter each selection cannot do without.
-SELECTION_PARAMETER = {"fraction": "sparsity", "absolute": "threshold", "mean_relative": "threshold"}
-
-UNSAID = {"hold_zeros": True}
-"""Parameters of training that are named only where they have another value, so that keys from before them hold."""
+SWITCHES = ("include_biases", "hold_zeros")
+"""What every method has beside its entries' parameters."""
+UNNAMED = {"hold_zeros": True}
+"""Switches that are named only where they have another value, so that keys from before them hold."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class MethodSpec:
     """A fully determined method: everything that `prune_core.prune` needs besides network, data and seed.
 
+        MethodSpec(score="l2_norm", granularity="unit", sparsity=0.5)
+        MethodSpec(selection="global", schedule="iterative", steps=10, recovery=["batchnorm", "finetune"], sparsity=0.9)
+
     Attributes:
-        score: name in the score registry; how much each weight or unit matters. Unused when nothing is selected.
-        granularity: "weight", or "unit" (a Dense column, a convolution filter) which is then removed physically.
-        selection: "fraction" of each layer (`sparsity`), "absolute" (`threshold` on the score itself),
-            "mean_relative" (`threshold` times the mean score of the layer), or "none".
-        schedule: "one_shot" on the trained network, or "rvsm" (while training, see `prune_core.schedules.rvsm`).
-        recovery: "none" or "finetune" (masks held).
-        sparsity: fraction of a layer's weights or units to remove, in [0, 1); one for all layers or one for each layer
-            that may be pruned (the output layer is one of them only if it is to be pruned). Layers that lose their
-            units together lose the largest of their fractions.
-        threshold: lower bound of the scores that stay, >= 0.
-        n_clusters: codebook size of the k-means weight sharing that follows; one for all layers or one a layer; None:
-            none.
+        score, granularity, selection, schedule: names in the registries of these axes (`prune_core.axes`).
+        recovery: name of the recovery, "none", or a tuple of names, one after the other (`recoveries` is always one).
+        transforms: names of the transforms that follow.
         include_biases: prune and cluster biases as well as kernels (weight granularity).
-        hold_zeros: keep what is zero in the given network's kernels at zero wherever the method trains (recovery
-            "finetune", schedule "rvsm"), so that a network that was pruned before stays so. A kernel that is zero
-            throughout is trained all the same: that is how layers often begin.
-        lambda_: weight of the l0 penalty (rvsm), >= 0.
-        beta: strength of the coupling between w and u (rvsm), > 0.
-        options: further keyword arguments of the score function.
+        hold_zeros: keep what is zero in the given network's kernels at zero wherever the method trains, so that a
+            network that was pruned before stays so. A kernel that is zero throughout is trained all the same: that is
+            how layers often begin.
+        values: {parameter: value} of the entries' parameters that were given, those of the score left out.
+        options: the same of the score, which no other parameter can shadow.
+
+    A parameter can be read as an attribute, too: `spec.sparsity`; None where it was not given.
 
     Raises:
-        UserError: on construction, for a value out of range, a missing or a pointless parameter.
+        UserError: on construction, for an unknown entry, a value out of range, a missing or a pointless parameter.
     """
 
-    score: str = "magnitude"
-    granularity: str = "weight"
-    selection: str = "fraction"
-    schedule: str = "one_shot"
-    recovery: str = "none"
-    sparsity: float | tuple[float, ...] | None = None
-    threshold: float | None = None
-    n_clusters: int | tuple[int, ...] | None = None
-    include_biases: bool = False
-    hold_zeros: bool = True
-    lambda_: float | None = None
-    beta: float | None = None
+    score: str
+    granularity: str
+    selection: str
+    schedule: str
+    recovery: str | tuple[str, ...]
+    transforms: tuple[str, ...]
+    include_biases: bool
+    hold_zeros: bool
+    values: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.score, str):
-            raise UserError(f"score={self.score!r} must be the name of a score")
-        _one_of("granularity", self.granularity, GRANULARITIES)
-        _one_of("selection", self.selection, SELECTIONS)
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("recovery", self.recovery, RECOVERIES)
-        object.__setattr__(self, "sparsity", _sparsities(self.sparsity))
-        for name in ("threshold", "lambda", "beta"):
-            object.__setattr__(self, _attribute(name), _plain(getattr(self, _attribute(name))))
-        _in_range("threshold", self.threshold, 0, math.inf, open_end=True)
-        _in_range("lambda", self.lambda_, 0, math.inf, open_end=True)
-        _in_range("beta", self.beta, 0, math.inf, open_end=True, open_start=True)
-        for name in ("include_biases", "hold_zeros"):
-            if not isinstance(getattr(self, name), bool):
-                raise UserError(f"{name}={getattr(self, name)!r} must be true or false")
-        object.__setattr__(self, "n_clusters", _cluster_counts(self.n_clusters))
-        self._check_completeness()
+    def __init__(
+        self,
+        score: str = "magnitude",
+        granularity: str = "weight",
+        selection: str = "fraction",
+        schedule: str = "one_shot",
+        recovery: Any = (),
+        transforms: Any = (),
+        include_biases: bool = False,
+        hold_zeros: bool = True,
+        options: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> None:
+        given = {name.rstrip("_"): value for name, value in parameters.items() if value is not None}
+        self._set("score", _name("score", score))
+        self._set("granularity", _name("granularity", granularity))
+        self._set("selection", _name("selection", selection))
+        self._set("schedule", _name("schedule", schedule))
+        chain = _names("recovery", recovery)
+        self._set("recovery", chain if len(chain) > 1 else chain[0] if chain else NONE)
+        self._set("transforms", _with_switched_on(_names("transforms", transforms), given))
+        for name, value in (("include_biases", include_biases), ("hold_zeros", hold_zeros)):
+            if not isinstance(value, bool):
+                raise UserError(f"{name}={value!r} must be true or false")
+            self._set(name, value)
+        if options is not None and not isinstance(options, Mapping):
+            raise UserError(f"options={options!r} must be a mapping: the parameters of the score by their names")
+        values, own = _checked(self, given, dict(options or {}))
+        self._set("values", values)
+        self._set("options", own)
+        _check_sense(self)
 
-    def _check_completeness(self) -> None:
-        needed = {name for name in [SELECTION_PARAMETER.get(self.selection)] if name}
-        if self.schedule == "rvsm":
-            needed = {"lambda", "beta"}
-        for name in ("sparsity", "threshold", "lambda", "beta"):
-            given = getattr(self, _attribute(name)) is not None
-            if name in needed and not given:
-                self._refuse_misspelt(name)
-                raise UserError(f"{name} is missing: schedule={self.schedule} selection={self.selection} needs it")
-            if given and name not in needed:
-                raise UserError(
-                    f"{name} has no effect with schedule={self.schedule} selection={self.selection}: remove it"
-                )
-        if self.selection == "none":
-            self._check_without_selection()
-        if self.granularity == "unit" and self.include_biases:
-            raise UserError(
-                "include_biases has no effect with granularity=unit, where the bias goes with its unit: remove it"
-            )
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
-    def _refuse_misspelt(self, missing: str) -> None:
-        for name in self.options:
-            if get_close_matches(name, [missing]):
-                raise UserError(f"{name!r} is not a parameter: did you mean {missing!r}?")
-
-    def _check_without_selection(self) -> None:
-        for name in self.options:  # no score is there to refuse them
-            known = [f.name.rstrip("_") for f in fields(self)]
-            raise UserError(f"{name!r} is not a parameter of selection=none: {closest(name, known)}")
-        if self.schedule == "one_shot" and self.recovery == "none" and self.n_clusters is None:
-            raise UserError("n_clusters is missing: with selection=none and no recovery there is nothing else to do")
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "values" not in self.__dict__:
+            raise AttributeError(name)
+        if any(name in entry.parameters for entry in self.entries):
+            return self.values.get(name)
+        if any(name == entry_name for _, entry in all_entries() for entry_name in entry.parameters):
+            return None
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "MethodSpec":
-        """Build a spec from configuration keys; `lambda` is `lambda_`, keys unknown here become `options`."""
-        known = {f.name for f in fields(cls)} - {"options"}
-        own: dict[str, Any] = {}
-        options: dict[str, Any] = dict(parameters.get("options") or {})
-        for name, value in parameters.items():
-            if name == "options":
-                continue
-            target = own if _attribute(name) in known else options
-            target[_attribute(name) if target is own else name] = value
-        return cls(**own, options=options)
+        """Build a spec from configuration keys, those of `parameters()`."""
+        return cls(**{str(name): value for name, value in parameters.items()})
+
+    def replaced(self, **changes: Any) -> "MethodSpec":
+        """The same method with some of its keys changed; a parameter set to None is left out."""
+        return MethodSpec.from_parameters({**self.parameters(), **changes})
+
+    def without_transforms(self) -> "MethodSpec":
+        """The same method up to its transforms. Raises UserError if nothing is left of it."""
+        own = {name: None for entry in self.transform_entries for name in entry.parameters}
+        return self.replaced(transforms=None, **own)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries that take part, the score left out, in the order in which they act."""
+        selection = [self.selection_entry] if self.schedule_entry.selects else []
+        return (
+            self.granularity_entry,
+            *selection,
+            self.schedule_entry,
+            *self.recovery_entries,
+            *self.transform_entries,
+        )
+
+    @property
+    def score_entry(self) -> Score | None:
+        """The score; None where nothing is scored."""
+        return SCORES.get(self.score) if self.is_scored else None
+
+    @property
+    def granularity_entry(self) -> Granularity:
+        """The entry of `granularity`."""
+        return GRANULARITIES.get(self.granularity)
+
+    @property
+    def selection_entry(self) -> Selection:
+        """The entry of `selection`."""
+        return SELECTIONS.get(self.selection)
+
+    @property
+    def schedule_entry(self) -> Schedule:
+        """The entry of `schedule`."""
+        return SCHEDULES.get(self.schedule)
+
+    @property
+    def recovery_entries(self) -> tuple[Recovery, ...]:
+        """The entries of `recovery`, in their order."""
+        return tuple(RECOVERIES.get(name) for name in self.recoveries)
+
+    @property
+    def recoveries(self) -> tuple[str, ...]:
+        """Names of the recoveries, one after the other; empty: none."""
+        return _names("recovery", self.recovery)
+
+    def recovery_entry(self, name: str) -> Recovery:
+        """The entry of one recovery of this method."""
+        return next(entry for entry in self.recovery_entries if entry.name == name)
+
+    @property
+    def transform_entries(self) -> tuple[Transform, ...]:
+        """The entries of `transforms`, in their order."""
+        return tuple(TRANSFORMS.get(name) for name in self.transforms)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether anything is scored and selected."""
+        return self.schedule_entry.selects and self.selection_entry.needs_scores
+
+    @property
+    def prunes(self) -> bool:
+        """Whether weights are removed at all, or only changed."""
+        return self.is_scored or not self.schedule_entry.selects
 
     @property
     def trains(self) -> bool:
         """Whether the method trains the network, while it prunes or afterwards."""
-        return self.schedule == "rvsm" or self.recovery == "finetune"
+        return any(entry.trains for entry in self.entries)
+
+    @property
+    def amount(self) -> Any:
+        """How much is to go: the value of the parameter that says so; None where none does."""
+        name = self.schedule_entry.amount or (self.selection_entry.amount if self.is_scored else None)
+        return None if name is None else self.values.get(name)
+
+    def settings_of(self, entry: Entry) -> dict[str, Any]:
+        """The parameters of an entry of this method, those not given at their defaults."""
+        given = self.options if entry is self.score_entry else self.values
+        return {name: given.get(name, parameter.default) for name, parameter in entry.parameters.items()}
+
+    def epochs(self, training: TrainingConfig) -> float:
+        """How many passes over the training data the method makes, training and all else; for estimates of time."""
+        repeats = self.schedule_entry.repeats(self.settings_of(self.schedule_entry))
+        each = [entry for entry in (self.score_entry, *self.recovery_entries) if entry is not None]
+        once = [self.schedule_entry, *self.transform_entries]
+        return repeats * sum(_passes(entry, training) for entry in each) + sum(_passes(e, training) for e in once)
 
     def parameters(self) -> dict[str, Any]:
-        """Configuration keys and values that differ from the defaults or name an axis; JSON-ready, sorted."""
-        values: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name == "options":
-                values.update(value)
-            elif f.name in UNSAID and (value == UNSAID[f.name] or not self.trains):
-                continue
-            elif value is not None:
-                values[f.name.rstrip("_")] = list(value) if isinstance(value, tuple) else value
-        return dict(sorted(values.items()))
+        """Configuration keys and values that differ from the defaults or name an axis; JSON-ready, sorted.
+
+        Content keys are made of them, so what stands here for a method stays as it is.
+        """
+        values: dict[str, Any] = {
+            "score": self.score,
+            "granularity": self.granularity,
+            "selection": self.selection,
+            "schedule": self.schedule,
+            "recovery": self.recovery,
+            "include_biases": self.include_biases,
+        }
+        if self.trains and self.hold_zeros != UNNAMED["hold_zeros"]:
+            values["hold_zeros"] = self.hold_zeros
+        implied = _with_switched_on((), self.values)
+        if self.transforms != implied:
+            values["transforms"] = list(self.transforms)
+        declared = {name: parameter for entry in self.entries for name, parameter in entry.parameters.items()}
+        values |= {name: value for name, value in self.values.items() if _is_worth_a_word(declared[name], value)}
+        shadowed = {name for name in self.options if name in declared or name in AXES or name in SWITCHES}
+        values |= {name: value for name, value in self.options.items() if name not in shadowed}
+        if shadowed:
+            values["options"] = {name: self.options[name] for name in sorted(shadowed)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in sorted(values.items())}
 
 
 METHODS: Registry[Mapping[str, Any]] = Registry("method", "prune_core.methods")
@@ -164,7 +254,10 @@ METHODS.register("random", {"score": "random", "granularity": "weight", "selecti
 
 
 def method_spec(method: "str | MethodSpec", **parameters: Any) -> MethodSpec:
-    """The spec of a named method with its parameters set, e.g. `method_spec("importance", threshold=0.5)`.
+    """The spec of a named method with any of its axes and parameters set.
+
+        method_spec("importance", threshold=0.5)
+        method_spec("weight", selection="global", sparsity=0.9)
 
     Raises:
         UserError: unknown method, or parameters that it cannot take.
@@ -178,57 +271,142 @@ def method_spec(method: "str | MethodSpec", **parameters: Any) -> MethodSpec:
     return MethodSpec.from_parameters({**METHODS.get(method), **parameters})
 
 
-def _attribute(name: str) -> str:
-    return "lambda_" if name == "lambda" else name
+def entries_of(parameters: Mapping[str, Any]) -> list[tuple[str, Entry]]:
+    """(axis, entry) of everything that the configuration keys of a method choose, the usual choices included.
+
+    Raises:
+        UserError: an unknown entry.
+    """
+    usual = {"score": "magnitude", "granularity": "weight", "selection": "fraction", "schedule": "one_shot"}
+    found: list[tuple[str, Entry]] = []
+    for axis, name in usual.items():
+        found.append((axis, AXES[axis].get(_name(axis, parameters.get(axis, name)))))
+    found += [("recovery", RECOVERIES.get(name)) for name in _names("recovery", parameters.get("recovery"))]
+    named = _names("transforms", parameters.get("transforms"))
+    return [*found, *(("transforms", TRANSFORMS.get(name)) for name in _with_switched_on(named, parameters))]
 
 
-def _one_of(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UserError(f"{name}={value!r} is not one of its values: {closest(str(value), choices)}")
+def with_own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Configuration keys of a method without the parameters of entries that it does not choose, as far as another entry
+    has them: where an axis varies, its entries' parameters do not all have an effect at every point.
+    """
+    own = {name for _, entry in entries_of(parameters) for name in entry.parameters}
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name in own or name in AXES or name in SWITCHES or name == "options" or not owners_of(name)
+    }
 
 
-def _plain(value: Any) -> Any:
-    """A number of NumPy's as one of Python's, which JSON knows; anything else as it is."""
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
+def owners_of(parameter: str) -> list[str]:
+    """What has a parameter of this name, as a person chooses it: ["selection=absolute", ...]."""
+    return [f"{axis}={entry.name}" for axis, entry in all_entries() if parameter in entry.parameters]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _passes(entry: Entry, training: TrainingConfig) -> float:
+    return entry.passes + (training.section(entry.name).epochs if entry.trains else 0)
 
 
-def _in_range(
-    name: str, value: Any, low: float, high: float, *, open_start: bool = False, open_end: bool = False
-) -> None:
-    if value is None:
-        return
-    inside = _is_number(value) and (low < value if open_start else low <= value)
-    if not (inside and (value < high if open_end else value <= high)):
-        start, end = "(" if open_start else "[", ")" if open_end else "]"
-        raise UserError(f"{name}={value!r} must be a number in {start}{low:g}, {high:g}{end}")
+def _name(axis: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{axis}={value!r} must be the name of a {AXES[axis].kind}")
+    AXES[axis].get(value)
+    return value
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+def _names(axis: str, value: Any) -> tuple[str, ...]:
+    """The names of an axis that takes several, one after the other; "none" is none of them."""
+    if value is None or value == NONE:
+        return ()
+    names = list(value) if is_list(value) else [value]
+    for name in names:
+        if name == NONE and len(names) > 1:
+            raise UserError(f"{axis}={value!r} names {NONE!r} beside others: leave it out")
+        if isinstance(name, str) and name != NONE and name not in AXES[axis]:
+            raise UserError(f"unknown {AXES[axis].kind} {name!r}: {closest(name, [*AXES[axis], NONE])}")
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{axis}={value!r} names {twice[0]!r} twice: name it once")
+    return tuple(_name(axis, name) for name in names if name != NONE)
 
 
-def _sparsities(value: Any) -> float | tuple[float, ...] | None:
-    if not _is_list(value):
-        _in_range("sparsity", _plain(value), 0, 1, open_end=True)
-        return _plain(value)  # type: ignore[no-any-return]
-    fractions = tuple(_plain(fraction) for fraction in value)
-    if not fractions or not all(_is_number(fraction) and 0 <= fraction < 1 for fraction in fractions):
-        raise UserError(f"sparsity={value!r} must be a number in [0, 1), or a list of them with one a layer to prune")
-    return fractions
+def _with_switched_on(named: tuple[str, ...], given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The transforms that are named, and those whose switch has a value."""
+    others = [name for name in TRANSFORMS if name not in named and given.get(TRANSFORMS.get(name).switch) is not None]
+    return (*named, *others)
 
 
-def _cluster_counts(value: Any) -> int | tuple[int, ...] | None:
-    if value is None:
-        return None
-    counts = [_plain(n) for n in (value if _is_list(value) else [value])]
-    if not counts or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in counts):
-        raise UserError(f"n_clusters={value!r} must be a whole number >= 1, or a list of them with one a layer")
-    return tuple(counts) if _is_list(value) else counts[0]
+def _is_worth_a_word(parameter: Parameter, value: Any) -> bool:
+    return parameter.is_keyed or parameter.default is REQUIRED or value != parameter.default
+
+
+def _checked(
+    spec: MethodSpec, given: Mapping[str, Any], options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The given parameters, checked: (those of the entries, those of the score).
+
+    A name that both the score and another entry have means the other entry; `options` reaches the score's.
+    """
+    values: dict[str, Any] = {}
+    score = spec.score_entry
+    for name, value in given.items():
+        owners = [entry.parameters[name] for entry in spec.entries if name in entry.parameters]
+        if owners:
+            for parameter in owners:
+                values[name] = parameter.checked(name, value)
+        elif score is not None and name in score.parameters and name not in options:
+            options[name] = value
+        else:
+            _refuse(spec, name)
+    if score is None:
+        for name in options:
+            _refuse(spec, name)
+        return values, {}
+    score.check(spec.granularity)
+    return values, score.checked_options(options)
+
+
+def _refuse(spec: MethodSpec, name: str) -> None:
+    """Say why a parameter cannot be given."""
+    missing = [wanted for wanted, _ in _missing(spec, {}, {})]
+    owners = owners_of(name)
+    if owners:
+        raise UserError(f"{name} has no effect with {_choice(spec)}: it belongs to {' and '.join(owners)}, remove it")
+    if near := get_close_matches(name, missing):
+        raise UserError(f"{name!r} is not a parameter: did you mean {near[0]!r}?")
+    known = {*SWITCHES, *AXES, *(known for entry in spec.entries for known in entry.parameters)}
+    known |= set(spec.score_entry.parameters if spec.score_entry else ())
+    raise UserError(f"{name!r} is not a parameter of {_choice(spec)}: {closest(name, known)}")
+
+
+def _choice(spec: MethodSpec) -> str:
+    """The entries of a method as a person chooses them."""
+    parts = [f"schedule={spec.schedule}", f"selection={spec.selection}"]
+    parts += [f"score={spec.score}"] if spec.is_scored and spec.score_entry and spec.score_entry.parameters else []
+    parts += [f"recovery={'+'.join(spec.recoveries)}"] if spec.recoveries else []
+    return " ".join(parts)
+
+
+def _missing(spec: MethodSpec, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
+    """Parameters that were not given and have no default, each with the entry that needs it."""
+    score = [(spec.score_entry, options)] if spec.score_entry else []
+    for entry, given in [*((entry, values) for entry in spec.entries), *score]:
+        for name, parameter in entry.parameters.items():
+            if parameter.default is REQUIRED and name not in given:
+                yield name, entry
+
+
+def _check_sense(spec: MethodSpec) -> None:
+    """Refuse what is missing, and a method that does nothing."""
+    for name, _ in _missing(spec, spec.values, spec.options):
+        raise UserError(f"{name} is missing: {_choice(spec)} needs it")
+    if spec.include_biases and spec.is_scored and spec.granularity_entry.scored_as == "unit":
+        raise UserError(
+            f"include_biases has no effect with granularity={spec.granularity}, where the bias goes with its unit: "
+            "remove it"
+        )
+    if not (spec.prunes or spec.recoveries or spec.transforms):
+        switches = " or ".join(TRANSFORMS.get(name).switch for name in TRANSFORMS)
+        raise UserError(
+            f"{switches} is missing: with selection={spec.selection} and no recovery there is nothing else to do"
+        )

@@ -1,17 +1,15 @@
 """Versions of single computations: raising one makes the results that it enters be made anew, and no others.
 
 A version is raised by hand when a computation gives other numbers than before, and the change is listed in
-CHANGELOG.md. A score carries its own (`Score.version`), so that packages that add scores can raise theirs. Plan-time:
-no TensorFlow.
+CHANGELOG.md. An entry of an axis carries its own (`Entry.version`), so that packages that add one can raise theirs.
+Plan-time: no TensorFlow.
 """
 
-from prune_core.scores import SCORES
+from prune_core.entries import Entry
 from prune_core.spec import MethodSpec
 
 GIVEN_NETWORK = 2
 """How a network from a file is copied, trained and evaluated."""
-WEIGHT_SHARING = 2
-"""How k-means chooses the values that weights share."""
 
 
 def versions_of_network(is_given: bool) -> dict[str, int]:
@@ -20,13 +18,16 @@ def versions_of_network(is_given: bool) -> dict[str, int]:
 
 
 def versions_of_method(spec: MethodSpec) -> dict[str, int]:
-    """What has changed since its first version of the computations that a method does: {name: version}.
-
-    Raises:
-        UserError: an unknown score.
-    """
-    scores = {} if spec.selection == "none" else {f"score.{spec.score}": SCORES.get(spec.score).version}
-    return _raised({**scores, "weight_sharing": 1 if spec.n_clusters is None else WEIGHT_SHARING})
+    """What has changed since its first version of the computations that a method does: {name: version}."""
+    parts: list[tuple[str, Entry | None]] = [
+        (f"score.{spec.score}", spec.score_entry),
+        (f"granularity.{spec.granularity}", spec.granularity_entry),
+        (f"selection.{spec.selection}", spec.selection_entry if spec.schedule_entry.selects else None),
+        (f"schedule.{spec.schedule}", spec.schedule_entry),
+        *((f"recovery.{entry.name}", entry) for entry in spec.recovery_entries),
+        *((entry.name, entry) for entry in spec.transform_entries),
+    ]
+    return _raised({name: entry.version for name, entry in parts if entry is not None})
 
 
 def _raised(versions: dict[str, int]) -> dict[str, int]:

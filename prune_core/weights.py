@@ -15,6 +15,7 @@ __all__ = [
     "layers_without_kernel",
     "leaf_layers",
     "prunable_layers",
+    "scope",
     "weight_variables",
 ]
 
@@ -77,6 +78,11 @@ def prunable_layers(model: keras.Model) -> list[PrunableLayer]:
                 )
             )
     return found
+
+
+def scope(model: keras.Model, prune_output: bool) -> list[PrunableLayer]:
+    """The layers that a method may prune: all with a kernel; those that make the output only if asked."""
+    return [layer for layer in prunable_layers(model) if prune_output or not layer.is_output]
 
 
 def kernel_attributes(layer: keras.layers.Layer) -> list[str]:

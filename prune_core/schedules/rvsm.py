@@ -24,9 +24,39 @@ import numpy as np
 import tensorflow as tf
 
 from prune_core.errors import UserError
+from prune_core.pruning import Progress, Pruning
 from prune_core.tasks import OutputKind
 from prune_core.training import Figures, TrainingConfig, TrainingData, evaluate, mask_holder, run_epochs
 from prune_core.weights import PrunableLayer, prunable_layers, weight_variables
+
+
+def rvsm(pruning: Pruning) -> Iterator[Progress]:
+    """Train the network on with `Rvsm`, remove what it has zeroed, recover."""
+    settings = pruning.settings_of(pruning.spec.schedule_entry)
+    data = pruning.labelled("schedule=rvsm")
+    config = pruning.training.section("rvsm")
+    trained = Rvsm(
+        pruning.model,
+        settings["lambda"],
+        settings["beta"],
+        include_output=pruning.prune_output,
+        held=pruning.held,
+        outputs=pruning.outputs,
+    )
+    parts = 1 + len(pruning.spec.recoveries)
+    epochs = pruning.watch.each("train", trained.epochs(data, config, pruning.seed))
+    for number, figures in enumerate(epochs, start=1):
+        yield Progress(number / config.epochs / parts, f"rvsm, epoch {number}/{config.epochs}", figures)
+    with pruning.watch.step("train"):
+        result = trained.result(data.x_test, data.y_test)
+    pruning.figures["accuracy_w"] = result.accuracy_w
+    pruning.figures["accuracy_u"] = result.accuracy_u
+    pruning.figures["accuracy_reversed"] = result.accuracy_reversed
+    frozen = [layer.name for layer in pruning.layers if layer.path not in result.masks]
+    pruning.warn(*(f"{name} was kept whole: it is not trainable" for name in frozen))
+    pruning.remove(result.masks)
+    for progress in pruning.recover():
+        yield progress._replace(fraction=(1 + progress.fraction * (parts - 1)) / parts)
 
 
 @dataclass(frozen=True)

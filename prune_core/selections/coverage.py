@@ -54,7 +54,7 @@ def remark(prunable: int, total: int, missing: Mapping[str, int]) -> str | None:
     )
 
 
-def expectation(info: "ModelInfo", granularity: str, prune_output: bool) -> str | None:
+def expectation(info: "ModelInfo", by_units: bool, prune_output: bool) -> str | None:
     """What `remark` will say at most, told from what is known before a network is built; None if it will say nothing.
 
     A verb and its objects, to be put behind the name of a method.
@@ -64,11 +64,11 @@ def expectation(info: "ModelInfo", granularity: str, prune_output: bool) -> str 
     sizes = dict(zip(info.kernel_layers, (size or 0 for size in info.kernel_sizes), strict=True))
     outputs = info.kernel_layers[len(sizes) - info.output_kernels :]
     in_scope = [name for name in sizes if prune_output or name not in outputs]
-    reached = [name for name in in_scope if granularity == "weight" or name not in info.inner_kernels]
+    reached = [name for name in in_scope if not by_units or name not in info.inner_kernels]
     prunable = sum(sizes[name] for name in reached)
     if info.parameters - sum(sizes[name] for name in {*reached, *outputs}) <= WORTH_SAYING * info.parameters:
         return None
-    inner = "wrappers, recurrent and attention layers, " if granularity == "unit" else ""
+    inner = "wrappers, recurrent and attention layers, " if by_units else ""
     return (
         f"reaches no more than {_percent(prunable, info.parameters)} of the network's {info.parameters:,} weights: it "
         f"leaves {inner}embeddings and the like whole"

@@ -1,7 +1,7 @@
 """The suite of whole methods: score, selection, schedule and recovery together."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -52,7 +52,7 @@ class MethodConformance:
 
     def test_one_shot_pruning_changes_nothing_but_what_it_removes(self, pruned: Any) -> None:
         _, before, result = pruned
-        if self._spec().schedule == "one_shot" and self._spec().recovery == "none":
+        if not self._spec().trains and not self._spec().recoveries:
             wanted = {path: np.where(result.masks.get(path, True), value, 0) for path, value in before.items()}
             found = weights_of(result.masked)
             assert all(np.array_equal(wanted[path], found[path]) for path in wanted), "a weight that stays is changed"
@@ -73,7 +73,7 @@ class MethodConformance:
         x, _ = samples()
         found = outputs_of(result.model, x)
         assert np.isfinite(found).all(), "the delivered network answers with numbers that are not finite"
-        if self._spec().n_clusters is None:
+        if not self._spec().transforms:
             np.testing.assert_allclose(found, outputs_of(result.masked, x), atol=1e-5)
 
     def test_it_is_stored_and_read_back_bit_for_bit(self, pruned: Any) -> None:
@@ -108,7 +108,7 @@ class MethodConformance:
     def test_the_output_layer_is_pruned_if_asked_and_keeps_its_outputs(self) -> None:
         everywhere = self._prune(mlp(), prune_output=True)
         assert everywhere.model.output_shape == (None, 4), "an output has gone"
-        if self._spec().selection != "none":
+        if self._spec().is_scored:
             assert "output/kernel" in everywhere.masks, "prune_output=True leaves the output layer out"
 
     def test_the_same_again_is_the_same(self) -> None:
@@ -117,9 +117,9 @@ class MethodConformance:
         assert same_bits(weights_of(first.model), weights_of(second.model)), "other weights the second time"
 
     def test_a_stronger_setting_removes_what_a_weaker_one_does_and_more(self) -> None:
-        if self._spec().selection == "none":
+        if not self._spec().is_scored:
             return
-        spec = replace(self._spec(), recovery="none", n_clusters=None)
+        spec = self._spec().replaced(recovery="none", n_clusters=None)
         weak, strong = (prune(mlp(), some, data=samples()).masks for some in (spec, _stronger(spec)))
         assert all((strong[path] <= mask).all() for path, mask in weak.items()), "a mask does not only shrink"
 
@@ -133,7 +133,15 @@ class MethodConformance:
 
 
 def _stronger(spec: MethodSpec) -> MethodSpec:
-    if spec.threshold is not None:
-        return replace(spec, threshold=1.5 * spec.threshold)
-    given = spec.sparsity or 0.0
-    return replace(spec, sparsity=tuple((1 + s) / 2 for s in given) if isinstance(given, tuple) else (1 + given) / 2)
+    name = spec.selection_entry.amount
+    if name is None:
+        return spec
+    bound = spec.selection_entry.parameters[name].high
+    return spec.replaced(**{name: _raised(spec.values[name], bound)})
+
+
+def _raised(value: Any, bound: float) -> Any:
+    """A larger amount: half-way to the bound, or 1.5 times where there is none."""
+    if isinstance(value, tuple):
+        return tuple(_raised(one, bound) for one in value)
+    return 1.5 * value if math.isinf(bound) else (bound + value) / 2

@@ -13,12 +13,11 @@ from prune_core.errors import UserError
 from prune_core.models import ModelInfo, build, check
 from prune_core.models.keras_file import load_network
 from prune_core.pipeline import prune
-from prune_core.selections.network import scope
 from prune_core.tasks import find_outputs
 from prune_core.testing.fresh import plans_lightly
 from prune_core.testing.networks import outputs_of, same_bits, weights_of
 from prune_core.training import evaluate, train
-from prune_core.weights import prunable_layers
+from prune_core.weights import prunable_layers, scope
 
 _CHECK = "from prune_core.models import check; check(arguments[0], arguments[1], tuple(arguments[2]), arguments[3])"
 

@@ -9,7 +9,6 @@ import pytest
 
 from prune_core.errors import UserError
 from prune_core.scores import SCORES, Score, Scores, ScoringContext, unit_axis
-from prune_core.spec import GRANULARITIES
 from prune_core.testing.fresh import plans_lightly
 from prune_core.testing.networks import cnn, every_kernel, mlp, same_bits, samples, weights_of
 from prune_core.weights import PrunableLayer, prunable_layers
@@ -39,9 +38,11 @@ class ScoreConformance:
         score = self._score()
         assert score.name == self.score, f"registered as {self.score!r}, it calls itself {score.name!r}"
         assert score.granularities, "it names no granularity"
-        unknown = set(score.granularities) - set(GRANULARITIES)
+        unknown = set(score.granularities) - {"weight", "unit"}
         assert not unknown, f"granularities that do not exist: {unknown}"
-        score.check(score.granularities[0], self.options)
+        score.check(score.granularities[0])
+        for name, value in self.options.items():
+            score.parameters[name].checked(name, value)
 
     def test_every_weight_or_unit_has_one_finite_number(self, network: keras.Model) -> None:
         layers = prunable_layers(network)
@@ -103,8 +104,13 @@ class ScoreConformance:
 
     def _context(self, network: keras.Model, granularity: str, **changes: Any) -> ScoringContext:
         x, y = samples()
-        fields = {"layers": prunable_layers(network), "x": x, "y": y, "seed": 0, "options": self.options, **changes}
+        fields = {"layers": prunable_layers(network), "x": x, "y": y, "seed": 0, "options": self._options(), **changes}
         return ScoringContext(model=network, granularity=granularity, **fields)
+
+    def _options(self) -> dict[str, Any]:
+        """As a method would give them: those not set at their defaults."""
+        defaults = {name: parameter.default for name, parameter in self._score().parameters.items()}
+        return {**defaults, **self.options}
 
     def _scored(self, network: keras.Model, **changes: Any) -> Iterator[tuple[str, Scores]]:
         for granularity in self._score().granularities:

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from prune_core.training.given_data import check_samples as check_samples
     from prune_core.training.given_data import check_training_data as check_training_data
     from prune_core.training.given_data import with_class_indices as with_class_indices
+    from prune_core.training.loop import Evaluation as Evaluation
     from prune_core.training.loop import Figures as Figures
     from prune_core.training.loop import TrainingData as TrainingData
+    from prune_core.training.loop import TrainingDiverged as TrainingDiverged
     from prune_core.training.loop import drain as drain
     from prune_core.training.loop import epochs as epochs
     from prune_core.training.loop import evaluate as evaluate
     from prune_core.training.loop import finetune as finetune
     from prune_core.training.loop import mask_holder as mask_holder
+    from prune_core.training.loop import predict as predict
     from prune_core.training.loop import run_epochs as run_epochs
     from prune_core.training.loop import train as train
 
@@ -39,6 +42,9 @@ _HOMES = {
     "finetune": "loop",
     "mask_holder": "loop",
     "run_epochs": "loop",
+    "Evaluation": "loop",
+    "TrainingDiverged": "loop",
+    "predict": "loop",
     "train": "loop",
     "with_class_indices": "given_data",
 }

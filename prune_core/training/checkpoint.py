@@ -41,6 +41,7 @@ class EpochCheckpoint:
         self.file = file
         self._every_s = every_s
         self._saved_at = time.monotonic()
+        self._parts: dict[int, EpochCheckpoint] = {}
 
     def restore(self, variables: Sequence[Variable]) -> list[dict[str, float]]:
         """Put the variables into the state saved; returns the figures of the epochs done, [] if there is none."""
@@ -79,9 +80,18 @@ class EpochCheckpoint:
             self._saved_at = time.monotonic()
         return True
 
+    def part(self, number: int) -> "EpochCheckpoint":
+        """The state of one of several trainings that make one piece of work; numbers begin at 1."""
+        return self._parts.setdefault(number, self._new_part(f".part-{number}"))
+
+    def _new_part(self, ending: str) -> "EpochCheckpoint":
+        return EpochCheckpoint(self.file.with_name(f"{self.file.stem}{ending}{self.file.suffix}"), self._every_s)
+
     def remove(self) -> None:
-        """The training is finished."""
+        """The training is finished, and so are the parts that were asked for."""
         self.file.unlink(missing_ok=True)
+        for part in self._parts.values():
+            part.remove()
 
 
 def epochs_done(file: Path) -> int:

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from prune_core.axes import trainers
 from prune_core.settings import Settings
 
 OPTIMIZERS = ("adam", "adamw", "momentum", "rmsprop", "sgd")
 DECAYS = ("none", "cosine")
-_FINETUNE = ("epochs", "learning_rate")
+_KEYS = ("epochs", "batch_size", "learning_rate", "optimizer", "decay")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What `prune_core.training.loop` needs besides network, data and seed.
+    """What `prune_core.training` needs besides network, data and seed.
 
     Attributes:
         epochs: passes over the training set, >= 1.
@@ -22,8 +23,7 @@ class TrainingConfig:
         learning_rate: of the first epoch, > 0.
         optimizer: one of OPTIMIZERS; "momentum" is SGD with momentum 0.9.
         decay: "none", or "cosine": the rate falls to zero along half a cosine, epoch by epoch.
-        finetune_epochs: passes when a pruned network is trained on with its masks held.
-        finetune_learning_rate: the rate of those.
+        sections: {name of a schedule or recovery that trains: how it does that}.
     """
 
     epochs: int
@@ -31,44 +31,48 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     optimizer: str = "adam"
     decay: str = "none"
-    finetune_epochs: int = 1
-    finetune_learning_rate: float = 1e-3
+    sections: "Mapping[str, TrainingConfig]" = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, config: "Mapping[str, Any] | TrainingConfig") -> "TrainingConfig":
-        """Read `conf/training/*.yaml`: these attributes, the last two as `finetune: {epochs, learning_rate}`,
-        which default to the former two.
+        """Read `conf/training/*.yaml`: these attributes, and a section of the same keys for each schedule or recovery
+        that trains (`finetune: {epochs, learning_rate}`), which default to the former.
 
         Raises:
             UserError: unknown key or value out of range, named as `training.<key>`.
         """
         if isinstance(config, TrainingConfig):
             return config
-        keys = ("epochs", "batch_size", "learning_rate", "optimizer", "decay", "finetune")
-        settings = Settings("training", config, keys)
-        epochs, rate = settings.count("epochs"), _rate(settings, 1e-3)
-        finetune = Settings("training.finetune", config.get("finetune", {}), _FINETUNE)
-        return cls(
-            epochs=epochs,
-            batch_size=settings.count("batch_size", 128),
-            learning_rate=rate,
-            optimizer=settings.choice("optimizer", OPTIMIZERS, "adam"),
-            decay=settings.choice("decay", DECAYS, "none"),
-            finetune_epochs=finetune.count("epochs", epochs),
-            finetune_learning_rate=_rate(finetune, rate),
+        names = trainers()
+        settings = Settings("training", config, (*_KEYS, *names))
+        common = cls(settings.count("epochs"))._updated(settings)
+        given = {name: config[name] for name in names if config.get(name) is not None}
+        return replace(
+            common,
+            sections={
+                name: common._updated(Settings(f"training.{name}", section, _KEYS)) for name, section in given.items()
+            },
         )
 
-    def for_finetuning(self) -> "TrainingConfig":
-        """The same with the epochs and rate of fine-tuning."""
-        return TrainingConfig(
-            self.finetune_epochs, self.batch_size, self.finetune_learning_rate, self.optimizer, self.decay
-        )
+    def section(self, name: str) -> "TrainingConfig":
+        """How the schedule or recovery called `name` trains."""
+        return self.sections.get(name, replace(self, sections={}))
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
         if self.decay == "none":
             return self.learning_rate
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def _updated(self, settings: Settings) -> "TrainingConfig":
+        """These settings with those of a section of the configuration."""
+        return TrainingConfig(
+            epochs=settings.count("epochs", self.epochs),
+            batch_size=settings.count("batch_size", self.batch_size),
+            learning_rate=_rate(settings, self.learning_rate),
+            optimizer=settings.choice("optimizer", OPTIMIZERS, self.optimizer),
+            decay=settings.choice("decay", DECAYS, self.decay),
+        )
 
 
 def _rate(settings: Settings, default: float) -> float:

@@ -107,11 +107,11 @@ def finetune(
 
     Args:
         masks: weight path -> bool array of the weight's shape, True = kept.
-        config: as for `train`; its `finetune` section sets epochs and rate.
+        config: as for `train`; its section `finetune` overrides the rest.
 
     Other arguments, returns and errors as `train`; a ValueError if a mask fits no weight.
     """
-    settings = TrainingConfig.from_mapping(config).for_finetuning()
+    settings = TrainingConfig.from_mapping(config).section("finetune")
     return drain(epochs(model, data, settings, seed, masks, outputs=outputs), on_epoch)
 
 

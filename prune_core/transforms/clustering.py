@@ -9,10 +9,23 @@ import ml_dtypes
 import numpy as np
 
 from prune_core.errors import UserError
+from prune_core.transforms.base import Transforming
 from prune_core.transforms.kmeans import Codebook, kmeans_1d
 from prune_core.weights import PrunableLayer, prunable_layers
 
-__all__ = ["ClusterResult", "Codebook", "cluster_weights", "kmeans_1d"]
+__all__ = ["ClusterResult", "Codebook", "cluster_weights", "kmeans_1d", "weight_sharing"]
+
+
+def weight_sharing(transforming: Transforming) -> None:
+    """Share the weights of each layer, as `cluster_weights` does with `n_clusters`."""
+    with transforming.watch.step("cluster"):
+        shared = cluster_weights(
+            transforming.model,
+            transforming.parameters["n_clusters"],
+            include_biases=transforming.spec.include_biases,
+        )
+    transforming.figures |= {f"n_clusters.{name}": float(n) for name, n in shared.n_clusters.items()}
+    transforming.figures["unique_values"] = shared.unique_values  # zeros stay what they are: other counts hold
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,18 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prune_core import spec
+from prune_core.axes import AXES, NONE, Score, all_entries
+from prune_core.entries import REQUIRED, Entry
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from prune_core.scores import SCORES, Score
-from prune_core.spec import MethodSpec
+from prune_core.spec import SWITCHES, UNNAMED, entries_of, owners_of
 from sweeps.config.per_layer import PER_LAYER
 
 SHORTCUTS = {"thresholds": "threshold", "sparsities": "sparsity", "n_clusters": "n_clusters", "recovery": "recovery"}
 """Top-level keys, and the axis that each sets for every chosen method that has it."""
-PARAMETERS = tuple(f.name.rstrip("_") for f in fields(MethodSpec) if f.name != "options")
-"""What a method consists of, as configuration keys; any of them may be an axis."""
-UNSAID = {"recovery": "none", "n_clusters": None}
-"""Axes that every method may have, and their usual values."""
 _RANGE_KEYS = ("low", "high", "log", "integer", "per_layer")
 
 
@@ -32,28 +28,28 @@ class Axes:
         grid: {axis: values}, each value once.
         ranges: {axis: {"low", "high", "log", "integer"} or {"choices": [...]}} of the same axes, for a search; with
             "per_layer" where each layer gets a value of its own (see `sweeps.config.per_layer`).
-        usual: {axis: value} of axes that are not worth a word while they stay at this value.
+        usual: {axis: value} of axes that do not name a trial while they stay at this value.
     """
 
     method: str
     fixed: Mapping[str, Any]
     grid: Mapping[str, tuple[Any, ...]]
     ranges: Mapping[str, Mapping[str, Any]]
-    usual: Mapping[str, Any] = field(default_factory=lambda: UNSAID)
+    usual: Mapping[str, Any] = field(default_factory=lambda: _usual(()))
 
-    def said(self) -> dict[str, tuple[Any, ...]]:
+    def named(self) -> dict[str, tuple[Any, ...]]:
         """The axes that name a trial of the grid."""
-        return {axis: values for axis, values in self.grid.items() if self._is_said(axis, values)}
+        return {axis: values for axis, values in self.grid.items() if self._is_named(axis, values)}
 
-    def said_ranges(self) -> dict[str, Mapping[str, Any]]:
+    def named_ranges(self) -> dict[str, Mapping[str, Any]]:
         """The ranges of the axes that name a trial of a search."""
-        return {axis: of for axis, of in self.ranges.items() if "low" in of or self._is_said(axis, of["choices"])}
+        return {axis: of for axis, of in self.ranges.items() if "low" in of or self._is_named(axis, of["choices"])}
 
-    def rest(self, said: Iterable[str]) -> dict[str, Any]:
-        """What makes a method of values for the axes `said`: fixed parameters, and the usual value of other axes."""
-        return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(said)}}
+    def rest(self, named: Iterable[str]) -> dict[str, Any]:
+        """What makes a method of values for the axes `named`: fixed parameters, and the usual value of other axes."""
+        return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(named)}}
 
-    def _is_said(self, axis: str, values: Sequence[Any]) -> bool:
+    def _is_named(self, axis: str, values: Sequence[Any]) -> bool:
         return not (axis in self.usual and all(value == self.usual[axis] for value in values))
 
 
@@ -80,22 +76,24 @@ def read_methods(
 
 def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     where = f"methods.{name}"
-    scores = _scores(where, section)
-    parameters = (*PARAMETERS, *sorted({option for score in scores for option in score.options}))
-    for key in section:
-        if key not in (*parameters, "grid", "ranges", "options"):
-            known = (*parameters, "grid", "ranges", "options")
-            raise UserError(f"{where}.{key} is not a key of a method: {closest(str(key), known)}")
+    given_grid = _mapping(f"{where}.grid", section.get("grid"))
+    chosen = _chosen(where, section, given_grid)
+    own = {parameter for entry in chosen for parameter in entry.parameters}
+    _check_asked_options(where, chosen, asked)
+    keys = {*AXES, *SWITCHES, *own, *(parameter for entry in _switchable() for parameter in entry.parameters)}
     options = _mapping(f"{where}.options", section.get("options"))
-    grid = {
-        str(axis): _values(f"{where}.grid.{axis}", str(axis), values)
-        for axis, values in _mapping(f"{where}.grid", section.get("grid")).items()
-        if not _is_of_another_score(where, str(axis), scores, asked)
-    }
-    fixed = {key: value for key, value in section.items() if key in parameters}
-    for axis in grid:
-        if axis not in parameters and axis not in options:
-            raise UserError(f"{where}.grid.{axis} is not an axis: {closest(axis, (*parameters, *options))}")
+    fixed = {}
+    for key, value in section.items():
+        if key in keys:
+            fixed[key] = value
+        elif key not in ("grid", "ranges", "options") and not _is_left_over(where, str(key), asked):
+            _refuse(f"{where}.{key}", str(key), "a key of a method", {*keys, "grid", "ranges", "options"})
+    grid = {}
+    for axis, values in given_grid.items():
+        if axis in keys or axis in options:
+            grid[str(axis)] = _values(f"{where}.grid.{axis}", str(axis), values)
+        elif not _is_left_over(f"{where}.grid", str(axis), asked):
+            _refuse(f"{where}.grid.{axis}", str(axis), "an axis", {*keys, *options})
     places = {f"{where}.{key}": (key, value) for key, value in fixed.items()}
     places |= {f"{where}.options.{key}": (str(key), value) for key, value in options.items()}
     for place, (key, value) in places.items():
@@ -103,31 +101,59 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
             raise UserError(f"{place} is given twice, fixed and under grid: leave one out")
         if place in asked:
             grid[key] = _values(place, key, [value])
-    fixed = {key: value for key, value in fixed.items() if key not in grid and not _goes_without_saying(key, value)}
+    fixed = {key: value for key, value in fixed.items() if key not in grid and UNNAMED.get(key, object()) != value}
     fixed |= {"options": {key: value for key, value in options.items() if key not in grid}}
-    usual = {option: values[0] for score in scores for option, values in score.choices.items()}
-    return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), {**UNSAID, **usual})
+    return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), _usual(chosen))
 
 
-def _scores(where: str, section: Mapping[str, Any]) -> list[Score]:
-    """The score of a method, or the scores where that is an axis; their options are parameters like others."""
-    grid = section.get("grid")
-    named = grid.get("score") if isinstance(grid, Mapping) else None
-    names = named if isinstance(named, list) else [named or section.get("score")]
-    try:
-        return [SCORES.get(name) for name in names if isinstance(name, str)]
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+def _chosen(where: str, section: Mapping[str, Any], grid: Mapping[str, Any]) -> list[Entry]:
+    """Every entry that a point of the method may consist of."""
+    found: dict[tuple[str, str], Entry] = {}
+    for axis in AXES:
+        values = _values(f"{where}.grid.{axis}", axis, grid[axis]) if axis in grid else [section.get(axis)]
+        for value in values:
+            alone = {} if value is None else {axis: value}
+            try:
+                found |= {(kind, entry.name): entry for kind, entry in entries_of(alone) if kind == axis}
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+    return list(found.values())
 
 
-def _is_of_another_score(where: str, axis: str, scores: Sequence[Score], asked: frozenset[str]) -> bool:
-    """Whether a file gives an axis to its own score, in whose place the command line asks for others without it."""
-    replaced = bool({f"{where}.score", f"{where}.grid.score"} & asked) and f"{where}.grid.{axis}" not in asked
-    return replaced and axis not in PARAMETERS and not all(axis in score.options for score in scores)
+def _check_asked_options(where: str, chosen: Sequence[Entry], asked: frozenset[str]) -> None:
+    """Refuse an option that the command line sets for scores of which some do not have it."""
+    scores = [entry for entry in chosen if isinstance(entry, Score)]
+    for name in {name for score in scores for name in score.parameters}:
+        if f"{where}.{name}" in asked or f"{where}.grid.{name}" in asked:
+            for score in scores:
+                if name not in score.parameters:
+                    raise UserError(f"{where}: {name!r} is not an option of score={score.name}: leave one of them out")
 
 
-def _goes_without_saying(key: str, value: Any) -> bool:
-    return key in spec.UNSAID and value == spec.UNSAID[key]
+def _switchable() -> list[Entry]:
+    """The transforms, which any method may have."""
+    return [AXES["transforms"].get(name) for name in AXES["transforms"]]
+
+
+def _is_left_over(where: str, key: str, asked: frozenset[str]) -> bool:
+    """Whether a file gives a parameter to its own entries, in whose place the command line asks for others."""
+    method = where.removesuffix(".grid")
+    replaced = any(f"{place}.{axis}" in asked for axis in AXES for place in (method, f"{method}.grid"))
+    return replaced and f"{where}.{key}" not in asked and bool(owners_of(key))
+
+
+def _refuse(place: str, key: str, what: str, known: Iterable[str]) -> None:
+    if owners := owners_of(key):
+        raise UserError(
+            f"{place} has no effect with what is chosen: it belongs to {' and '.join(owners)}, choose that or remove it"
+        )
+    everywhere = {name for _, entry in all_entries() for name in entry.parameters}
+    raise UserError(f"{place} is not {what}: {closest(key, {*known, *everywhere})}")
+
+
+def _usual(chosen: Sequence[Entry]) -> dict[str, Any]:
+    declared = {name: of.default for entry in (*chosen, *_switchable()) for name, of in entry.parameters.items()}
+    return {"recovery": NONE, **{name: value for name, value in declared.items() if value is not REQUIRED}}
 
 
 def _ranges(
@@ -205,10 +231,10 @@ def _values(where: str, axis: str, given: Any) -> tuple[Any, ...]:
     values = list(given) if isinstance(given, (list, tuple)) else [given]
     if not values:
         raise UserError(f"{where} is empty: give at least one value")
-    if axis == "n_clusters":
-        values = [None if value == "none" else value for value in values]
-    if axis == "recovery":
-        values = ["none" if value is None else value for value in values]
+    if axis in AXES:
+        values = [NONE if value is None else value for value in values]
+    elif any(parameter == axis and of.default is None for e in _switchable() for parameter, of in e.parameters.items()):
+        values = [None if value == NONE else value for value in values]
     unique: dict[str, Any] = {}
     for value in values:
         unique.setdefault(identity(value), value)

@@ -23,6 +23,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from sweeps.config.method_keys import is_of_method
 
 MANY = {"method": "methods", "dataset": "datasets", "model": "models"}
 """Groups whose choices stand side by side, and the section of the configuration where they do."""
@@ -109,20 +110,14 @@ def _keys(key: str, value: Any) -> Iterator[str]:
 
 
 def _compose_all(conf: Path, overrides: Sequence[Override]) -> tuple[DictConfig, dict[str, tuple[str, ...]]]:
-    """`_compose` with the one liberty that an axis is fixed without a plus: `methods.unit.sparsity=0.5`."""
+    """`_compose` with the one liberty that what a method has needs no plus: `methods.unit.sparsity=0.5`."""
     texts = [override.input_line or "" for override in overrides]
     try:
         return _compose(conf, texts)
     except ConfigCompositionException:
         composed, _ = _compose(conf, _groups(overrides))
-        fixed = [f"++{text}" if _fixes_an_axis(o, composed) else text for o, text in zip(overrides, texts, strict=True)]
-        return _compose(conf, fixed)
-
-
-def _fixes_an_axis(override: Override, composed: DictConfig) -> bool:
-    section, _, name = override.key_or_group.rpartition(".")
-    grid = OmegaConf.select(composed, f"{section}.grid") if re.fullmatch(r"methods\.\w+", section) else None
-    return override.type == OverrideType.CHANGE and isinstance(grid, DictConfig) and name in grid
+        adds = [is_of_method(override, composed, overrides) for override in overrides]
+        return _compose(conf, [f"++{text}" if is_added else text for text, is_added in zip(texts, adds, strict=True)])
 
 
 def _groups(overrides: Sequence[Override]) -> list[str]:

@@ -6,23 +6,30 @@
 from collections.abc import Mapping
 from typing import Any
 
+from prune_core.axes import all_entries
+from prune_core.entries import LAYERS
 from prune_core.errors import UserError
 from prune_core.models import ModelInfo
 from prune_core.spec import MethodSpec
 from sweeps.specs import format_value
 
-PER_LAYER = {"sparsity": "layers to prune", "n_clusters": "layers"}
-"""{parameter of a method that may be a list with one value a layer: what these layers are called}."""
+PER_LAYER: Mapping[str, str] = {
+    name: parameter.per_layer
+    for _, entry in all_entries()
+    for name, parameter in entry.parameters.items()
+    if parameter.per_layer is not None
+}
+"""{parameter of a method that may be a list with one value a layer: for which layers, a key of `Layers`}."""
 
 Layers = Mapping[str, tuple[str, ...]]
-"""{parameter of PER_LAYER: names of the layers that it has values for, in their order}."""
+"""{"pruned": names of the layers that are pruned, "all": names of all layers with a kernel}, in their order."""
 
 
 def layers_of(info: ModelInfo, prune_output: bool) -> Layers:
-    """The layers of a network: all of them share weights, the output's is pruned only if asked."""
+    """The layers of a network; that of the output is pruned only if asked."""
     everywhere = info.kernel_layers
     inner = everywhere[: len(everywhere) - info.output_kernels]
-    return {"sparsity": everywhere if prune_output else inner, "n_clusters": everywhere}
+    return {"pruned": everywhere if prune_output else inner, "all": everywhere}
 
 
 def axis_of(parameter: str, layer: str) -> str:
@@ -44,10 +51,12 @@ def gathered(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_lists(model: str, spec: MethodSpec, layers: Layers) -> None:
     """Raise UserError if a list of the method has another length than `model` has layers for it."""
-    for parameter, names in layers.items():
-        value = getattr(spec, parameter)
-        if isinstance(value, tuple) and len(value) != len(names):
+    for parameter, value in spec.values.items():
+        if not isinstance(value, tuple) or parameter not in PER_LAYER:
+            continue
+        names = layers[PER_LAYER[parameter]]
+        if len(value) != len(names):
             raise UserError(
                 f"{parameter}={format_value(value)} has {len(value)} values, but {model} has {len(names)} "
-                f"{PER_LAYER[parameter]} ({', '.join(names)}): give one a layer"
+                f"{LAYERS[PER_LAYER[parameter]]} ({', '.join(names)}): give one a layer"
             )

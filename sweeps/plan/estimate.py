@@ -5,10 +5,13 @@ Meant for the order of magnitude, minutes or days, before anything has run. Plan
 
 import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from prune_core import data, models
-from prune_core.scores import SCORES
+from prune_core.spec import MethodSpec
+from prune_core.training.config import TrainingConfig
+from sweeps.plan.points import point_of
 from sweeps.specs import BaselineSpec, SearchSpec, TrialSpec
 
 OPERATIONS_A_SECOND = 5e10
@@ -25,18 +28,15 @@ def guessed_seconds(work: BaselineSpec | TrialSpec | SearchSpec) -> float | None
     if isinstance(work, BaselineSpec):
         return _times(work.training["epochs"], _epoch(work))
     if isinstance(work, SearchSpec):
-        return _times(work.n_trials, _trial(work.baseline, work.fixed, work.training))
-    return _trial(work.baseline, work.parameters, work.training)
+        first = {axis: of["choices"][0] if "choices" in of else of["low"] for axis, of in work.ranges.items()}
+        return _times(
+            work.n_trials, _trial(work.baseline, point_of(work.method, work.fixed, first).spec, work.training)
+        )
+    return _trial(work.baseline, MethodSpec.from_parameters(work.parameters), work.training)
 
 
-def _trial(baseline: BaselineSpec, parameters: Any, training: Any) -> float | None:
-    epochs = 0
-    if parameters.get("recovery") == "finetune":
-        epochs += {**baseline.training, **training.get("finetune", {})}["epochs"]
-    if parameters.get("schedule") == "rvsm":
-        epochs += baseline.training["epochs"]
-    elif parameters.get("selection") != "none" and SCORES.get(parameters.get("score", "magnitude")).needs_data:
-        epochs += 1
+def _trial(baseline: BaselineSpec, method: MethodSpec, training: Mapping[str, Any]) -> float | None:
+    epochs = method.epochs(TrainingConfig.from_mapping({**baseline.training, **training}))
     took = _times(epochs, _epoch(baseline))
     return None if took is None else SECONDS_A_TRIAL + took
 

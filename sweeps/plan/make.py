@@ -7,15 +7,15 @@ is part of those trials' keys alone, so that changing it trains no baseline agai
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from prune_core import data, models
+from prune_core.axes import AXES, GRANULARITIES, SCHEDULES, SELECTIONS, trainers
 from prune_core.data import DatasetInfo
 from prune_core.errors import UserError
 from prune_core.models import ModelInfo
 from prune_core.selections.coverage import expectation
-from prune_core.spec import RECOVERIES, SCHEDULES, MethodSpec
+from prune_core.spec import MethodSpec, entries_of
 from prune_core.versions import versions_of_method, versions_of_network
 from sweeps.config import Axes, Layers, SearchSettings, Settings, canonical, check_lists, layers_of
 from sweeps.plan.points import (
@@ -30,8 +30,6 @@ from sweeps.plan.points import (
 )
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key
 
-METHOD_SECTIONS = (*SCHEDULES, *RECOVERIES)
-"""Parts of the section `training` that say how methods train, called like the schedule or recovery that uses them."""
 _NOT_CONTENT = ("path", "sha256")
 """Settings of a network from a file that its fingerprint makes superfluous."""
 
@@ -43,7 +41,7 @@ def make_plan(settings: Settings) -> Plan:
         UserError: a network that cannot take a dataset, a dataset whose file is not usable, an impossible point.
     """
     points: dict[tuple[str, ...], list[Point]] = {}
-    own_training = {name: settings.training[name] for name in METHOD_SECTIONS if name in settings.training}
+    own_training = {name: settings.training[name] for name in trainers() if name in settings.training}
     baselines: dict[str, BaselineSpec] = {}
     trials: dict[str, TrialSpec] = {}
     searches: dict[str, SearchSpec] = {}
@@ -75,12 +73,13 @@ def make_plan(settings: Settings) -> Plan:
 
 def _remarks(model: str, info: ModelInfo, axes: Axes, prune_output: bool) -> Iterator[str]:
     """What a person should know of a method on a network before anything runs: how little of it the method reaches."""
-    usual = {field.name: field.default for field in fields(MethodSpec)}
-    values = {key: axes.grid.get(key, (axes.fixed.get(key, usual[key]),)) for key in ("granularity", "selection")}
-    if values["selection"] == ("none",) and "rvsm" not in axes.grid.get("schedule", (axes.fixed.get("schedule"),)):
+    usual = {axis: entry.name for axis, entry in entries_of({})}
+    values = {axis: axes.grid.get(axis, (axes.fixed.get(axis) or usual.get(axis),)) for axis in AXES}
+    selects = any(SELECTIONS.get(name).needs_scores for name in values["selection"])
+    if not selects and all(SCHEDULES.get(name).selects for name in values["schedule"]):
         return
     for granularity in values["granularity"]:
-        sentence = expectation(info, granularity, prune_output)
+        sentence = expectation(info, GRANULARITIES.get(granularity).scored_as == "unit", prune_output)
         if sentence is not None:
             yield f"models.{model}: {axes.method} {sentence}"
 
@@ -113,14 +112,14 @@ def _searchable(axes: Axes, model: str, layers: Layers) -> Axes:
 
 
 def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
-    training = {key: value for key, value in settings.training.items() if key not in METHOD_SECTIONS}
+    training = {key: value for key, value in settings.training.items() if key not in trainers()}
     for dataset, dataset_config in settings.datasets.items():
         described = data.describe(dataset, dataset_config)
         for model, model_config in settings.models.items():
             info = models.check(model, model_config, described.input_shape, described.classes)
             about, scaled_config, remark = _brought_together(described, dataset_config, info)
             fingerprints = {"dataset": about.fingerprint, "model": info.fingerprint}
-            if not layers_of(info, settings.prune_output)["sparsity"]:
+            if not layers_of(info, settings.prune_output)["pruned"]:
                 raise UserError(
                     f"models.{model} has no layer to prune but its output: choose another, or prune_output=true"
                 )
@@ -188,7 +187,7 @@ def _trial(
 
 def _training_of(spec: MethodSpec, own_training: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The parts of the section `training` that the method itself uses."""
-    return {name: section for name, section in own_training.items() if name in (spec.schedule, spec.recovery)}
+    return {name: section for name, section in own_training.items() if name in (spec.schedule, *spec.recoveries)}
 
 
 def _search(
@@ -199,7 +198,7 @@ def _search(
     own_training: Mapping[str, Mapping[str, Any]],
 ) -> SearchSpec:
     search, drawn = settings.search, _searchable(axes, baseline.model, layers)
-    ranges = drawn.said_ranges()
+    ranges = drawn.named_ranges()
     content: dict[str, Any] = {
         "baseline": baseline.key,
         "method": axes.method,

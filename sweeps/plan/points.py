@@ -3,14 +3,15 @@
 import itertools
 import math
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from prune_core.axes import AXES
 from prune_core.errors import UserError
-from prune_core.scores import SCORES
-from prune_core.spec import MethodSpec
+from prune_core.spec import MethodSpec, with_own_parameters
 from sweeps.config import Axes, Layers, axis_of, gathered, identity
+from sweeps.config.per_layer import PER_LAYER
 from sweeps.specs import format_value
 
 MOST_POINTS = 1_000_000
@@ -25,16 +26,19 @@ class Point:
 
 
 def grid_points(axes: Axes) -> list[Point]:
-    """The product of all axes, in the order of the configuration. Raises UserError for an impossible point."""
+    """The product of all axes, in the order of the configuration; an axis that the entries of a point do not have is
+    left out there. Raises UserError for an impossible point.
+    """
     count = math.prod(len(values) for values in axes.grid.values())
     if count > MOST_POINTS:
         raise UserError(f"methods.{axes.method}.grid has {count} points: give fewer values, {MOST_POINTS} are the most")
-    said = axes.said()
-    rest = axes.rest(said)
-    return [
-        point_of(axes.method, rest, dict(zip(said, values, strict=True)))
-        for values in itertools.product(*said.values())
-    ]
+    named = axes.named()
+    rest = axes.rest(named)
+    points = (
+        point_of(axes.method, rest, dict(zip(named, values, strict=True)))
+        for values in itertools.product(*named.values())
+    )
+    return _different(points) if any(axis in AXES for axis in named) else list(points)
 
 
 def points_of_one_layer(axes: Axes, layers: Layers) -> list[Point]:
@@ -50,13 +54,13 @@ def points_of_one_layer(axes: Axes, layers: Layers) -> list[Point]:
     if not all(isinstance(share, (int, float)) for share in shares) or not any(shares):
         raise UserError(f"{where}={format_value(shares)} must be numbers above 0: search=sensitivity adds the layers")
     points = grid_points(replace(axes, grid={**axes.grid, "sparsity": tuple(share for share in shares if share)}))
-    return [_alone(point, layer, layers["sparsity"]) for layer in layers["sparsity"] for point in points]
+    return [_alone(point, layer, layers["pruned"]) for layer in layers["pruned"] for point in points]
 
 
 def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
     """`n_samples` different points of the ranges, or fewer where there are not so many; a pure function."""
     generator = random.Random(f"{seed} {axes.method}")
-    ranges = axes.said_ranges()
+    ranges = axes.named_ranges()
     rest = axes.rest(ranges)
     found: dict[str, dict[str, Any]] = {}
     for _ in range(20 * n_samples):
@@ -74,7 +78,7 @@ def with_layer_ranges(axes: Axes, layers: Layers) -> Axes:
     for axis, bounds in axes.ranges.items():
         if bounds.get("per_layer"):
             own = {key: value for key, value in bounds.items() if key != "per_layer"}
-            ranges |= {axis_of(axis, layer): own for layer in layers[axis]}
+            ranges |= {axis_of(axis, layer): own for layer in layers[PER_LAYER[axis]]}
             del grid[axis]
         else:
             ranges[axis] = bounds
@@ -97,7 +101,7 @@ def points_of_equal_layers(axes: Axes, layers: Layers) -> list[dict[str, Any]]:
 
 def end_points(axes: Axes) -> list[Point]:
     """For each end and each choice of a range a point at it. Raises UserError if one is impossible for the method."""
-    ranges = axes.said_ranges()
+    ranges = axes.named_ranges()
     rest = axes.rest(ranges)
     ends = {axis: bounds.get("choices") or [bounds["low"], bounds["high"]] for axis, bounds in ranges.items()}
     first = {axis: values[0] for axis, values in ends.items()}
@@ -107,12 +111,16 @@ def end_points(axes: Axes) -> list[Point]:
 def point_of(method: str, rest: Mapping[str, Any], values: Mapping[str, Any]) -> Point:
     """The point of `method` with the axes at `values`. Raises UserError, naming the method, if it cannot be."""
     try:
-        spec = MethodSpec.from_parameters({**rest, **gathered(values)})
-        if spec.selection != "none":
-            SCORES.get(spec.score).check(spec.granularity, spec.options)
+        own = with_own_parameters({**rest, **gathered(values)})
+        spec = MethodSpec.from_parameters(own)
     except UserError as error:
         raise UserError(f"methods.{method}: {error}") from None
-    return Point(dict(values), spec)
+    return Point({axis: value for axis, value in values.items() if axis.partition(".")[0] in own}, spec)
+
+
+def _different(points: Iterable[Point]) -> list[Point]:
+    """The points in their order, each once: those that differ in an axis that they do not have are the same point."""
+    return list({identity(point.axes): point for point in reversed([*points])}.values())[::-1]
 
 
 def _within(values: Sequence[Any], bounds: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -121,14 +129,16 @@ def _within(values: Sequence[Any], bounds: Mapping[str, Any]) -> tuple[Any, ...]
 
 def _for_all_layers(values: Mapping[str, Any], own: Collection[str], layers: Layers) -> dict[str, Any]:
     """Values of axes with those in `own` given to every layer."""
-    names = {axis: [axis_of(axis, layer) for layer in layers[axis]] if axis in own else [axis] for axis in values}
+    names = {
+        axis: [axis_of(axis, layer) for layer in layers[PER_LAYER[axis]]] if axis in own else [axis] for axis in values
+    }
     return {name: value for axis, value in values.items() for name in names[axis]}
 
 
 def _alone(point: Point, layer: str, layers: Sequence[str]) -> Point:
     share = point.axes["sparsity"]
     named = {axis_of(axis, layer) if axis == "sparsity" else axis: value for axis, value in point.axes.items()}
-    return Point(named, replace(point.spec, sparsity=tuple(share if name == layer else 0 for name in layers)))
+    return Point(named, point.spec.replaced(sparsity=tuple(share if name == layer else 0 for name in layers)))
 
 
 def in_range(value: Any, bounds: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from prune_core.axes import NONE
 from sweeps.reporting.comparisons import Scene
 from sweeps.reporting.figures.lines import Line, lines_of
 from sweeps.reporting.markup import Cell, details, table, text
@@ -146,17 +147,18 @@ def _doubt(scene: Scene) -> str:
 
 
 def _recovered(reached: Reached) -> Iterator[str]:
-    """What training on after pruning buys, for lines that are in the sweep with and without it."""
+    """What each recovery buys, for lines that are in the sweep with and without it."""
     at = TOLERANCES.index(0.01)
-    plain = {_twin(line): groups[at] for line, groups in reached if line.rest.get("recovery") == "none"}
+    plain = {_twin(line): groups[at] for line, groups in reached if line.rest.get("recovery") == NONE}
     for line, groups in reached:
         after, before = groups[at], plain.get(_twin(line))
-        if line.rest.get("recovery") == "finetune" and line.axis and after and before and after.axes != before.axes:
+        recovery = line.rest.get("recovery", NONE)
+        if recovery != NONE and line.axis and after and before and after.axes != before.axes:
             first, second = (format_value(group.axes.get(line.axis)) for group in (before, after))
             if first != second:
                 yield (
-                    f"With training after pruning, {text(_twin(line))} goes to {text(line.axis)}={text(second)} "
-                    f"instead of {text(first)} within 1 point of dense."
+                    f"With recovery={text(format_value(recovery))}, {text(_twin(line))} goes to "
+                    f"{text(line.axis)}={text(second)} instead of {text(first)} within 1 point of dense."
                 )
 
 

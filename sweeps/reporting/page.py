@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from prune_core.axes import GRANULARITIES
 from prune_core.errors import UserError
 from prune_core.files import write_atomically
 from prune_core.masks import load_masks
@@ -153,7 +154,7 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
             continue
         folder = store.folder(row.work.key)
         seen = summary.load(folder / summary.LOOK_FILE)
-        by_units = row.work.parameters.get("granularity") == "unit"
+        by_units = GRANULARITIES.get(row.work.parameters["granularity"]).scored_as == "unit"
         masks = masks_figure(load_masks(folder / "masks.npz"), seen, _input_shape(row.work.baseline), by_units)
         name = f"{group.label}, seed {row.work.baseline.seed}"
         shown = picture(masks, f"Masks of {name}", dots=True)

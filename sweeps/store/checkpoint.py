@@ -51,6 +51,11 @@ class SharedCheckpoint(EpochCheckpoint):
                 log.warning("the checkpoint stays on this machine: %s", error)
         return saved
 
+    def _new_part(self, ending: str) -> "SharedCheckpoint":
+        name, _, suffix = self._name.rpartition(".")
+        file = self.file.with_name(f"{self.file.stem}{ending}{self.file.suffix}")
+        return SharedCheckpoint(file, self._remote, f"{name}{ending}.{suffix}")
+
     def remove(self) -> None:
         """As `EpochCheckpoint.remove`, here and there."""
         super().remove()

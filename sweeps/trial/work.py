@@ -8,7 +8,7 @@ import gc
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,10 +20,14 @@ from sweeps.store import ResultStore
 from sweeps.tracking import redact_all
 
 if TYPE_CHECKING:
-    from prune_core.pipeline import PruneResult
+    from prune_core.pipeline import PruneResult, Steps
+    from prune_core.spec import MethodSpec
     from prune_core.tasks import OutputKind
+    from prune_core.training import EpochCheckpoint
 
 Progress = tuple[float, str]
+PRUNED = 0.8
+"""The part of a trial that is done when the network is pruned; what follows is to measure and to store it."""
 
 MODEL_FILE = "model.keras"
 NETWORK_FILE = "network.pruned"
@@ -159,16 +163,19 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
     from prune_core.data import fit_samples
     from prune_core.masks import save_masks
     from prune_core.measure import compare_latency
-    from prune_core.pipeline import share_weights
+    from prune_core.pipeline import transformed
     from prune_core.spec import MethodSpec
     from sweeps.trial import pictures, summary
 
     with watch.step("load"):
         baseline = _Baseline.of(work.baseline.key, store)
         data = fit_samples(data, baseline.model.inputs[0].shape[1:])
-    pruned = share_weights(_Pruned.of(work, baseline, data), MethodSpec.from_parameters(work.parameters))
+    method = MethodSpec.from_parameters(work.parameters)
+    checkpoint = store.training_state(work.key)
+    before = yield from _Pruned.of(work, method, baseline, data, checkpoint)
+    pruned = transformed(before, method, data=data, seed=work.baseline.seed)
     watch.add(pruned.seconds)
-    yield 0.5, "pruned"
+    yield PRUNED, "pruned"
     with watch.step("encode"):
         encoded = encode(pruned.model)
     dense = baseline.metrics
@@ -203,6 +210,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
             summary.save(folder / summary.LOOK_FILE, *kernels, pruned.by_products, example=data.x_test[0])
             pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
         store.commit(folder, _result(work, _params(work.baseline, work), metrics, tags, watch))
+    checkpoint.remove()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"
 
 
@@ -252,28 +260,43 @@ class _Pruned:
     _kept: "tuple[Any, PruneResult] | None" = None
 
     @classmethod
-    def of(cls, work: TrialSpec, baseline: _Baseline, data: Any) -> "PruneResult":
-        """What the trial makes of its baseline before weights are shared; `seconds` counts what was done now."""
-        from prune_core.pipeline import before_sharing
-        from prune_core.spec import MethodSpec
+    def of(
+        cls, work: TrialSpec, method: "MethodSpec", baseline: _Baseline, data: Any, checkpoint: "EpochCheckpoint"
+    ) -> "Generator[Progress, None, PruneResult]":
+        """What the trial makes of its baseline before any transform; `seconds` counts what was done now."""
+        from prune_core.pipeline import before_transforms
 
-        method = {name: value for name, value in work.parameters.items() if name != "n_clusters"}
-        identity = (baseline.identity, method, work.training, work.prune_output)
+        transforms = {name for entry in method.transform_entries for name in entry.parameters} | {"transforms"}
+        parameters = {name: value for name, value in method.parameters().items() if name not in transforms}
+        identity = (baseline.identity, parameters, work.training, work.prune_output)
         if cls._kept is not None and cls._kept[0] == identity:
             return replace(cls._kept[1], seconds={})
         cls._kept = None
-        pruned = before_sharing(
+        steps = before_transforms(
             baseline.model,
-            MethodSpec.from_parameters(work.parameters),
+            method,
             data=data,
             training={**work.baseline.training, **work.training},
             seed=work.baseline.seed,
             prune_output=work.prune_output,
             outputs=baseline.outputs(data),
+            checkpoint=checkpoint,
         )
-        if any(axis.partition(".")[0] == "n_clusters" for axis in work.axes):  # others may follow
+        pruned = yield from _shown(steps)
+        if any(axis.partition(".")[0] in transforms for axis in work.axes):  # others may follow
             cls._kept = (identity, pruned)
         return pruned
+
+
+def _shown(steps: "Steps") -> "Generator[Progress, None, PruneResult]":
+    """The steps of a pruning as those of a trial; returns what it made."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        accuracy = step.metrics.get("val_accuracy")
+        yield PRUNED * step.fraction, step.note if accuracy is None else f"{step.note} val_accuracy {accuracy:.4f}"
 
 
 def _kernels(model: Any) -> dict[str, Any]:

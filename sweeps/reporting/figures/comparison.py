@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeps.reporting.comparisons import Scene
-from sweeps.reporting.figures.lines import Line, best_lines, lines_of, pareto
+from sweeps.reporting.figures.lines import Line, best_lines, is_as_pruned, lines_of, pareto
 from sweeps.reporting.figures.style import COLOURS, MARKERS, methods_of, plain_ticks, span, style, tidy
 from sweeps.reporting.results import Group, choices
 from sweeps.specs import format_value
@@ -145,11 +145,7 @@ def _plain_lines(scene: Scene) -> list[Line]:
     found: list[Line] = []
     for method in methods_of(scene):
         points = [group for group in scene.points if group.method == method]
-        plain = [
-            group
-            for group in points
-            if group.axes.get("recovery", "none") == "none" and group.axes.get("n_clusters") is None
-        ]
+        plain = [group for group in points if is_as_pruned(group.axes)]
         lines = [line for line in lines_of(plain or points) if line.axis and not line.is_cloud]
         found += [line for line in lines if _names(line.groups, _SPARSITY)][:2]
     return found

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from prune_core.axes import NONE, all_entries
 from sweeps.reporting.results import Group
 from sweeps.specs import describe_axes
 
 MOST_LINES = 4
 """A method with more lines than this is drawn as points with the line of its best ones."""
-AFTERWARDS = ("recovery", "n_clusters")
-"""Axes of what follows on pruning."""
+AFTERWARDS = ("recovery", *(name for axis, entry in all_entries() if axis == "transforms" for name in entry.parameters))
+"""Axes of what follows on pruning: the recovery, and the parameters of transforms."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Line:
         if self.is_cloud:
             return f"{self.method}, best of {len(self.groups)}"
         return f"{self.method} {describe_axes(self.rest)}".strip()
+
+
+def is_as_pruned(axes: Mapping[str, Any]) -> bool:
+    """Whether nothing follows on pruning at a point of these axes."""
+    return all(axes.get(name) in (None, NONE) for name in AFTERWARDS)
 
 
 def lines_of(points: Sequence[Group], most: int = MOST_LINES) -> list[Line]:

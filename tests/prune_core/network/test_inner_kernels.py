@@ -237,9 +237,9 @@ def test_what_sparsity_leaves_out_is_said() -> None:
 def test_a_plan_says_it_before_anything_runs(tmp_path: Path) -> None:
     text(6, 100).save(tmp_path / "net.keras")
     info = info_of(tmp_path / "net.keras", (6,))
-    assert expectation(info, "weight", prune_output=False) == (
+    assert expectation(info, by_units=False, prune_output=False) == (
         "reaches no more than 32 % of the network's 657 weights: it leaves embeddings and the like whole"
     )
-    assert str(expectation(info, "unit", prune_output=False)).startswith("reaches no more than 4.57 % of")
+    assert str(expectation(info, by_units=True, prune_output=False)).startswith("reaches no more than 4.57 % of")
     text(6, 2).save(tmp_path / "net.keras")
-    assert expectation(info_of(tmp_path / "net.keras", (6,)), "weight", prune_output=False) is None
+    assert expectation(info_of(tmp_path / "net.keras", (6,)), by_units=False, prune_output=False) is None

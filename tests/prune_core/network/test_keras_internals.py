@@ -13,19 +13,24 @@ from prune_core.network import keras_internals as internals
 
 SOURCES = Path(prune_core.__file__).parent
 OWN = ("self", "cls")
+OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields"}
 
 
 def private_names(source: str) -> set[str]:
-    """Imports from `keras.src`, and private attributes of anything but the object itself."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
+    """Imports from `keras.src`, and private attributes of anything but the object itself and classes of this module."""
+    nodes = list(ast.walk(ast.parse(source)))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)} | OF_NAMED_TUPLES
+    found: set[object] = set()
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras.src"):
             found.add(node.module or "")
         elif isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in OWN):
             found.add(node.attr)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
             found |= {part.value for part in node.args if isinstance(part, ast.Constant)}
-    return {name for name in map(str, found) if name.startswith(("_", "keras.src")) and not name.endswith("__")}
+    return {
+        name for name in set(map(str, found)) - own if name.startswith(("_", "keras.src")) and not name.endswith("__")
+    }
 
 
 def test_no_other_module_uses_a_private_name() -> None:

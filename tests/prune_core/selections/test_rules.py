@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from prune_core.errors import UserError
-from prune_core.selections.rules import SELECTIONS, select
-from prune_core.spec import SELECTION_PARAMETER
-from prune_core.spec import SELECTIONS as NAMES
+from prune_core.selections import SELECTIONS, select
 
 # Few distinct values, so that ties are common.
 _scores = hnp.arrays(
@@ -23,8 +21,12 @@ _quick = settings(deadline=None, max_examples=50)
 _sparsities = st.floats(0, 1, exclude_max=True)
 
 
-def test_every_named_selection_is_there() -> None:
-    assert set(SELECTIONS) == set(NAMES) - {"none"} == set(SELECTION_PARAMETER)
+AMOUNTS = {name: SELECTIONS.get(name).amount for name in SELECTIONS if SELECTIONS.get(name).needs_scores}
+
+
+def test_every_selection_says_how_much_goes() -> None:
+    assert {"fraction": "sparsity", "absolute": "threshold", "mean_relative": "threshold"}.items() <= AMOUNTS.items()
+    assert all(amount in SELECTIONS.get(name).parameters for name, amount in AMOUNTS.items())
 
 
 def test_fraction_removes_the_lowest_and_of_equal_ones_the_first() -> None:
@@ -88,7 +90,7 @@ def test_mean_relative_at_1_keeps_scores_that_are_all_equal(value: float, size: 
 @given(_scores, st.sampled_from([("fraction", 1.0), ("absolute", 1e6), ("mean_relative", 1e6)]))
 def test_keep_one_keeps_the_highest(scores: np.ndarray, case: tuple[str, float]) -> None:
     selection, value = case
-    kept = select(selection, scores, keep_one=True, **{SELECTION_PARAMETER[selection]: value})
+    kept = select(selection, scores, keep_one=True, **{AMOUNTS[selection]: value})
     assert kept.any()
     if selection != "mean_relative" or scores.any():
         assert np.count_nonzero(kept) == 1
@@ -99,7 +101,7 @@ def test_none_keeps_all() -> None:
     assert select("none", np.zeros((2, 3))).tolist() == [[True] * 3] * 2
 
 
-@pytest.mark.parametrize("selection", list(NAMES))
+@pytest.mark.parametrize("selection", [*AMOUNTS, "none"])
 def test_scores_that_are_not_numbers_are_refused_by_name(selection: str) -> None:
     with pytest.raises(UserError, match=r"dense_1: 1 of 2 scores are not a number"):
         select(selection, np.array([1.0, np.nan]), sparsity=0.5, threshold=0.5, name="dense_1")
@@ -113,9 +115,9 @@ def test_infinite_scores_stay_and_have_no_mean() -> None:
         select("mean_relative", scores, threshold=0.5)
 
 
-@pytest.mark.parametrize("selection", list(SELECTION_PARAMETER))
+@pytest.mark.parametrize("selection", list(AMOUNTS))
 def test_a_missing_parameter_is_named(selection: str) -> None:
-    with pytest.raises(UserError, match=f"{SELECTION_PARAMETER[selection]} is missing"):
+    with pytest.raises(UserError, match=f"{AMOUNTS[selection]} is missing"):
         select(selection, np.ones(3))
 
 

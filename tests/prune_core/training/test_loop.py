@@ -256,7 +256,7 @@ def test_the_files_are_valid_and_explain_each_key(name):
     assert lines[:2] == ["# @package training", f"# python sweeps/run.py training={name}"]
     assert all(lines[n - 1].strip().startswith("#") for n, line in enumerate(lines) if line and "#" not in line)
     config = TrainingConfig.from_mapping(yaml.safe_load(path.read_text()))
-    assert config.for_finetuning().epochs == config.finetune_epochs
+    assert config.section("finetune").epochs == config.sections["finetune"].epochs
 
 
 def run_alone(code: str) -> str:
