@@ -40,4 +40,5 @@ def kernel_columns(layer: "PrunableLayer") -> np.ndarray | None:
     if axis is None:
         return None
     kernel = layer.kernel.numpy().astype(np.float64)
-    return np.moveaxis(kernel, axis, -1).reshape(-1, kernel.shape[axis])
+    columns: np.ndarray = np.moveaxis(kernel, axis, -1).reshape(-1, kernel.shape[axis])
+    return columns

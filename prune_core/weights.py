@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import keras
 
-from prune_core.network.calls import data_tensors
+from prune_core.kernels import KERNEL_ATTRIBUTES
 from prune_core.network.places import layers_inside, leaf_layers, weight_variables
+from prune_core.network.walk import walk_back
 
 __all__ = [
     "PrunableLayer",
@@ -17,9 +18,6 @@ __all__ = [
     "scope",
     "weight_variables",
 ]
-
-# Attributes under which Keras layers keep what they multiply their input with.
-_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class PrunableLayer:
         bias_path: weight path of the bias, or None.
         is_output: whether the layer, or one that shares its kernel, makes an output of the network.
         inside: name of the layer of the network that it is a part of: of a wrapper (TimeDistributed, Bidirectional), a
-            recurrent or an attention layer, a composite layer of a user's. Its weights can be pruned, but no units.
+            recurrent or an attention layer, a user's composite layer. Its weights can be pruned, but no units.
             None for a layer of the network itself.
     """
 
@@ -89,7 +87,7 @@ def scope(model: keras.Model, prune_output: bool) -> list[PrunableLayer]:
 
 def kernel_attributes(layer: keras.layers.Layer) -> list[str]:
     """Names of the attributes of a layer that hold a kernel; empty where there is none."""
-    return [name for name in _KERNELS if isinstance(getattr(layer, name, None), keras.Variable)]
+    return [name for name in KERNEL_ATTRIBUTES if isinstance(getattr(layer, name, None), keras.Variable)]
 
 
 def kernels_within(layer: keras.layers.Layer) -> list[keras.Variable]:
@@ -111,7 +109,7 @@ def _with_parts(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer, s
 
 def layers_without_kernel(model: keras.Model) -> dict[str, str]:
     """{path: class name} of layers that multiply with weights, but have no kernel that `prunable_layers` knows:
-    embeddings, layers of a user's.
+    embeddings, a user's layers.
     """
     return {
         path: type(layer).__name__
@@ -131,23 +129,15 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
     """Collect the layers with a kernel that are met first; whether some way back ends at an input instead."""
-    waiting = list(keras.tree.flatten(model.outputs))
-    seen = set()
-    meets_input = False
-    while waiting:
-        tensor = waiting.pop()
-        operation, node_index, _ = tensor._keras_history
-        if id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
+
+    def goes_on(operation: keras.Operation) -> bool:
         inner = _inner_model(operation)
         if inner is None and isinstance(operation, keras.layers.Layer) and kernels_within(operation):
             found.append(operation)
-        elif inner is None or _walk_back(inner, found):
-            before = data_tensors(operation._inbound_nodes[node_index])
-            meets_input = meets_input or not before
-            waiting.extend(before)
-    return meets_input
+            return False
+        return inner is None or _walk_back(inner, found)
+
+    return walk_back(keras.tree.flatten(model.outputs), goes_on)
 
 
 def _inner_model(operation: keras.Operation) -> keras.Model | None:

@@ -1,16 +1,21 @@
 """The honest size of a network: all that is needed to get exactly this model back, compressed by standard codecs.
 
-Keras is imported when a name that needs it is first used; `prune_core.codec.arrays` is NumPy only.
+`prune_core.codec.arrays` is NumPy only.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-__all__ = ["decode", "encode", "size_bytes"]
+from prune_core.faces import lazy_face
 
+if TYPE_CHECKING:
+    from prune_core.codec.container import decode as decode
+    from prune_core.codec.container import encode as encode
+    from prune_core.codec.container import size_bytes as size_bytes
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from prune_core.codec import container
-
-    return getattr(container, name)
+_HOMES = {
+    "decode": "container",
+    "encode": "container",
+    "size_bytes": "container",
+}
+__all__ = [*_HOMES]
+__getattr__, __dir__ = lazy_face(__name__, _HOMES)

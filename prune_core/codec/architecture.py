@@ -54,7 +54,7 @@ def rebuild(text: str) -> keras.Model:
     except (ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"architecture of the encoded model is no JSON ({error}): encode the model again") from error
+        raise UserError(f"architecture of the encoded model is not JSON ({error}): encode the model again") from error
     if not isinstance(config, dict):
         raise UserError("architecture of the encoded model does not describe a network: encode the model again")
     shared, policies = _shared(config.pop(_SHARED, [])), config.pop(_POLICIES, {})

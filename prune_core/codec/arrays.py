@@ -86,7 +86,8 @@ def _read_values(reader: Reader, count: int, word: np.dtype, indexed: bool) -> n
     indices = _read_planes(reader, count, _index_word(size))
     if indices.size and indices.max() >= size:
         malformed("an index points behind its codebook")
-    return symbols[indices]
+    values: np.ndarray = symbols[indices]
+    return values
 
 
 def _planes(words: np.ndarray) -> list[bytes]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from prune_core.data.base import DATASETS, Contents, Dataset, DatasetInfo, Loader, RawArrays
-from prune_core.data.settings import Settings
 from prune_core.data.split import part_size, stratified_split
 from prune_core.errors import UserError
+from prune_core.settings import Settings
 
 # Raise it when the arrays made from the same configuration change: it is part of every fingerprint.
 FINGERPRINT_VERSION = 1
@@ -33,11 +33,11 @@ class _Cut:
     @classmethod
     def read(cls, settings: Settings) -> "_Cut":
         settings.refuse_unknown({"fraction", "seed"})
-        return cls(settings.fraction("fraction"), settings.whole("seed"))
+        return cls(settings.fraction("fraction"), settings.count("seed", least=0))
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _CheckedDataset:
     """A dataset's configuration, read and checked."""
 
     loader: Loader
@@ -48,12 +48,12 @@ class _Plan:
     train_limit: int | None
 
     @classmethod
-    def read(cls, name: str, config: Mapping[str, Any]) -> "_Plan":
-        settings = Settings(config, f"datasets.{name}")
+    def read(cls, name: str, config: Mapping[str, Any]) -> "_CheckedDataset":
+        settings = Settings(f"datasets.{name}", config)
         loader = settings.entry("loader", DATASETS)
         settings.refuse_unknown(loader.keys | COMMON_KEYS)
         validation = _Cut.read(settings.section("validation"))
-        train_limit = settings.whole("train_limit", low=1) if settings.get("train_limit") is not None else None
+        train_limit = settings.count("train_limit") if settings.get("train_limit") is not None else None
         contents = loader.describe(settings)
         if train_limit is not None and train_limit < contents.classes:
             key = settings.path("train_limit")
@@ -102,7 +102,7 @@ def describe(name: str, config: Mapping[str, Any]) -> DatasetInfo:
     Raises:
         UserError: a key or file is wrong.
     """
-    return _Plan.read(name, config).info(name)
+    return _CheckedDataset.read(name, config).info(name)
 
 
 def load(name: str, config: Mapping[str, Any], cache_dir: Path) -> Dataset:
@@ -117,19 +117,19 @@ def load(name: str, config: Mapping[str, Any], cache_dir: Path) -> Dataset:
     Raises:
         UserError: a key or file is wrong, or no source of the files can be reached.
     """
-    plan = _Plan.read(name, config)
-    raw = plan.loader.load(plan.settings, Path(cache_dir) / name)
-    _check(plan, raw)
+    checked = _CheckedDataset.read(name, config)
+    raw = checked.loader.load(checked.settings, Path(cache_dir) / name)
+    _check(checked, raw)
     x_train, y_train, x_test, y_test = raw.x_train, raw.y_train, raw.x_test, raw.y_test
-    if plan.test:
-        first, second = _cut(plan, y_train, plan.test, "test", TEST_CUT_LEAVES)
+    if checked.test:
+        first, second = _cut(checked, y_train, checked.test, "test", TEST_CUT_LEAVES)
         x_train, y_train, x_test, y_test = x_train[first], y_train[first], x_train[second], y_train[second]
-    first, second = _cut(plan, y_train, plan.validation, "validation", VALIDATION_CUT_LEAVES)
-    if plan.train_limit and plan.train_limit < len(first):
-        _, chosen = stratified_split(y_train[first], plan.train_limit, plan.validation.seed, leave=0)
+    first, second = _cut(checked, y_train, checked.validation, "validation", VALIDATION_CUT_LEAVES)
+    if checked.train_limit and checked.train_limit < len(first):
+        _, chosen = stratified_split(y_train[first], checked.train_limit, checked.validation.seed, leave=0)
         first = first[chosen]
     return Dataset(
-        plan.info(name),
+        checked.info(name),
         x_train=_final(x_train[first], np.float32),
         y_train=_final(y_train[first], np.int64),
         x_val=_final(x_train[second], np.float32),
@@ -160,20 +160,20 @@ def check_labels(key: str, y_train: np.ndarray, classes: int, test_is_cut: bool)
         )
 
 
-def _cut(plan: _Plan, y: np.ndarray, cut: _Cut, what: str, leave: int) -> tuple[np.ndarray, np.ndarray]:
-    size = part_size(len(y), plan.contents.classes, cut.fraction, leave)
+def _cut(checked: _CheckedDataset, y: np.ndarray, cut: _Cut, what: str, leave: int) -> tuple[np.ndarray, np.ndarray]:
+    size = part_size(len(y), checked.contents.classes, cut.fraction, leave)
     try:
         return stratified_split(y, size, cut.seed, leave)
     except ValueError as error:
         raise UserError(
-            f"{plan.settings.path(what)}.fraction={cut.fraction} does not fit this dataset: {error}"
+            f"{checked.settings.path(what)}.fraction={cut.fraction} does not fit this dataset: {error}"
         ) from error
 
 
-def _check(plan: _Plan, raw: RawArrays) -> None:
+def _check(checked: _CheckedDataset, raw: RawArrays) -> None:
     """What every loader has to deliver, so that a mistake in one is found here and not in a training."""
-    key, contents = plan.settings.key, plan.contents
-    if (raw.x_test is None) != (plan.test is not None) or (raw.x_test is None) != (raw.y_test is None):
+    key, contents = checked.settings.where, checked.contents
+    if (raw.x_test is None) != (checked.test is not None) or (raw.x_test is None) != (raw.y_test is None):
         raise UserError(f"{key}: its loader delivers a test split other than it announced: correct the loader")
     for part, x, y in (("train", raw.x_train, raw.y_train), ("test", raw.x_test, raw.y_test)):
         if x is None or y is None:
@@ -189,7 +189,7 @@ def _check(plan: _Plan, raw: RawArrays) -> None:
             )
         if not np.isfinite(x).all():
             raise UserError(f"{key}: x_{part} holds NaN or infinite values: replace them")
-    check_labels(key, raw.y_train, contents.classes, plan.test is not None)
+    check_labels(key, raw.y_train, contents.classes, checked.test is not None)
 
 
 def _final(array: np.ndarray | None, dtype: type) -> np.ndarray:

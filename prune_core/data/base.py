@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.data.settings import Settings
 from prune_core.data.values import Scaling
 from prune_core.registry import Registry
+from prune_core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Loader:
         load: (settings, cache folder of this dataset) -> arrays. Has to check that they are what `describe` announced.
             Common code then checks labels and shapes, cuts the splits and makes everything read-only.
 
-    Both raise UserError, naming the key or file at fault, for what a person can mend.
+    Both raise UserError, naming the key or file at fault, for what a person can correct.
     """
 
     keys: frozenset[str]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from prune_core.data.base import Contents, Loader, RawArrays
-from prune_core.data.settings import Settings
 from prune_core.data.values import Scaling, is_kept
 from prune_core.errors import UserError
+from prune_core.settings import Settings
 
 
 def _digits_pixels() -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +67,7 @@ def _embedded(
             pixels, labels = read()
             found = arrays_sha256(pixels, labels)
         except (OSError, ValueError, ImportError) as error:
-            raise UserError(f"{settings.key} cannot be read from {package} ({error}): install it again") from error
+            raise UserError(f"{settings.where} cannot be read from {package} ({error}): install it again") from error
         if found != declared:
             raise UserError(
                 f"{settings.path('sha256')} is {declared}, but the installed {package} delivers {found}: "

@@ -9,10 +9,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prune_core.data.settings import Settings
-from prune_core.data.sources import SOURCES, UNREACHABLE, Request, Source, WantedFile, plain_or_gz, read_plain_or_gz
+from prune_core.data.sources import SOURCES, UNREACHABLE, FileRequest, Source, WantedFile, plain_or_gz, read_plain_or_gz
 from prune_core.errors import UserError
 from prune_core.files import make_folder, remove_partial, write_atomically
+from prune_core.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def obtain(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dic
         {file name: bytes}, complete.
 
     Raises:
-        UserError: the files are neither cached nor to be had from a source, or the cache cannot be written.
+        UserError: the files are not in the cache and no source delivers them, or the cache cannot be written.
     """
     cached, _ = _read_cache(folder, files)
     if len(cached) == len(files):
@@ -55,7 +55,9 @@ def obtain(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dic
         raise UserError(f"{folder} is locked by another process that has been fetching for too long: end it") from error
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"{folder} cannot keep the files of {settings.key} ({reason}): choose another cache") from error
+        raise UserError(
+            f"{folder} cannot keep the files of {settings.where} ({reason}): choose another cache"
+        ) from error
 
 
 def _fill_cache(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dict[str, bytes]:
@@ -73,7 +75,7 @@ def _fill_cache(settings: Settings, files: Sequence[WantedFile], folder: Path) -
             break
         log.info("fetching %s from %s", ", ".join(file.name for file in missing), label)
         try:
-            delivered = source(Request(missing, options))
+            delivered = source(FileRequest(missing, options))
         except UserError:
             raise  # a mistake in the source's own entry, not a source out of reach
         except UNREACHABLE as error:
@@ -88,7 +90,7 @@ def _fill_cache(settings: Settings, files: Sequence[WantedFile], folder: Path) -
     missing_names = [file.name for file in files if file.name not in found]
     if missing_names:
         raise UserError(
-            f"{settings.key}: {', '.join(missing_names)} not found in {folder} nor in any of its sources "
+            f"{settings.where}: {', '.join(missing_names)} not found in {folder} nor in any of its sources "
             f"({'; '.join(tried) or 'none is configured'}): put the file(s), plain or as .gz, into {folder} by hand"
         )
     return found

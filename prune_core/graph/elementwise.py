@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from prune_core.network.keras_internals import is_keras_own
+
 # fmt: off
 _FUNCTION_NAMES = [
     "linear", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "swish", "mish", "tanh",
@@ -42,12 +44,12 @@ def is_elementwise_operation(operation: Any) -> bool:
 
 
 def is_keras_operation(operation: Any) -> bool:
-    """Whether this is one of Keras's own bare operations (no layer, no operation of a user's)."""
-    return type(operation).__module__.startswith("keras.src.") and not isinstance(operation, keras.layers.Layer)
+    """Whether this is one of Keras's own bare operations (not a layer, not a user's operation)."""
+    return is_keras_own(operation) and not isinstance(operation, keras.layers.Layer)
 
 
 def _is_known_function(function: Any) -> bool:
     try:
         return function in _FUNCTIONS
-    except TypeError:  # unhashable callables are nobody we know
+    except TypeError:  # an unhashable callable is not one of these
         return False

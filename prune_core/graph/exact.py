@@ -14,9 +14,10 @@ from typing import Any
 import keras
 import ml_dtypes
 import numpy as np
-from keras.src import backend
 
-from prune_core.graph.walk import Step, run_graph
+from prune_core.network.calls import with_mask
+from prune_core.network.keras_internals import computing_in, layers_within, mask_of
+from prune_core.network.walk import GraphStep, run_graph
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class ExactRun:
 def run_exactly(
     graph: Any,
     inputs: Sequence[Any],
-    look: Callable[[Step], None] = lambda step: None,
+    look: Callable[[GraphStep], None] = lambda step: None,
     biases: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> ExactRun:
     """Run a graph at inference with every step in float64 that is able to; its layers are the same before and after.
 
-    Some kernels exist for float32 alone, and layers of a user's may ask for a type of their own. Such a step runs in
+    Some kernels exist for float32 alone, and a user's layers may ask for a type of their own. Such a step runs in
     the best type that it takes, and what it may have rounded by is in the answer.
 
     Args:
@@ -51,7 +52,7 @@ def run_exactly(
     """
     rounding = 0.0
 
-    def visit(step: Step) -> list[Any]:
+    def visit(step: GraphStep) -> list[Any]:
         nonlocal rounding
         look(step)
         with _bias(step.operation, biases.get(id(step.operation))):
@@ -65,10 +66,10 @@ def run_exactly(
     return ExactRun([keras.ops.convert_to_numpy(output) for output in outputs], rounding)
 
 
-def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None]) -> None:
+def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[GraphStep], None]) -> None:
     """Run a graph at inference in its own types; `look` is called with each step before it runs."""
 
-    def visit(step: Step) -> list[Any]:
+    def visit(step: GraphStep) -> list[Any]:
         look(step)
         return _outputs(step)
 
@@ -76,18 +77,18 @@ def run_as_it_is(graph: Any, inputs: Sequence[Any], look: Callable[[Step], None]
         run_graph(graph, inputs, visit)
 
 
-def _best_outputs(step: Step) -> list[Any]:
+def _best_outputs(step: GraphStep) -> list[Any]:
     """The step's outputs in float64 or, where that fails, in the next best type, and at last in the layer's own."""
     for dtype in ("float64", "float32"):
         try:
             with _computing_in(step.operation, dtype):
                 return _outputs(step, dtype)
-        except Exception:  # whatever a backend or a layer of a user's raises for a type that it does not know
+        except Exception:  # a backend or a user's layer may raise anything for a type that it does not know
             continue
     return _outputs(step, getattr(step.operation, "compute_dtype", None) or keras.config.floatx())
 
 
-def _outputs(step: Step, dtype: str | None = None) -> list[Any]:
+def _outputs(step: GraphStep, dtype: str | None = None) -> list[Any]:
     """What the step's call gives at inference, with its floating inputs cast to `dtype` if there is one."""
     args, kwargs = step.arguments()
     if "training" in kwargs:
@@ -96,30 +97,17 @@ def _outputs(step: Step, dtype: str | None = None) -> list[Any]:
         args, kwargs = keras.tree.map_structure(
             lambda value: _in_type(value, dtype) if keras.ops.is_tensor(value) else value, (args, kwargs)
         )
-    return keras.tree.flatten(step.operation(*args, **kwargs))
-
-
-class _Computing(keras.DTypePolicy):
-    """Computes in one type with weights of another, of which a layer then casts what it reads."""
-
-    def __init__(self, compute_dtype: str, variable_dtype: str) -> None:
-        super().__init__(variable_dtype)
-        self._compute_dtype = compute_dtype
+    outputs: list[Any] = keras.tree.flatten(step.operation(*args, **kwargs))
+    return outputs
 
 
 @contextmanager
 def _computing_in(operation: Any, dtype: str) -> Iterator[None]:
     """Lets a layer and all that it consists of compute in a type, for the time of the `with`."""
-    layers = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else []
+    layers = layers_within(operation) if isinstance(operation, keras.layers.Layer) else []
     able = [layer for layer in layers if "float" in layer.compute_dtype and layer.quantization_mode is None]
-    policies = [layer._dtype_policy for layer in able]  # the property's setter would write into a map of policies
-    try:
-        for layer in able:
-            layer._dtype_policy = _Computing(dtype, layer.variable_dtype)
+    with computing_in(able, dtype):
         yield
-    finally:
-        for layer, policy in zip(able, policies, strict=True):
-            layer._dtype_policy = policy
 
 
 @contextmanager
@@ -127,7 +115,7 @@ def _without_past(graph: Any) -> Iterator[None]:
     """Stateful recurrent layers carry nothing on from earlier calls, and afterwards what they carried before."""
     kept = [
         (state, keras.ops.convert_to_numpy(state))
-        for layer in graph._flatten_layers()
+        for layer in layers_within(graph)
         for state in keras.tree.flatten(getattr(layer, "states", None))
         if isinstance(state, keras.Variable)
     ]
@@ -143,7 +131,7 @@ def _without_past(graph: Any) -> Iterator[None]:
 @contextmanager
 def _bias(operation: Any, exact: np.ndarray | None) -> Iterator[None]:
     """Lets a layer have another bias for the time of the `with`: a tensor, which no variable of its type could hold."""
-    attributes = vars(operation)  # a built layer lets nobody set a new tensor
+    attributes = vars(operation)  # a built layer refuses new tensors
     stored = attributes.get("bias")
     if exact is None or stored is None:
         yield
@@ -160,17 +148,14 @@ def _in_type(value: Any, dtype: str) -> Any:
     given = keras.backend.standardize_dtype(value.dtype)
     if given == dtype or "float" not in given:
         return value
-    mask = backend.get_keras_mask(value)
-    value = keras.ops.cast(value, dtype)
-    if mask is not None:
-        backend.set_keras_mask(value, mask)
-    return value
+    return with_mask(keras.ops.cast(value, dtype), mask_of(value))
 
 
-def _rounding(step: Step, output: Any) -> float:
+def _rounding(step: GraphStep, output: Any) -> float:
     """Bound of the relative error of a mean in the output's type over as many numbers as there are for each output."""
     dtype = keras.backend.standardize_dtype(output.dtype)
     if dtype == "float64" or "float" not in dtype:
         return 0.0
     size = sum(math.prod(value.shape) for value in step.inputs)
-    return float(ml_dtypes.finfo(dtype).eps) * max(1.0, size / max(1, math.prod(output.shape)))
+    epsilon = float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
+    return epsilon * max(1.0, float(size / max(1, math.prod(output.shape))))

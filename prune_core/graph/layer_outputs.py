@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from prune_core.graph.walk import Step, run_graph
+from prune_core.network.walk import GraphStep, run_graph
 
 Key = tuple[str, int]
 """(path of a layer, number of its call)"""
@@ -35,11 +35,11 @@ def layer_outputs(
     outputs: LayerOutputs = {}
     calls: Counter[str] = Counter()
 
-    def visit(step: Step) -> list[Any]:
+    def visit(step: GraphStep) -> list[Any]:
         args, kwargs = step.arguments()
         if "training" in kwargs:
             kwargs = {**kwargs, "training": False}
-        values = keras.tree.flatten(step.operation(*args, **kwargs))
+        values: list[Any] = keras.tree.flatten(step.operation(*args, **kwargs))
         if not step.is_for_masks:  # Keras makes these by itself, and calls them otherwise in every network
             calls[step.path] += 1
             outputs[step.path, calls[step.path]] = [keep(np.asarray(keras.ops.convert_to_numpy(v))) for v in values]

@@ -50,7 +50,8 @@ def _never_pads(layer: Any) -> bool:
 
 
 def _window_sum(kernel: np.ndarray) -> np.ndarray:
-    return kernel.astype(np.float64).sum(axis=tuple(range(kernel.ndim - 2)))
+    total: np.ndarray = kernel.astype(np.float64).sum(axis=tuple(range(kernel.ndim - 2)))
+    return total
 
 
 def _numpy(variable: keras.Variable) -> np.ndarray:

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from prune_core.errors import UserError
-from prune_core.graph.classes import ChannelClasses, functional_graph
-from prune_core.graph.walk import Step, inner_graph, run_graph
+from prune_core.graph.classes import ChannelClasses
+from prune_core.network.keras_internals import forget_calls, given_output_shape, maker_of, pack_inputs, pack_outputs
 from prune_core.network.layer_state import hand_over_policy, hand_over_state
 from prune_core.network.places import layers_inside, places_in, weight_variables
 from prune_core.network.shared_weights import share_again, shared_weights
+from prune_core.network.walk import GraphStep, functional_graph, inner_graph, run_graph
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _duplicate(original: Any, changes: Mapping[str, Any]) -> Any:
     try:
         config = {**original.get_config(), **changes}
         if "activation" in config and isinstance(original.activation, FunctionType):
-            config["activation"] = original.activation  # a function of a user's does not survive its config
+            config["activation"] = original.activation  # a user's function does not survive its config
         duplicate = type(original).from_config(config)
         duplicate.name = original.name  # a config that Keras gathers by itself may lack it
         return duplicate
@@ -110,8 +111,8 @@ class _Builder:
         inputs = [self._input(tensor) for tensor in graph.inputs]
         outputs = run_graph(graph, inputs, self._visit, enter=False)
         return keras.Model(
-            keras.tree.pack_sequence_as(graph._inputs_struct, inputs),
-            keras.tree.pack_sequence_as(graph._outputs_struct, outputs),
+            pack_inputs(graph, inputs),
+            pack_outputs(graph, outputs),
             name=name,
         )
 
@@ -120,11 +121,11 @@ class _Builder:
         ids = self._classes.tensors.get(id(tensor))
         if ids is not None:
             shape = (*shape[:-1], int(self._kept[ids].sum()))
-        config = tensor._keras_history.operation.get_config()
+        config = maker_of(tensor).get_config()
         config.pop("shape", None)
         return keras.layers.InputLayer(**{**config, "batch_shape": shape}).output
 
-    def _visit(self, step: Step) -> list[Any]:
+    def _visit(self, step: GraphStep) -> list[Any]:
         original = step.operation
         is_new = id(original) not in self.copies
         if is_new:
@@ -135,16 +136,16 @@ class _Builder:
             is_new = inner is None
         duplicate = self.copies[id(original)][1]
         args, kwargs = step.arguments()
-        outputs = duplicate(*args, **kwargs)
+        outputs: list[Any] = keras.tree.flatten(duplicate(*args, **kwargs))
         if is_new:
             self._copy_weights(original, duplicate)
-        return keras.tree.flatten(outputs)
+        return outputs
 
     def _duplicate(self, original: Any) -> Any:
         changes = self._changes(original)
         if not isinstance(original, keras.layers.Layer) and not changes:  # many bare operations have no config
             duplicate = copy.copy(original)
-            duplicate._inbound_nodes, duplicate._outbound_nodes = [], []
+            forget_calls(duplicate)
             return duplicate
         return self._duplicate_layer(original, changes)
 
@@ -207,7 +208,7 @@ def _map_tuple(function: Any, value: Any) -> Any:
 def _duplicate_lambda(original: Any) -> Any:
     return keras.layers.Lambda(
         original.function,
-        output_shape=original._output_shape,
+        output_shape=given_output_shape(original),
         mask=original.mask,
         arguments=original.arguments,
         name=original.name,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from prune_core.graph.ids import ChannelIds
-from prune_core.graph.walk import Step
+from prune_core.network.walk import GraphStep
 
 MADE_INTO_MASK = "a mask is made of it"
 
@@ -67,12 +67,17 @@ class Call:
     Attributes:
         layer: the layer (or bare operation).
         path: its name, with the names of the models it is nested in.
-        inputs: channel ids of the last axis of each input; masks are no inputs.
+        inputs: channel ids of the last axis of each input; masks are not among them.
         input_shapes, output_shapes: shapes with the batch axis; None for a size that is not fixed.
     """
 
     def __init__(
-        self, step: Step, ids: ChannelIds, own: dict[int, list[np.ndarray]], pins: list, sources: list
+        self,
+        step: GraphStep,
+        ids: ChannelIds,
+        own: dict[int, list[np.ndarray]],
+        pins: list[tuple[np.ndarray, str]],
+        sources: list[np.ndarray],
     ) -> None:
         self.layer: Any = step.operation
         self.path = step.path
@@ -99,7 +104,7 @@ class Call:
 
     def opaque(self, reason: str) -> Traced:
         """The answer for a call that cannot be shrunk: everything that goes in and comes out is pinned."""
-        if self._step.is_for_masks:  # Keras adds operations for masks, whose names would tell nobody anything
+        if self._step.is_for_masks:  # Keras adds operations for masks: their names would tell a reader nothing
             reason = MADE_INTO_MASK
         for ids in self.inputs:
             if ids is not None:
@@ -118,7 +123,7 @@ class Call:
         return Traced(fresh)
 
     def constants(self) -> list[Any]:
-        """The call's arguments that are no tensors of the graph, flat."""
+        """The call's arguments that are not tensors of the graph, flat."""
         flat = keras.tree.flatten((self._step.node.arguments.args, self._step.node.arguments.kwargs))
         return [value for value in flat if not isinstance(value, keras.KerasTensor)]
 
@@ -165,6 +170,16 @@ def register_rule(layer_class: type) -> Callable[[Rule], Rule]:
 
     def add(rule: Rule) -> Rule:
         _RULES[layer_class] = rule
+        return rule
+
+    return add
+
+
+def built_in_rule(layer_class: type) -> Callable[[Rule], Rule]:
+    """`register_rule` for our own rules. A user's rule stays, whether it was registered before or after."""
+
+    def add(rule: Rule) -> Rule:
+        _RULES.setdefault(layer_class, rule)
         return rule
 
     return add

@@ -1,4 +1,4 @@
-"""Rules of Keras's own layers with weights. Data formats other than channels_last have none."""
+"""Rules of Keras's own layers with weights. They hold for the data format channels_last only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from keras import layers
 
 from prune_core.graph.elementwise import is_elementwise_function
 from prune_core.graph.links import conv_link, conv_transpose_link, dense_link, separable_link
-from prune_core.graph.rule import Axes, Call, Link, Traced, register_rule
+from prune_core.graph.rule import Axes, Call, Link, Traced, built_in_rule
 
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
@@ -52,7 +52,7 @@ def linear_layer(call: Call, size: str, link: Callable[[Any], Link], *, swapped:
     return Traced([units], weights, config={size: units}, link=link)
 
 
-@register_rule(layers.Dense)
+@built_in_rule(layers.Dense)
 def _dense(call: Call) -> Traced:
     return linear_layer(call, "units", dense_link)
 
@@ -103,10 +103,10 @@ for _classes, _rule in (
     (_SEPARABLE, _separable),
 ):
     for _class in _classes:
-        register_rule(_class)(_rule)
+        built_in_rule(_class)(_rule)
 
 
-@register_rule(layers.BatchNormalization)
+@built_in_rule(layers.BatchNormalization)
 def _batch_normalization(call: Call) -> Traced:
     """Silent are gamma and beta; without a gamma, the moving mean in its place: (0 - mean) / std would not be 0."""
     layer, rank = call.layer, len(call.input_shapes[0])
@@ -124,7 +124,7 @@ def _batch_normalization(call: Call) -> Traced:
     return Traced([channels], weights)
 
 
-@register_rule(layers.PReLU)
+@built_in_rule(layers.PReLU)
 def _prelu(call: Call) -> Traced:
     channels, shape = call.inputs[0], call.layer.alpha.shape
     if shape[-1] != len(channels):  # one slope shared by all channels

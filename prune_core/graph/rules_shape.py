@@ -6,7 +6,7 @@ import numpy as np
 from keras import layers
 
 from prune_core.graph.elementwise import ACTIVATION_LAYERS, is_elementwise_operation, is_keras_operation
-from prune_core.graph.rule import Call, Rule, Traced, register_rule
+from prune_core.graph.rule import Call, Rule, Traced, built_in_rule
 from prune_core.graph.rules import activate, why_not
 
 _CHANNEL_BY_CHANNEL: tuple[type, ...] = (
@@ -53,16 +53,16 @@ def channel_by_channel(call: Call) -> Traced:
 
 
 for _class in _CHANNEL_BY_CHANNEL:
-    register_rule(_class)(channel_by_channel)
+    built_in_rule(_class)(channel_by_channel)
 
 
-@register_rule(layers.Activation)
+@built_in_rule(layers.Activation)
 def _activation(call: Call) -> Traced:
     activate(call, call.inputs[0])
     return Traced([call.inputs[0]])
 
 
-@register_rule(layers.Rescaling)
+@built_in_rule(layers.Rescaling)
 def _rescaling(call: Call) -> Traced:
     if np.ndim(call.layer.scale) or np.ndim(call.layer.offset):
         return call.opaque(f"'{call.path}' rescales channels by different numbers, which cannot be cut")
@@ -80,10 +80,10 @@ def merged(call: Call) -> Traced:
 
 
 for _class in (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum):
-    register_rule(_class)(merged)
+    built_in_rule(_class)(merged)
 
 
-@register_rule(layers.Concatenate)
+@built_in_rule(layers.Concatenate)
 def concatenated(call: Call) -> Traced:
     """Along the last axis channels stand side by side; along any other they belong together."""
     rank = len(call.input_shapes[0])
@@ -99,7 +99,7 @@ def moved(call: Call) -> Traced | None:
     return Traced([channels])
 
 
-@register_rule(layers.Permute)
+@built_in_rule(layers.Permute)
 def _moved_or_opaque(call: Call) -> Traced:
     return moved(call) or call.opaque(f"'{call.path}' takes channels off the last axis, which cannot be followed")
 
@@ -110,18 +110,19 @@ def reshaped(call: Call) -> np.ndarray | None:
     if places is None:
         return None
     rows = places.reshape(-1, places.shape[-1])
+    first: np.ndarray = rows[0]
     for row in np.unique(rows, axis=0):
-        call.unite(rows[0], row)
-    return rows[0]
+        call.unite(first, row)
+    return first
 
 
-@register_rule(layers.Flatten)
+@built_in_rule(layers.Flatten)
 def _flatten(call: Call) -> Traced:
     ids = reshaped(call)
     return call.opaque(f"'{call.path}' flattens axes of unknown size") if ids is None else Traced([ids])
 
 
-@register_rule(layers.Reshape)
+@built_in_rule(layers.Reshape)
 def _reshape(call: Call) -> Traced:
     ids = reshaped(call)
     if ids is None:

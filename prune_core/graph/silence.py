@@ -15,7 +15,7 @@ import numpy as np
 from prune_core.graph.classes import ChannelClasses
 from prune_core.graph.exact import ExactRun, run_as_it_is, run_exactly
 from prune_core.graph.rule import Link
-from prune_core.graph.walk import Step
+from prune_core.network.walk import GraphStep
 
 # A constant is measured at many places; by how much of its value (of 1, if it is smaller) it may differ among them.
 _SPREAD = 1e-6
@@ -64,7 +64,8 @@ class Mixer:
 
     def nothing(self) -> np.ndarray:
         """bool (inputs,): whether an input is 0 in the network's own type, and next to it in float64."""
-        return self.zero & (np.maximum(-self.low, self.high) <= _NOTHING)
+        nothing: np.ndarray = self.zero & (np.maximum(-self.low, self.high) <= _NOTHING)
+        return nothing
 
     def foldable(self, constant: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether an input is constant and can be taken out exactly; `constant` is by class."""
@@ -73,7 +74,8 @@ class Mixer:
             even = np.isfinite(self.low) & np.isfinite(self.high)
             even[even] = (self.high - self.low)[even] <= self.spread * np.maximum(1, np.abs(self.high[even]))
             absorbable |= even
-        return constant[self.inputs] & absorbable
+        foldable: np.ndarray = constant[self.inputs] & absorbable
+        return foldable
 
     def used(self, removed: np.ndarray) -> np.ndarray:
         """bool (inputs,): whether any unit that stays gives the input a weight; `removed` is by class."""
@@ -128,11 +130,11 @@ def observe(graph: Any, inputs: Sequence[Any], mixers: Sequence[Mixer], constant
     """Run the network in float64; note there and in its own types what reaches each mixer with a constant input."""
     watched = {id(mixer.operation): mixer for mixer in mixers if constant[mixer.inputs].any()}
 
-    def see_zeros(step: Step) -> None:
+    def see_zeros(step: GraphStep) -> None:
         if id(step.operation) in watched:
             watched[id(step.operation)].see_zeros(keras.ops.convert_to_numpy(step.inputs[0]))
 
-    def see_extremes(step: Step) -> None:
+    def see_extremes(step: GraphStep) -> None:
         if id(step.operation) in watched:
             watched[id(step.operation)].see_extremes(keras.ops.convert_to_numpy(step.inputs[0]))
 

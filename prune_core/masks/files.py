@@ -34,7 +34,10 @@ def save_masks(path: str | os.PathLike[str], masks: Mapping[str, np.ndarray]) ->
         UserError: a mask that is not of bools, or a folder that does not exist.
     """
     if not isinstance(masks, Mapping):
-        raise UserError(f"a {type(masks).__name__} is no masks: give {{weight path: bool array}}, such as result.masks")
+        raise UserError(
+            f"a {type(masks).__name__} is not a mapping of masks: "
+            "give {weight path: bool array}, such as result.masks"
+        )
     entries: list[dict[str, Any]] = []
     members: dict[str, np.ndarray] = {}
     for number, (weight, mask) in enumerate(masks.items()):
@@ -64,7 +67,7 @@ def load_masks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise UserError(f"masks file {os.fspath(path)!r} does not exist") from None
     except _DAMAGE as error:
-        raise UserError(f"{os.fspath(path)!r} is no file of masks or is damaged: {error}") from error
+        raise UserError(f"{os.fspath(path)!r} is not a file of masks or is damaged: {error}") from error
 
 
 def _unpack(members: Any) -> dict[str, np.ndarray]:
@@ -79,7 +82,7 @@ def _unpack(members: Any) -> dict[str, np.ndarray]:
         count = math.prod(shape)
         packed = _member(members, f"mask_{number}", (count + 7) // 8)
         if packed.size != (count + 7) // 8:
-            raise ValueError(f"mask of {weight!r} has not the {count} bits of its shape")
+            raise ValueError(f"mask of {weight!r} does not have the {count} bits of its shape")
         masks[weight] = np.unpackbits(packed, count=count).astype(bool).reshape(shape)
     return masks
 
@@ -88,7 +91,7 @@ def _member(members: Any, name: str, most_bytes: int) -> np.ndarray:
     """A flat array of bytes, refused unread if it would unpack to more than `most_bytes`."""
     if members.zip.getinfo(f"{name}.npy").file_size > most_bytes + _NPY_HEADER_BYTES:
         raise ValueError(f"member {name!r} is too large")
-    array = members[name]
+    array: np.ndarray = members[name]
     if array.dtype != np.uint8 or array.ndim != 1:
-        raise ValueError(f"member {name!r} is no run of bytes")
+        raise ValueError(f"member {name!r} is not a run of bytes")
     return array

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from prune_core.measure.latency import compare_latency as compare_latency
     from prune_core.measure.macs import OpenSize as OpenSize
     from prune_core.measure.macs import count_macs as count_macs
+    from prune_core.measure.macs import register_macs_rule as register_macs_rule
     from prune_core.measure.stopwatch import Stopwatch as Stopwatch
 
 _HOMES = {
@@ -17,6 +18,7 @@ _HOMES = {
     "Stopwatch": "stopwatch",
     "compare_latency": "latency",
     "count_macs": "macs",
+    "register_macs_rule": "macs",
 }
 __all__ = [*_HOMES]
 __getattr__, __dir__ = lazy_face(__name__, _HOMES)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from prune_core.data.fit import fits
 from prune_core.errors import UserError
+from prune_core.network.sample_shape import fits
 
 # Enough rounds for a median, yet slow networks must not hold up a sweep, nor fast ones take thousands of samples.
 _BUDGET_S = 0.1

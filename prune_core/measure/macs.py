@@ -7,17 +7,34 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
-from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.graph.shapes import Shape, carry_shapes
-from prune_core.graph.walk import graph_of
+from prune_core.kernels import KERNEL_KINDS, Places
 from prune_core.network.called_parts import called_parts
+from prune_core.network.keras_internals import ConvLSTMCell
+from prune_core.network.sample_shape import fits
+from prune_core.network.shapes import Shape, carry_shapes
+from prune_core.network.walk import graph_of
 from prune_core.weights import kernel_attributes
 
 _LOG = logging.getLogger(__name__)
 _Call = tuple[keras.layers.Layer, Shape, Shape]
+
+MacsRule = Callable[[Any, Shape, Shape], Shape]
+"""(layer, shape of its input, of its output, both with the batch axis) -> sizes whose product counts the places of one
+sample at which each element of the layer's kernels is used; None in it for an open size."""
+
+_RULES: dict[type, MacsRule] = {}
+
+
+def register_macs_rule(layer_class: type, rule: MacsRule) -> None:
+    """Teach `count_macs` a layer and its subclasses; replaces the rule there is. Its kernels are those attributes of it
+    that `prune_core.weights.kernel_attributes` finds.
+
+    Example, a layer that multiplies each vector of its input with its kernel:
+        >>> register_macs_rule(ScaledDense, lambda layer, given, made: made[1:-1])
+    """
+    _RULES[layer_class] = rule
 
 
 class OpenSize(UserError):
@@ -104,12 +121,12 @@ def _calls_in(graph: Any, shapes: Sequence[Shape]) -> list[_Call]:
 
 def _positions(layer: keras.layers.Layer, input_shape: Shape, output_shape: Shape) -> int | None:
     """At how many places each kernel element of a layer is used; None for layers of unknown kinds with matrices."""
-    for kinds, shape_of in _POSITIONS:
-        if isinstance(layer, kinds):
-            places = shape_of(layer, input_shape, output_shape)
-            if None in places:
-                raise _open_size(layer, output_shape)
-            return math.prod(int(n) for n in places if n is not None)
+    rule = next((_RULES[kind] for kind in type(layer).__mro__ if kind in _RULES), None)
+    if rule is not None:
+        places = rule(layer, input_shape, output_shape)
+        if None in places:
+            raise _open_size(layer, output_shape)
+        return math.prod(int(n) for n in places if n is not None)
     if not isinstance(layer, _WITHOUT_MATRICES) and any(len(weight.shape) > 1 for weight in layer.weights):
         _LOG.warning("MACs of layer %r (%s) are not counted", layer.name, type(layer).__name__)
     return None
@@ -138,21 +155,12 @@ _WITHOUT_MATRICES = (
     *(_layers.PReLU, _layers.Normalization, _layers.LayerNormalization, _layers.RMSNormalization, _layers.Embedding),
     *(_layers.BatchNormalization, _layers.GroupNormalization),
 )
-# First match counts: Keras derives the transposed and separable convolutions from other bases than the plain ones.
-_POSITIONS: list[tuple[tuple[type[keras.layers.Layer], ...], Callable[[keras.layers.Layer, Shape, Shape], Shape]]] = [
-    ((_layers.Dense,), lambda layer, given, made: made[1:-1]),
-    ((_layers.EinsumDense,), _einsum_places),
-    ((_layers.LSTMCell, _layers.GRUCell, _layers.SimpleRNNCell), lambda layer, given, made: ()),
-    ((ConvLSTMCell,), lambda layer, given, made: _spatial(layer, made)),
-    (
-        (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose),
-        lambda layer, given, made: _spatial(layer, given),
-    ),
-    (
-        (
-            *(_layers.Conv1D, _layers.Conv2D, _layers.Conv3D, _layers.DepthwiseConv1D, _layers.DepthwiseConv2D),
-            *(_layers.SeparableConv1D, _layers.SeparableConv2D),
-        ),
-        lambda layer, given, made: _spatial(layer, made),
-    ),
-]
+_SHAPES: dict[Places, MacsRule] = {
+    Places.VECTORS: lambda layer, given, made: made[1:-1],
+    Places.OUTPUT_POSITIONS: lambda layer, given, made: _spatial(layer, made),
+    Places.INPUT_POSITIONS: lambda layer, given, made: _spatial(layer, given),
+    Places.EINSUM: _einsum_places,
+    Places.ONCE: lambda layer, given, made: (),
+}
+for _name, _kind in KERNEL_KINDS.items():
+    register_macs_rule(ConvLSTMCell if _name == "ConvLSTMCell" else getattr(_layers, _name), _SHAPES[_kind.places])

@@ -9,7 +9,7 @@ from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
 from prune_core.models.initializers import Initializer, derived_seed, read_initializer
 from prune_core.models.layers import LayerPlan, convolution, dense, dropout, flatten, max_pool
-from prune_core.models.settings import Settings
+from prune_core.settings import Settings
 
 if TYPE_CHECKING:
     import keras

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from prune_core.models.settings import Settings
+from prune_core.settings import Settings
 
 
 @dataclass(frozen=True)

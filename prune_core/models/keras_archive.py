@@ -51,7 +51,8 @@ def read_archive(path: Path) -> KerasArchive:
     """Read and check a `.keras` file; whole, well-formed, nothing surprising inside.
 
     Raises:
-        UserError: no such file, another format, damaged, or with members that a network of standard layers has not.
+        UserError: no such file, another format, damaged, or with members that a network of standard layers does not
+            have.
     """
     content = _read_bytes(path)
     try:
@@ -80,7 +81,7 @@ def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f'{path} is a folder: save the model as one file with model.save("{path.name}.keras")')
     if path.exists() and not path.is_file():  # a device or a pipe has no end
-        raise UserError(f"{path} is no file: give the path of a .keras file")
+        raise UserError(f"{path} is not a file: give the path of a .keras file")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -107,7 +108,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         if info.file_size > _MAX_EXPANSION * max(info.compress_size, 1):
             raise UserError(f"{path} unpacks to more than {_MAX_EXPANSION} times its size: save the model again")
     if members["config.json"].file_size > _MAX_CONFIG_BYTES:
-        raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is no ordinary network")
+        raise UserError(f"{path} has a config.json above {_MAX_CONFIG_BYTES} bytes: it is not an ordinary network")
 
 
 def _weigh(path: Path, weights: bytes) -> tuple[dict[str, int], dict[str, tuple[float, float]]]:

@@ -30,7 +30,7 @@ def refuse_foreign_objects(path: object, config: Mapping[str, Any]) -> None:
 def _objects(path: object, value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """Every serialised object inside `value`, itself among them."""
     if depth > _MAX_DEPTH:
-        raise UserError(f"{path} is nested more than {_MAX_DEPTH} levels deep: it is no ordinary network")
+        raise UserError(f"{path} is nested more than {_MAX_DEPTH} levels deep: it is not an ordinary network")
     if isinstance(value, dict):
         if isinstance(value.get("class_name"), str):
             yield value

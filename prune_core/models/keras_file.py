@@ -6,7 +6,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prune_core.data.fit import fitted_shape
 from prune_core.errors import UserError
 from prune_core.models.base import ModelInfo
 from prune_core.models.keras_archive import KerasArchive, read_archive, read_config
@@ -14,7 +13,8 @@ from prune_core.models.keras_config import count_outputs, output_activation, out
 from prune_core.models.keras_config import input_shape as archived_input_shape
 from prune_core.models.keras_input import input_dtypes, raw_input
 from prune_core.models.keras_kernels import stored_kernels
-from prune_core.models.settings import Settings
+from prune_core.network.sample_shape import fitted_shape
+from prune_core.settings import Settings
 from prune_core.tasks import CompiledLoss, loss_of_archive
 
 if TYPE_CHECKING:

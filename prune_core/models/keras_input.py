@@ -6,7 +6,7 @@ elsewhere, the network was made for other numbers. Read from the JSON and the st
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -126,7 +126,7 @@ class _Walk:
         return _ARITHMETIC[kind](_mean(constants[0]), is_second)
 
 
-_ARITHMETIC = {
+_ARITHMETIC: dict[str, Callable[[float, bool], tuple[float, float] | None]] = {
     "Multiply": lambda c, is_second: (c, 0.0),
     "Add": lambda c, is_second: (1.0, c),
     "Subtract": lambda c, is_second: (1.0, -c) if is_second else (-1.0, c),

@@ -6,27 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prune_core.kernels import KERNEL_KINDS
+
 NESTING = ("Functional", "Sequential")
-_CELL = ("kernel", "recurrent_kernel")
-# Class name -> the names of the kernels it has; more than one makes more than one prunable layer.
-_KERNELS: dict[str, tuple[str, ...]] = {
-    "Dense": ("kernel",),
-    "EinsumDense": ("kernel",),
-    "Conv1D": ("kernel",),
-    "Conv2D": ("kernel",),
-    "Conv3D": ("kernel",),
-    "Conv1DTranspose": ("kernel",),
-    "Conv2DTranspose": ("kernel",),
-    "Conv3DTranspose": ("kernel",),
-    "DepthwiseConv1D": ("kernel",),
-    "DepthwiseConv2D": ("kernel",),
-    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
-    "LSTMCell": _CELL,
-    "GRUCell": _CELL,
-    "SimpleRNNCell": _CELL,
-    "ConvLSTMCell": _CELL,
-}
 # Class name -> class and name of the cell that such a layer makes for itself.
 _CELLS = {
     "LSTM": ("LSTMCell", "lstm_cell"),
@@ -113,7 +95,8 @@ def _kernels(layer: Mapping[str, Any], name: str, group: str, *, is_inside: bool
                 yield from kernels_inside
         else:
             yield from _kernels(part.layer, path, f"{group}/{part.group}", is_inside=True)
-    kernels = _KERNELS.get(layer["class_name"], ())
+    kind = KERNEL_KINDS.get(layer["class_name"])
+    kernels = () if kind is None else kind.kernels
     for number, kernel in enumerate(kernels):
         yield name if len(kernels) == 1 else f"{name}/{kernel}", f"{group}/vars/{number}", is_inside
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-Shape = tuple[int | None, ...]
+from prune_core.network.keras_internals import projection
+from prune_core.network.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def _attention(layer: keras.layers.MultiHeadAttention, given: Shape, made: Shape
     key = built.get("key_shape") or value
     source = [(given[0], *shape[1:]) if None not in shape[1:] else given for shape in (key, value)]
     for name, shape in (("query", given), ("key", source[0]), ("value", source[1]), ("gate", given)):
-        if (part := getattr(layer, f"_{name}_dense", None)) is not None:
+        if (part := projection(layer, name)) is not None:
             yield PartCall(part, shape, part.compute_output_shape(shape), 1)
-    output = layer._output_dense
+    output = projection(layer, "output")
+    assert output is not None
     heads = (*given[:-1], *output.kernel.shape[:-1])
     yield PartCall(output, heads, output.compute_output_shape(heads), 1)
 

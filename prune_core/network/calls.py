@@ -6,11 +6,12 @@ wrote them. A mask chooses positions; it carries no channels and no relevance.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras.src import backend
+
+from prune_core.network.keras_internals import attach_mask, calls_of
 
 
 def data_tensors(node: Any) -> list[keras.KerasTensor]:
@@ -23,17 +24,11 @@ def mask_tensors(node: Any) -> list[keras.KerasTensor]:
     return _tensors(node, masks=True)
 
 
-def nodes_in_order(graph: Any) -> Iterator[Any]:
-    """The calls of a functional graph, each after those that it depends on."""
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        yield from (node for node in graph._nodes_by_depth[depth] if not node.is_input)
-
-
 def nodes_for_masks(graph: Any) -> set[int]:
     """`id` of those nodes of a graph whose results reach its outputs as masks only."""
     needed = {id(tensor) for tensor in graph.outputs}
     found = set()
-    for node in reversed(list(nodes_in_order(graph))):
+    for node in reversed(list(calls_of(graph))):
         if any(id(tensor) in needed for tensor in node.outputs):
             needed |= {id(tensor) for tensor in data_tensors(node)}
         else:
@@ -46,18 +41,13 @@ def attach_masks(model: keras.Model, inputs: Sequence[Any], args: Sequence[Any],
     named = {**dict(zip(_names(model), args, strict=False)), **kwargs}
     for tensor, mask in zip(inputs, keras.tree.flatten(named.get("mask")), strict=False):
         if mask is not None and keras.ops.is_tensor(tensor):
-            backend.set_keras_mask(tensor, mask)
-
-
-def mask_of(tensor: Any) -> Any:
-    """The mask that Keras has attached to a tensor, or None."""
-    return backend.get_keras_mask(tensor)
+            attach_mask(tensor, mask)
 
 
 def with_mask(tensor: Any, mask: Any) -> Any:
     """`tensor` with a mask attached, unless it is None."""
     if mask is not None:
-        backend.set_keras_mask(tensor, mask)
+        attach_mask(tensor, mask)
     return tensor
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from prune_core.network.keras_internals import own_weights
+
 
 def hand_over_policy(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Give a model the dtype policy that another was made under; a new model has that of the process."""
@@ -22,7 +24,7 @@ def hand_over_state(source: keras.layers.Layer, target: keras.layers.Layer) -> N
     computes anew what follows from them. Weights of `target` stay as they are.
     """
     if type(target).load_own_variables is not keras.layers.Layer.load_own_variables:
-        weights = [(weight, keras.ops.convert_to_numpy(weight)) for weight in _own(target)]
+        weights = [(weight, keras.ops.convert_to_numpy(weight)) for weight in own_weights(target)]
         store: dict[str, Any] = {}
         with suppress(ValueError):  # weights were changed by hand: that the layer lacks something, comparing will tell
             source.save_own_variables(store)
@@ -40,7 +42,3 @@ def hand_over_state(source: keras.layers.Layer, target: keras.layers.Layer) -> N
 def _array(value: Any) -> np.ndarray:
     """What a stored value is when it is read from a file."""
     return np.asarray(keras.ops.convert_to_numpy(value) if isinstance(value, keras.Variable) else value)
-
-
-def _own(layer: keras.layers.Layer) -> list[keras.Variable]:
-    return [*layer._trainable_variables, *layer._non_trainable_variables]

@@ -8,12 +8,8 @@ from typing import Any
 import keras
 
 from prune_core.errors import UserError
+from prune_core.network.keras_internals import BOOKKEEPING, is_keras_own, own_weights, parts_of
 
-# What Keras keeps on each layer and model for its own ends, beside the attributes that give a part its name.
-_BOOKKEEPING = {
-    *("_tracker", "_trainable_variables", "_non_trainable_variables", "_layers", "_metrics", "_losses"),
-    *("_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"),
-}
 # Attributes of Keras's layers whose weight has another name.
 _NAMES = {"adapt_mean": "mean", "adapt_variance": "variance"}
 
@@ -64,7 +60,7 @@ def weight_variables(model: keras.Model) -> dict[str, keras.Variable]:
         paths: dict[int, str] = {}
         for place in _places_of(owner, path):
             paths.setdefault(id(place.variable), place.path)
-        for variable in _tracked(owner) if isinstance(owner, keras.Model) else owner.weights:
+        for variable in own_weights(owner) if isinstance(owner, keras.Model) else owner.weights:
             if id(variable) in seen:
                 continue
             seen.add(id(variable))
@@ -90,7 +86,7 @@ def inner_layers(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Laye
     """
     inside = _members(layer)
     counts = Counter(part.name for part in inside)
-    has_names = isinstance(layer, keras.Model) or _is_of_keras(layer)
+    has_names = isinstance(layer, keras.Model) or is_keras_own(layer)
     if has_names and len(counts) == len(inside):
         return [(part.name, part) for part in inside]
     attributes = _attributes(layer)
@@ -110,10 +106,10 @@ def layers_inside(layer: keras.layers.Layer, path: str = "") -> Iterator[tuple[s
 
 def _members(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     if not isinstance(layer, keras.Model):
-        return list(layer._layers)
+        return parts_of(layer)
     graph = list(layer.layers)
     known = {id(part) for part in graph}
-    return graph + [part for part in layer._layers if id(part) not in known and part.weights]
+    return graph + [part for part in parts_of(layer) if id(part) not in known and part.weights]
 
 
 def _owners(model: keras.Model, path: str) -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -123,7 +119,7 @@ def _owners(model: keras.Model, path: str) -> Iterator[tuple[str, keras.layers.L
             yield from _owners(layer, _join(path, name))
         else:
             yield _join(path, name), layer
-    if _tracked(model):
+    if own_weights(model):
         yield path, model
 
 
@@ -142,7 +138,7 @@ def _places_of(owner: keras.layers.Layer, path: str) -> Iterator[Place]:
 
 def _own_places(layer: keras.layers.Layer, path: str) -> Iterator[Place]:
     held = [value for value in vars(layer).values() if isinstance(value, keras.Variable)]
-    variables = list({id(variable): variable for variable in (*_tracked(layer), *held)}.values())
+    variables = list({id(variable): variable for variable in (*own_weights(layer), *held)}.values())
     if not variables:
         return
     attributes = _attributes(layer)
@@ -171,18 +167,9 @@ def _attributes(layer: keras.layers.Layer) -> dict[int, str]:
                 note(f"{name}_{key}", item)
 
     for name, value in vars(layer).items():
-        if name not in _BOOKKEEPING and not name.startswith("_self_"):  # TensorFlow keeps its own under "_self_..."
+        if name not in BOOKKEEPING and not name.startswith("_self_"):  # TensorFlow keeps its own under "_self_..."
             note(name, value)
     return found
-
-
-def _tracked(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """The weights that a layer itself owns, not those of layers inside it."""
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
-
-
-def _is_of_keras(layer: keras.layers.Layer) -> bool:
-    return type(layer).__module__.startswith("keras.src.")
 
 
 def _told_apart(names: list[str]) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from prune_core.network.keras_internals import layers_within
+
 _SEED = 20260101
 _SAMPLES = 2
 # Sizes for axes of unknown size, the first that a network runs on: strides and poolings ask for some room.
@@ -41,7 +43,7 @@ class RandomValues:
 
     def __init__(self, model: keras.Model) -> None:
         self._inputs = list(model.inputs)
-        layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+        layers = [layer for layer in layers_within(model) if not isinstance(layer, keras.Model)]
         sizes = [getattr(layer, name, None) for layer in layers for name in ("input_dim", "num_tokens")]
         self._limit = min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
         tokens = [token for layer in layers if hasattr(layer, "get_vocabulary") for token in layer.get_vocabulary()]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from prune_core.errors import UserError
+from prune_core.network.keras_internals import own_weights, put_weight
 from prune_core.network.places import Place, places
 
 
@@ -44,7 +45,7 @@ def share_again(model: keras.Model, shared: list[Shared]) -> None:
     """Make a network that was built anew share the weights that its original does, in place.
 
     Raises:
-        UserError: a place that the network has not, or weights of other shapes or types.
+        UserError: a place that the network does not have, or weights of other shapes or types.
     """
     found = {place.path: place for place in places(model)} if shared else {}
     for one in shared:
@@ -61,14 +62,7 @@ def share_again(model: keras.Model, shared: list[Shared]) -> None:
 
 
 def _set(place: Place, weight: keras.Variable, keeps_own: bool) -> None:
-    layer = place.layer
-    is_locked = layer._tracker.locked
-    layer._tracker.unlock()
-    if not keeps_own:
-        layer._untrack_variable(place.variable)
-    setattr(layer, str(place.attribute), weight)
-    if is_locked:
-        layer._tracker.lock()
+    put_weight(place.layer, str(place.attribute), weight, instead_of=None if keeps_own else place.variable)
 
 
 def _wraps(place: Place, inner: Place) -> bool:
@@ -80,5 +74,5 @@ def _keeps_own(place: Place) -> bool:
     attributes = vars(place.layer).values()
     return any(
         weight.name == place.path.rpartition("/")[2] and all(value is not weight for value in attributes)
-        for weight in (*place.layer._trainable_variables, *place.layer._non_trainable_variables)
+        for weight in own_weights(place.layer)
     )

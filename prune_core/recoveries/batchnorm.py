@@ -5,10 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from prune_core.graph.classes import functional_graph
 from prune_core.graph.exact import run_as_it_is
-from prune_core.graph.walk import Step
-from prune_core.network.places import leaf_layers
+from prune_core.network import GraphStep, functional_graph, leaf_layers
 from prune_core.pruning import Pruning
 
 _Moments = tuple[np.ndarray, np.ndarray]
@@ -30,7 +28,7 @@ def batchnorm(pruning: Pruning) -> None:
     chosen = np.sort(np.random.default_rng(pruning.seed).permutation(len(x))[:count])
     seen: dict[int, list[_Moments]] = {}
 
-    def renew(step: Step) -> None:
+    def renew(step: GraphStep) -> None:
         layer = step.operation
         if isinstance(layer, keras.layers.BatchNormalization):
             calls = seen.setdefault(id(layer), [])

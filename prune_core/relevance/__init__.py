@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from prune_core.relevance.rules import routed as routed
     from prune_core.relevance.rules import unchanged as unchanged
     from prune_core.relevance.starts import STARTS as STARTS
-    from prune_core.relevance.steps import Step as Step
+    from prune_core.relevance.steps import RelevanceStep as RelevanceStep
 
 _HOMES = {
     "STARTS": "starts",
     "Relevance": "propagation",
-    "Step": "steps",
+    "RelevanceStep": "steps",
     "in_proportion": "rules",
     "propagate": "propagation",
     "register_relevance_rule": "rules",

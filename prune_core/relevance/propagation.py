@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from prune_core.errors import UserError
-from prune_core.network.calls import mask_of
+from prune_core.network.keras_internals import mask_of
 from prune_core.registry import closest
 from prune_core.relevance.rules import rule_of
 from prune_core.relevance.starts import STARTS
-from prune_core.relevance.steps import Step, as_graph, unroll
+from prune_core.relevance.steps import RelevanceStep, as_graph, unroll
 from prune_core.weights import kernel_attributes
 
 logger = logging.getLogger(__name__)
@@ -95,11 +95,13 @@ def propagate(model: keras.Model, x: np.ndarray, batch_size: int = 256, start: s
 
 # What one batch adds up to: relevance of channels by layer, of inputs, and what was lost by step.
 _Sums = tuple[dict[str, tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]
+_Run = Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor, tf.Tensor]]
 
 
-def _compiled(graph: keras.Model, start: str) -> Callable[[tf.Tensor, tf.Tensor], tuple[_Sums, tf.Tensor, tf.Tensor]]:
+def _compiled(graph: keras.Model, start: str) -> _Run:
     # Without XLA: on CPU it needs 0.6 s to compile, gains nothing on dense networks and loses on convolutions.
-    return tf.function(lambda samples, present: _batch_sums(graph, start, samples, present), autograph=False)
+    run: _Run = tf.function(lambda samples, present: _batch_sums(graph, start, samples, present), autograph=False)
+    return run
 
 
 def _padded(samples: np.ndarray, size: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -172,7 +174,7 @@ def _per_sample(relevance: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(relevance, axis=list(range(1, len(relevance.shape))))
 
 
-def _per_channel(step: Step, relevance: tf.Tensor) -> tf.Tensor:
+def _per_channel(step: RelevanceStep, relevance: tf.Tensor) -> tf.Tensor:
     """Relevance summed over samples and positions, shape (channels,)."""
     rank = len(relevance.shape)
     channels_first = rank > 2 and getattr(step.operation, "data_format", None) == "channels_first"

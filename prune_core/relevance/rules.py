@@ -18,18 +18,19 @@ import tensorflow as tf
 from keras import layers, ops
 
 from prune_core.errors import UserError
-from prune_core.relevance.steps import Step
+from prune_core.network.keras_internals import causal_padding, is_keras_function
+from prune_core.relevance.steps import RelevanceStep
 from prune_core.weights import kernel_attributes
 
-Rule = Callable[[Step, tf.Tensor], Sequence[tf.Tensor]]
+RelevanceRule = Callable[[RelevanceStep, tf.Tensor], Sequence[tf.Tensor]]
 
 # Added to z, so that where z is 0 nothing is passed on (the amounts that R / z is multiplied by are 0 as well).
 _TINY = 1e-30
 
-_RULES: dict[type, Rule] = {}
+_RULES: dict[type, RelevanceRule] = {}
 
 
-def register_relevance_rule(layer_class: type, rule: Rule) -> None:
+def register_relevance_rule(layer_class: type, rule: RelevanceRule) -> None:
     """Teach relevance propagation a layer; replaces the rule there is. Subclasses need a registration of their own.
 
     Args:
@@ -43,11 +44,11 @@ def register_relevance_rule(layer_class: type, rule: Rule) -> None:
     _RULES[layer_class] = rule
 
 
-def rule_of(step: Step) -> Rule:
+def rule_of(step: RelevanceStep) -> RelevanceRule:
     """The rule of a step's operation. Raises UserError naming the layer if there is none."""
     operation = step.operation
     rule = _RULES.get(type(operation))
-    if rule is None and type(operation).__module__.startswith("keras.src.ops."):
+    if rule is None and is_keras_function(operation):
         rule = _BARE_OPERATIONS.get(type(operation).__name__)
     if rule is None:
         raise UserError(
@@ -57,22 +58,22 @@ def rule_of(step: Step) -> Rule:
     return rule
 
 
-def unchanged(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def unchanged(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Element-wise operations: activations, normalisation, dropout, scaling."""
     return [relevance]
 
 
-def routed(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def routed(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Data movement, and maxima, where the winner takes all."""
     return _pull_back(step.run, step.inputs, relevance)
 
 
-def in_proportion(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def in_proportion(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Averages over positions: each input gets its share of the sum of absolute values."""
     return _share_out(step.run, step.inputs, relevance)
 
 
-def through_weights(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def through_weights(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Layers that multiply with a kernel: share out under the absolute weights, biases left out."""
     layer = step.operation
     with tf.init_scope():  # while the pass is compiled, so once for all batches
@@ -81,17 +82,17 @@ def through_weights(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     return _share_out(lambda tensors: linear_map(layer, tensors[0], *kernels), step.inputs, relevance)
 
 
-def looked_up(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def looked_up(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Embeddings: an index gets the relevance of its whole vector."""
     return [tf.reduce_sum(relevance, axis=-1)]
 
 
-def summed(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def summed(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Sums, differences and averages of tensors, in proportion; a constant among the terms counts as a bias."""
     return [relevance] if len(step.inputs) == 1 else _share_out(_total, step.inputs, relevance)
 
 
-def multiplied(step: Step, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
+def multiplied(step: RelevanceStep, relevance: tf.Tensor) -> Sequence[tf.Tensor]:
     """Products: every factor has the same part in them; constants have none."""
     if len(step.inputs) == 1:
         return [relevance]
@@ -123,9 +124,10 @@ def _pull_back(
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         output = function(tensors)
-    return tape.gradient(
+    shares: list[tf.Tensor] = tape.gradient(
         output, tensors, tf.cast(relevance, output.dtype), unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
+    return shares
 
 
 def _dense(layer: layers.Dense, tensor: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -135,7 +137,7 @@ def _dense(layer: layers.Dense, tensor: tf.Tensor, kernel: tf.Tensor) -> tf.Tens
 def _conv(layer: keras.Layer, tensor: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     padding = layer.padding
     if padding == "causal":  # Conv1D only: pad the past
-        tensor = ops.pad(tensor, layer._compute_causal_padding())
+        tensor = ops.pad(tensor, causal_padding(layer))
         padding = "valid"
     return ops.conv(tensor, kernel, list(layer.strides), padding, layer.data_format, layer.dilation_rate)
 
@@ -176,7 +178,7 @@ _LINEAR_MAPS: dict[type, Callable[..., tf.Tensor]] = {
     layers.SeparableConv2D: _separable_conv,
 }
 
-_LAYERS: dict[Rule, tuple[str, ...]] = {
+_LAYERS: dict[RelevanceRule, tuple[str, ...]] = {
     unchanged: (
         *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Identity", "ActivityRegularization"),
         *("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization"),
@@ -202,7 +204,7 @@ _LAYERS: dict[Rule, tuple[str, ...]] = {
 }
 
 # Operations applied to tensors without a layer, such as `x + y` and `keras.ops.relu(x)`, by the name of their class.
-_BARE_OPERATIONS: dict[str, Rule] = {
+_BARE_OPERATIONS: dict[str, RelevanceRule] = {
     name: rule
     for rule, names in {
         unchanged: (

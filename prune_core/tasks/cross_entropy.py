@@ -10,7 +10,8 @@ from prune_core.tasks.output_kind import OutputKind
 def classes_of(kind: OutputKind, outputs: np.ndarray) -> np.ndarray:
     """The class that each sample is taken for, int64 (N,)."""
     if not kind.is_binary:
-        return outputs.argmax(axis=1)
+        highest: np.ndarray = outputs.argmax(axis=1)
+        return highest
     return (outputs.reshape(len(outputs)) > kind.boundary).astype(np.int64)
 
 
@@ -31,7 +32,8 @@ def log_probabilities(kind: OutputKind, outputs: np.ndarray) -> np.ndarray:
         else:
             logits = outputs
         logits = logits - logits.max(axis=1, keepdims=True)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        result: np.ndarray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return result
 
 
 def cross_entropy(kind: OutputKind, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

@@ -7,8 +7,7 @@ nothing is known: then something else than the graph has to decide.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -16,40 +15,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from prune_core.graph.walk import Step, graph_of, run_graph
-
-
-class Kind(Enum):
-    """What numbers mean."""
-
-    PROBABILITIES = "probabilities"
-    """Between 0 and 1: how likely something is."""
-    LOGITS = "logits"
-    """Of any size and sign."""
-    LOG_PROBABILITIES = "log-probabilities"
-    OTHER = "other"
-    """None of these for sure: behind a ReLU, a tanh."""
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Values:
-    """What is known of the values of one tensor.
-
-    Attributes:
-        kind: what they mean.
-        total: of probabilities, the factor by which they are too large; 1 where they are probabilities themselves.
-        dropout: the dropout that they went through since they were made, or None.
-    """
-
-    kind: Kind
-    total: float = 1.0
-    dropout: str | None = None
-
-
-_UNKNOWN = Values(Kind.UNKNOWN)
-_LOGITS = Values(Kind.LOGITS)
-_PROBABILITIES = Values(Kind.PROBABILITIES)
+from prune_core.kernels import KERNEL_KINDS
+from prune_core.network.keras_internals import is_keras_own
+from prune_core.network.walk import GraphStep, graph_of, run_graph
+from prune_core.tasks.output_values import LOGITS, PROBABILITIES, UNKNOWN, Kind, Values, is_probability
 
 # Functions and layers by what they make of anything.
 _NAMES = {
@@ -72,10 +41,7 @@ _MAKERS = {
     **dict.fromkeys(("Gelu", "Silu", "Softplus", "Softsign", "Tanh", "HardTanh", "UnitNormalization"), Kind.OTHER),
 }
 # What multiplies with a kernel and ends in its own activation.
-_LINEAR = {
-    *("Dense", "EinsumDense", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
-    *(f"Conv{n}D{kind}" for n in (1, 2, 3) for kind in ("", "Transpose")),
-}
+_LINEAR = {name for name, kind in KERNEL_KINDS.items() if not kind.is_cell}
 _DROPOUTS = (
     *("Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
 )
@@ -97,53 +63,59 @@ _HAND_ON = {
 def by_graph(model: keras.Model) -> Values:
     """What the graph says about the first output of a network; nothing is known where there is no graph."""
     graph = graph_of(model)
-    return _UNKNOWN if graph is None else run_graph(graph, [_UNKNOWN] * len(graph.inputs), _visit)[0]
+    return UNKNOWN if graph is None else run_graph(graph, [UNKNOWN] * len(graph.inputs), _visit)[0]
 
 
-def _visit(step: Step) -> list[Values]:
+def _visit(step: GraphStep) -> list[Values]:
     return [_values(step.operation, step)] * len(step.outputs)
 
 
-def _values(operation: Any, step: Step) -> Values:
+def _given(step: GraphStep) -> list[Values]:
+    """What is known of the inputs, of a type that the walk does not know."""
+    return step.inputs
+
+
+def _values(operation: Any, step: GraphStep) -> Values:
     """What `operation`, called in this step or wrapped by what is, makes of its inputs."""
     if isinstance(operation, layers.Wrapper):
         return _inside(operation.layer, step)
-    if not type(operation).__module__.startswith("keras."):
+    if not is_keras_own(operation):
         # The code of a person's own layer is not known, but its activation most likely comes last.
-        made = _activated(getattr(operation, "activation", None), _UNKNOWN, step)
-        return made if made.kind is Kind.PROBABILITIES else _UNKNOWN
+        made = _activated(getattr(operation, "activation", None), UNKNOWN, step)
+        return made if made.kind is Kind.PROBABILITIES else UNKNOWN
     name = type(operation).__name__
     if name in _LINEAR:
-        return _activated(operation.activation, _LOGITS, step)
+        return _activated(operation.activation, LOGITS, step)
     if name == "Activation":
-        return _activated(operation.activation, step.inputs[0], step)
+        return _activated(operation.activation, _given(step)[0], step)
     if name in _MAKERS:
         return _made(_MAKERS[name], name in _SOFTMAXES, getattr(operation, "axis", -1), step)
     if name in _HAND_ON:
         return _handed_on(operation, step)
     rule = _ARITHMETIC.get(name)
-    return _UNKNOWN if rule is None else rule(operation, step)
+    return UNKNOWN if rule is None else rule(operation, step)
 
 
-def _inside(layer: Any, step: Step) -> Values:
+def _inside(layer: Any, step: GraphStep) -> Values:
     graph = graph_of(layer)
     if graph is not None:
-        return run_graph(graph, step.inputs[: len(graph.inputs)], _visit)[0]
+        made: Values = run_graph(graph, step.inputs[: len(graph.inputs)], _visit)[0]
+        return made
     return _values(layer, step)
 
 
-def _activated(function: Any, before: Values, step: Step) -> Values:
+def _activated(function: Any, before: Values, step: GraphStep) -> Values:
     if function is None or function is keras.activations.linear:
         return before
     if isinstance(function, layers.Layer):
         return _values(function, replace(step, inputs=[before]))
     kind = next((kind for known, kind in _FUNCTIONS.items() if known is function), None)
     if kind is None:
-        return Values(Kind.OTHER) if any(known is function for known in _KNOWN) else _UNKNOWN
+        return Values(Kind.OTHER) if any(known is function for known in _KNOWN) else UNKNOWN
     return _made(kind, function.__name__.endswith("max"), -1, step)
 
 
-def _made(kind: Kind, is_softmax: bool, axis: Any, step: Step) -> Values:
+def _made(kind: Kind, is_softmax: bool, axis: Any, step: GraphStep) -> Values:
     """A softmax over one value is 1 whatever the value is, and no answer."""
     if is_softmax:
         shape = step.outputs[0].shape
@@ -153,57 +125,57 @@ def _made(kind: Kind, is_softmax: bool, axis: Any, step: Step) -> Values:
     return Values(kind)
 
 
-def _handed_on(operation: Any, step: Step) -> Values:
-    first, *others = step.inputs
+def _handed_on(operation: Any, step: GraphStep) -> Values:
+    first, *others = _given(step)
     if any((other.kind, other.total) != (first.kind, first.total) for other in others):
-        return _UNKNOWN
+        return UNKNOWN
     dropped = type(operation).__name__ in _DROPOUTS and getattr(operation, "rate", 1.0) != 0
     found = [step.path] if dropped else [value.dropout for value in step.inputs if value.dropout]
     return replace(first, dropout=found[0] if found else None)
 
 
-def _added(operation: Any, step: Step) -> Values:
+def _added(operation: Any, step: GraphStep) -> Values:
     """A sum with something of any size and sign is such a thing; probabilities add up."""
     if len(step.inputs) == 1 and 0 in map(_number, step.node.arguments.args):  # what sum([...]) begins with
-        return step.inputs[0]
+        return _given(step)[0]
     kinds = {value.kind for value in step.inputs}
     if Kind.LOGITS in kinds:
-        return _LOGITS
+        return LOGITS
     if len(step.inputs) > 1 and kinds == {Kind.PROBABILITIES}:
         return Values(Kind.PROBABILITIES, math.fsum(value.total for value in step.inputs))
-    return Values(Kind.LOG_PROBABILITIES) if kinds == {Kind.LOG_PROBABILITIES} and len(step.inputs) > 1 else _UNKNOWN
+    return Values(Kind.LOG_PROBABILITIES) if kinds == {Kind.LOG_PROBABILITIES} and len(step.inputs) > 1 else UNKNOWN
 
 
-def _subtracted(operation: Any, step: Step) -> Values:
+def _subtracted(operation: Any, step: GraphStep) -> Values:
     if any(value.kind is Kind.LOGITS for value in step.inputs):
-        return _LOGITS
+        return LOGITS
     arguments = step.node.arguments.args
     is_complement = len(step.inputs) == 1 and len(arguments) > 1 and _number(arguments[0]) == 1
-    return _PROBABILITIES if is_complement and _is_probability(step.inputs[0]) else _UNKNOWN
+    return PROBABILITIES if is_complement and is_probability(_given(step)[0]) else UNKNOWN
 
 
-def _multiplied(operation: Any, step: Step) -> Values:
+def _multiplied(operation: Any, step: GraphStep) -> Values:
     if len(step.inputs) > 1:
         if any(value.kind is Kind.LOGITS for value in step.inputs):
-            return _LOGITS
-        return _PROBABILITIES if all(map(_is_probability, step.inputs)) else _UNKNOWN
+            return LOGITS
+        return PROBABILITIES if all(map(is_probability, step.inputs)) else UNKNOWN
     factors = [number for number in map(_number, step.node.arguments.args) if number is not None]
-    return _scaled(step.inputs[0], factors[0] if len(factors) == 1 else None)
+    return _scaled(_given(step)[0], factors[0] if len(factors) == 1 else None)
 
 
-def _divided(operation: Any, step: Step) -> Values:
+def _divided(operation: Any, step: GraphStep) -> Values:
     arguments = step.node.arguments.args
     if len(step.inputs) > 1 or len(arguments) < 2:
-        return _LOGITS if step.inputs[0].kind is Kind.LOGITS else _UNKNOWN
+        return LOGITS if _given(step)[0].kind is Kind.LOGITS else UNKNOWN
     divisor = _number(arguments[1])
-    return _scaled(step.inputs[0], 1 / divisor if divisor else None)
+    return _scaled(_given(step)[0], 1 / divisor if divisor else None)
 
 
-def _rescaled(operation: Any, step: Step) -> Values:
+def _rescaled(operation: Any, step: GraphStep) -> Values:
     scale, offset = _number(operation.scale), _number(operation.offset)
-    if step.inputs[0].kind is Kind.LOGITS:
-        return step.inputs[0]
-    return _scaled(step.inputs[0], scale) if offset == 0 else _UNKNOWN
+    if _given(step)[0].kind is Kind.LOGITS:
+        return _given(step)[0]
+    return _scaled(_given(step)[0], scale) if offset == 0 else UNKNOWN
 
 
 def _scaled(values: Values, factor: float | None) -> Values:
@@ -211,28 +183,28 @@ def _scaled(values: Values, factor: float | None) -> Values:
     if values.kind is Kind.LOGITS:
         return values
     if factor is None or factor <= 0:
-        return _UNKNOWN
+        return UNKNOWN
     if values.kind is Kind.PROBABILITIES:
         return replace(values, total=values.total * factor)
-    return values if values.kind is Kind.LOG_PROBABILITIES else _UNKNOWN
+    return values if values.kind is Kind.LOG_PROBABILITIES else UNKNOWN
 
 
-def _negated(operation: Any, step: Step) -> Values:
-    return step.inputs[0] if step.inputs[0].kind is Kind.LOGITS else _UNKNOWN
+def _negated(operation: Any, step: GraphStep) -> Values:
+    return _given(step)[0] if _given(step)[0].kind is Kind.LOGITS else UNKNOWN
 
 
-def _logarithm(operation: Any, step: Step) -> Values:
-    return Values(Kind.LOG_PROBABILITIES) if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
+def _logarithm(operation: Any, step: GraphStep) -> Values:
+    return Values(Kind.LOG_PROBABILITIES) if _given(step)[0].kind is Kind.PROBABILITIES else UNKNOWN
 
 
-def _bounded(operation: Any, step: Step) -> Values:
+def _bounded(operation: Any, step: GraphStep) -> Values:
     """The larger or smaller of several, or within constant bounds."""
     if len(step.inputs) > 1:
         return _handed_on(operation, step)
-    return step.inputs[0] if step.inputs[0].kind is Kind.PROBABILITIES else _UNKNOWN
+    return _given(step)[0] if _given(step)[0].kind is Kind.PROBABILITIES else UNKNOWN
 
 
-_ARITHMETIC: dict[str, Callable[[Any, Step], Values]] = {
+_ARITHMETIC: dict[str, Callable[[Any, GraphStep], Values]] = {
     "Add": _added,
     "Subtract": _subtracted,
     "Multiply": _multiplied,
@@ -243,15 +215,6 @@ _ARITHMETIC: dict[str, Callable[[Any, Step], Values]] = {
     "Log": _logarithm,
     **dict.fromkeys(("Clip", "Maximum", "Minimum", "Fmax", "Fmin"), _bounded),
 }
-
-
-def is_one(total: float) -> bool:
-    """Whether probabilities with this factor are probabilities themselves, but for rounding."""
-    return math.isclose(total, 1, rel_tol=1e-6)
-
-
-def _is_probability(values: Values) -> bool:
-    return values.kind is Kind.PROBABILITIES and is_one(values.total)
 
 
 def _number(value: Any) -> float | None:

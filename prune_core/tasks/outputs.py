@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from prune_core.errors import UserError
+from prune_core.network.keras_internals import layers_within
 from prune_core.tasks.compiled_loss import CompiledLoss, loss_of
-from prune_core.tasks.output_graph import Kind, by_graph, is_one
+from prune_core.tasks.output_graph import by_graph
 from prune_core.tasks.output_kind import OutputKind
+from prune_core.tasks.output_values import Kind, is_one
 
 # How many samples are looked at where only the outputs themselves can tell.
 _SAMPLES = 256
@@ -111,7 +113,7 @@ def _remark_on_logits(model: keras.Model, is_binary: bool, loss: CompiledLoss | 
 
 
 def _are_probabilities(model: keras.Model, x: np.ndarray, is_binary: bool) -> bool:
-    rounding = max([_FINE_ROUNDING, *(_ROUNDING.get(layer.compute_dtype, 0.0) for layer in model._flatten_layers())])
+    rounding = max([_FINE_ROUNDING, *(_ROUNDING.get(layer.compute_dtype, 0.0) for layer in layers_within(model))])
     values = answers_of(model, tf.constant(x)).numpy().astype(np.float64).reshape(len(x), -1)
     within = bool(((values >= 0) & (values <= 1 + rounding)).all())
     return within and (is_binary or bool((np.abs(values.sum(axis=1) - 1) <= rounding).all()))

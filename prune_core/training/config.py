@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prune_core.axes import trainers
-from prune_core.models.settings import Settings
+from prune_core.settings import Settings
 
 OPTIMIZERS = ("adam", "adamw", "momentum", "rmsprop", "sgd")
 DECAYS = ("none", "cosine")

@@ -13,8 +13,8 @@ from prune_core.graph import ShrinkError, Traced, register_rule, shrink
 from prune_core.graph.exact import run_exactly
 from prune_core.graph.rule import Link
 from prune_core.graph.rules import linear_layer
-from prune_core.graph.walk import run_graph
 from prune_core.masks import apply_masks
+from prune_core.network.walk import run_graph
 from tests.helpers.networks import randomize
 
 

@@ -1,4 +1,8 @@
-"""Run a Keras graph under any interpretation: on tensors, on channel ids, or on symbols of a new graph."""
+"""The walks through Keras graphs; all others in this package are made of these.
+
+`run_graph` goes from the inputs to the outputs, under any interpretation: on tensors, on channel ids, on shapes, or on
+symbols of a new graph. `walk_back` goes from outputs towards the inputs.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -6,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
 
-from prune_core.network.calls import attach_masks, data_tensors, mask_tensors, nodes_for_masks, nodes_in_order
+from prune_core.errors import UserError
+from prune_core.network.calls import attach_masks, data_tensors, mask_tensors, nodes_for_masks
+from prune_core.network.keras_internals import Functional, call_that_made, calls_of, graph_of_sequential, maker_of
 
 
 @dataclass(frozen=True)
-class Step:
+class GraphStep:
     """One call of one operation (a layer, a bare `keras.ops` operation or a nested model).
 
     Attributes:
@@ -39,23 +44,47 @@ class Step:
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The call's arguments with values in place of symbolic tensors."""
-        return self.node.arguments.fill_in(self.values)
+        args, kwargs = self.node.arguments.fill_in(self.values)
+        return args, kwargs
 
 
 def graph_of(operation: Any) -> Functional | None:
-    """The functional graph that a model executes, or None where there is none to see (layers, subclassed models)."""
+    """The functional graph that a model executes, or None for what has no graph (layers, subclassed models)."""
     if isinstance(operation, keras.Sequential):
         overridden = type(operation).call is not keras.Sequential.call
-        return None if overridden else getattr(operation, "_functional", None)
+        return None if overridden else graph_of_sequential(operation)
     if isinstance(operation, Functional) and type(operation).call is Functional.call:
         return operation
     return None
 
 
+def functional_graph(model: keras.Model) -> Functional:
+    """The graph of a built Sequential or functional model.
+
+    Raises:
+        UserError: the model has no graph, or is not a Keras model.
+    """
+    if not isinstance(model, keras.Model):
+        raise UserError(
+            f"a {type(model).__name__} is no Keras model: give one, load a file with keras.models.load_model(path)"
+        )
+    graph = graph_of(model)
+    if graph is not None:
+        return graph
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
+        raise UserError(
+            f"model {model.name!r} is not built: begin it with keras.Input(shape=...) or call model.build()"
+        )
+    raise UserError(
+        f"model {model.name!r} is a subclassed model ({type(model).__name__}) without a graph that can be followed: "
+        "build it as keras.Model(inputs, outputs) or keras.Sequential"
+    )
+
+
 def run_graph(
     graph: Functional,
     inputs: Sequence[Any],
-    visit: Callable[[Step], Iterable[Any]],
+    visit: Callable[[GraphStep], Iterable[Any]],
     *,
     prefix: str = "",
     enter: bool = True,
@@ -66,7 +95,7 @@ def run_graph(
         graph: a functional model.
         inputs: one value for each of `graph.inputs`.
         visit: gives the values of a step's outputs; it is called in topological order, once a call.
-        prefix: put before the names in `Step.path`.
+        prefix: put before the names in `GraphStep.path`.
         enter: whether to go into nested models (their steps are visited) or to visit them as one step.
 
     Returns:
@@ -74,12 +103,12 @@ def run_graph(
     """
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
     for_masks = nodes_for_masks(graph)
-    nodes = list(nodes_in_order(graph))
+    nodes = list(calls_of(graph))
     uses = Counter(id(tensor) for tensor in graph.outputs)
     uses.update(id(tensor) for node in nodes for tensor in node.input_tensors)
     for node in nodes:
         tensors = data_tensors(node)
-        step = Step(
+        step = GraphStep(
             operation=node.operation,
             path=f"{prefix}{node.operation.name}",
             inputs=[values[id(tensor)] for tensor in tensors],
@@ -104,7 +133,33 @@ def run_graph(
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
-def inner_graph(step: Step) -> Functional | None:
+def walk_back(tensors: Iterable[Any], goes_on: Callable[[keras.Operation], bool]) -> bool:
+    """Go from symbolic tensors towards the inputs, through what each was made of, masks left out.
+
+    Args:
+        tensors: of a graph, e.g. its outputs.
+        goes_on: whether the walk goes on to what an operation takes. It is called once for each tensor that the walk
+            meets, and does not go into nested models.
+
+    Returns:
+        Whether the walk reached something that takes no tensor: an input.
+    """
+    waiting = list(tensors)
+    seen = set()
+    meets_input = False
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        if goes_on(maker_of(tensor)):
+            before = data_tensors(call_that_made(tensor))
+            meets_input = meets_input or not before
+            waiting.extend(before)
+    return meets_input
+
+
+def inner_graph(step: GraphStep) -> Functional | None:
     """The graph of a nested model, if its call does nothing beside running that graph on the given tensors."""
     inner = graph_of(step.operation)
     if inner is None or is_forced_training(step):
@@ -114,6 +169,6 @@ def inner_graph(step: Step) -> Functional | None:
     return inner if outer_shapes == inner_shapes else None
 
 
-def is_forced_training(step: Step) -> bool:
+def is_forced_training(step: GraphStep) -> bool:
     """Whether the graph calls this operation with `training=True`, also at inference."""
     return bool(step.node.arguments.kwargs.get("training"))

@@ -8,14 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from prune_core.data.fit import fits
 from prune_core.errors import UserError
-from prune_core.graph.classes import ChannelClasses, channel_classes, functional_graph
+from prune_core.graph.classes import ChannelClasses
 from prune_core.graph.exact import ExactRun, run_exactly
 from prune_core.graph.layer_outputs import layer_outputs
 from prune_core.graph.rebuild import rebuild
 from prune_core.graph.silence import constant_classes, find_mixers, find_removal, observe
+from prune_core.graph.trace import channel_classes
+from prune_core.network.keras_internals import pack_inputs
 from prune_core.network.random_inputs import RandomValues
+from prune_core.network.sample_shape import fits
+from prune_core.network.walk import functional_graph
 
 # Largest difference from the original's outputs, relative to the greatest of them, in float64.
 _TOLERANCE = 1e-5
@@ -119,14 +122,19 @@ def _takes(graph: Any, sample: list[np.ndarray]) -> bool:
     """Whether a network of open size takes this one: what does not go shows only when it runs."""
     try:
         with keras.device("cpu:0"):
-            graph(keras.tree.pack_sequence_as(graph._inputs_struct, sample), training=False)
+            graph(pack_inputs(graph, sample), training=False)
     except (ValueError, TypeError, tf.errors.InvalidArgumentError):
         return False
     return True
 
 
 def _first_difference(
-    graph: Any, small: keras.Model, classes: ChannelClasses, kept: np.ndarray, samples: Sequence[list], tolerance: float
+    graph: Any,
+    small: keras.Model,
+    classes: ChannelClasses,
+    kept: np.ndarray,
+    samples: Sequence[list[Any]],
+    tolerance: float,
 ) -> str:
     """Name of the first layer that gives other outputs in a shrunk network, in the channels that were kept."""
     channels = {trace.path: [kept[ids] for ids in trace.traced.outputs] for trace in classes.traces.values()}
@@ -140,7 +148,7 @@ def _first_difference(
             ]
             if len(cut) != len(wanted) or not _apart(given, cut) <= tolerance:
                 return key[0]
-    return small.layers[-1].name
+    return str(small.layers[-1].name)
 
 
 def _difference(results: Sequence[ExactRun], expected: Sequence[ExactRun]) -> float:
