@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from prune_core.graph.walk import Step
+from prune_core.network import GraphStep
 
 _SAMPLES_AT_ONCE = 64
 
@@ -19,7 +19,7 @@ def can_be_unfolded(layer: Any) -> bool:
     return False
 
 
-def count_rows(layer: Any, step: Step) -> int:
+def count_rows(layer: Any, step: GraphStep) -> int:
     """How many rows the inputs of a step have."""
     shape = np.shape(step.inputs[0])
     if isinstance(layer, keras.layers.Dense):
@@ -27,7 +27,7 @@ def count_rows(layer: Any, step: Step) -> int:
     return int(np.prod(layer.compute_output_shape(shape)[:-1]))
 
 
-def rows_of(layer: Any, step: Step, chosen: np.ndarray) -> np.ndarray:
+def rows_of(layer: Any, step: GraphStep, chosen: np.ndarray) -> np.ndarray:
     """Some rows of the inputs of a step, by ascending number; float64 (rows, inputs of one unit)."""
     values = keras.ops.convert_to_numpy(step.inputs[0])
     if isinstance(layer, keras.layers.Dense):

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from prune_core.graph.classes import functional_graph
 from prune_core.graph.exact import run_as_it_is
-from prune_core.graph.walk import Step
+from prune_core.network import GraphStep, functional_graph
 from prune_core.pruning import Pruning
 from prune_core.recoveries.patches import can_be_unfolded, count_rows, rows_of
 from prune_core.weights import PrunableLayer, prunable_layers
@@ -23,8 +22,8 @@ def reconstruct(pruning: Pruning) -> None:
     For each unit the w_S that minimises |X_S w_S - y|^2 + d |w_S - v_S|^2: X are inputs of the layer in the network
     pruned and refitted so far, y are the unit's outputs in the dense network before the activation, S are the inputs
     whose weights v_S the unit has kept, d is `damping` times the mean of the diagonal of X' X. With a bias, X and y are
-    centred and the bias follows from the means. Frantar & Alistarh 2022 (arXiv:2208.11580), He et al. 2017 (arXiv:1707.06168). At most `samples`
-    training samples are used, drawn with the seed.
+    centred and the bias follows from the means. Frantar & Alistarh 2022 (arXiv:2208.11580), He et al. 2017
+    (arXiv:1707.06168). At most `samples` training samples are used, drawn with the seed.
 
     Layers that are called several times or are not trainable, grouped, depthwise and transposed convolutions and
     kernels inside of other layers stay as they are, and a warning names them.
@@ -37,12 +36,12 @@ def reconstruct(pruning: Pruning) -> None:
         rows: dict[str, np.ndarray] = {}
         targets: dict[str, np.ndarray] = {}
 
-        def note(layer: PrunableLayer, step: Step) -> None:
+        def note(layer: PrunableLayer, step: GraphStep) -> None:
             total = count_rows(layer.layer, step)
             rows[layer.name] = np.sort(generator.permutation(total)[:MOST_ROWS])
             targets[layer.name] = _answers(layer, rows_of(layer.layer, step, rows[layer.name]))
 
-        def refit(layer: PrunableLayer, step: Step) -> None:
+        def refit(layer: PrunableLayer, step: GraphStep) -> None:
             if layer.name in targets:
                 inputs = rows_of(layer.layer, step, rows[layer.name])
                 _refit(layer, inputs, targets.pop(layer.name), held, settings["damping"])
@@ -55,7 +54,7 @@ def reconstruct(pruning: Pruning) -> None:
         pruning.warn(f"recovery=reconstruct left {', '.join(missed)} as they are: layers of no kind that it refits")
 
 
-def _visit(model: keras.Model, x: np.ndarray, visit: Callable[[PrunableLayer, Step], None]) -> list[str]:
+def _visit(model: keras.Model, x: np.ndarray, visit: Callable[[PrunableLayer, GraphStep], None]) -> list[str]:
     """Run a network and show each layer that can be refitted before it runs; returns the kernels passed by."""
     graph = functional_graph(model)
     kernels = prunable_layers(model)
@@ -67,7 +66,7 @@ def _visit(model: keras.Model, x: np.ndarray, visit: Callable[[PrunableLayer, St
         if calls[id(layer.layer)] == 1 and layer.kernel.trainable and can_be_unfolded(layer.layer)
     }
 
-    def look(step: Step) -> None:
+    def look(step: GraphStep) -> None:
         if id(step.operation) in able:
             visit(able[id(step.operation)], step)
 
