@@ -17,7 +17,7 @@ sweep: $(RUNTIME)  ## run a sweep: make sweep ARGS="method=unit seeds=[0,1]"
 	$(BIN)/python sweeps/run.py $(or $(ARGS),method=importance)
 
 test: $(DEVTOOLS)  ## run the test suite (leaves out the group `slow`: make test-slow)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m $(if $(ARGS),pytest,tests.helpers.side_by_side) -m "not slow" $(ARGS)
 	@echo "left out: the tests marked slow (full datasets, long sweeps); run them with: make test-slow"
 
 test-slow: $(DEVTOOLS)  ## run the tests that need full datasets or many minutes

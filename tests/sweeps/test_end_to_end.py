@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import prune_core
+from sweeps.run import main
 from tests.helpers.real_sweep import EVERY_METHOD, METHODS, SMALL, client_of, runs_of, sweep
 
 CONTRACT = {
@@ -77,12 +78,13 @@ def test_the_terminal_says_where_and_how_it_went(finished):
     assert done.stderr == ""
 
 
-def test_a_second_run_repeats_nothing(finished):
+def test_a_second_run_repeats_nothing(finished, capsys):
     root, _ = finished
     before = {file: json.loads(file.read_text()) for file in root.glob("results/*/result.json")}
-    again = sweep(root, EVERY_METHOD, *SMALL)
-    assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.count(", cached") == len(METHODS) + 1
+    assert main([EVERY_METHOD, *SMALL, f"storage.root={root}"]) == 0
+    again = capsys.readouterr()
+    assert again.err == ""
+    assert again.out.count(", cached") == len(METHODS) + 1
     assert {file: json.loads(file.read_text()) for file in root.glob("results/*/result.json")} == before
     assert len(runs_of(root, "trial")) == len(METHODS)
     assert len(runs_of(root, "sweep")) == 1
@@ -91,8 +93,7 @@ def test_a_second_run_repeats_nothing(finished):
 def test_another_sweep_over_the_same_trials_shows_them_without_running_them(finished):
     root, _ = finished
     before = set(root.glob("results/*/result.json"))
-    done = sweep(root, "method=[weight,unit]", *SMALL)
-    assert done.returncode == 0, done.stderr
+    assert main(["method=[weight,unit]", *SMALL, f"storage.root={root}"]) == 0
     assert set(root.glob("results/*/result.json")) == before
     newest = max(runs_of(root, "sweep"), key=lambda run: run.info.start_time)
     shown = [run for run in runs_of(root, "trial") if run.data.tags["sweep.id"] == newest.data.tags["sweep.id"]]
@@ -100,18 +101,18 @@ def test_another_sweep_over_the_same_trials_shows_them_without_running_them(fini
     assert {run.data.tags["trial.cached"] for run in shown} == {"true"}
 
 
-def test_recovery_and_clustering_follow_a_cnn_and_a_failure_stops_nothing_else(tmp_path):
-    done = sweep(
-        tmp_path,
+def test_recovery_and_clustering_follow_a_cnn_and_a_failure_stops_nothing_else(tmp_path, capsys):
+    refused = [
         "method=[unit,importance]",
         "model=[cnn_32_64_1024,lenet_300_100]",
         "debug=quick",
         "recovery=finetune",
         "n_clusters=[[4,4,4,4]]",
         "dry_run=true",
-    )
-    assert done.returncode == 2
-    assert "n_clusters=[4,4,4,4] has 4 values, but lenet_300_100 has 3 layers" in done.stderr
+        f"storage.root={tmp_path}",
+    ]
+    assert main(refused) == 2
+    assert "n_clusters=[4,4,4,4] has 4 values, but lenet_300_100 has 3 layers" in capsys.readouterr().err
     done = sweep(
         tmp_path,
         "method=[unit,importance]",

@@ -1,6 +1,7 @@
 """Whole sweeps in surroundings that are not a developer's: as batch systems, containers and pipes make them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ QUICK = (
 RUNS = ["baseline", "sweep", "trial"]
 
 
-def command(root: Path) -> list[str]:
-    return [sys.executable, "sweeps/run.py", *QUICK, override("storage.root", str(root))]
+def command(root: Path, *start: str) -> list[str]:
+    return [sys.executable, *(start or ["sweeps/run.py"]), *QUICK, override("storage.root", str(root))]
 
 
 def finished(root: Path) -> tuple[MlflowClient, dict[str, str]]:
@@ -70,8 +71,10 @@ def test_odd_names_a_long_temporary_folder_no_home_no_output_and_strict_warnings
     assert "0 delivered to sqlite+pysqlite:" in done.stdout
 
 
-def test_a_reader_that_leaves_early_ends_nothing(tmp_path: Path) -> None:
-    pipe = ["bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "bash", *command(tmp_path)]
+def test_a_reader_that_leaves_early_ends_nothing(tmp_path: Path, empty_database: Path) -> None:
+    shutil.copy(empty_database, tmp_path)
+    light = command(tmp_path, "-m", "tests.helpers.light")  # the driver prints, whatever its workers do
+    pipe = ["bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "bash", *light]
     done = subprocess.run(pipe, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("results go to ")

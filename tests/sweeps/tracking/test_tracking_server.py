@@ -17,14 +17,20 @@ from tests.helpers.trackers import PATIENCE_S, assert_each_once, make_tracker, p
 
 
 @pytest.fixture
-def server(tmp_path, empty_database) -> Iterator[Server]:
+def away(tmp_path, empty_database) -> Iterator[Server]:
+    """A server that does not run yet."""
     folder = tmp_path / "server"
     folder.mkdir()
     shutil.copyfile(empty_database, folder / "server.db")
     server = Server(folder, f"sqlite:///{folder}/server.db")
-    server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def server(away) -> Server:
+    away.start()
+    return away
 
 
 def test_a_server_killed_in_the_middle_loses_and_repeats_nothing(tmp_path, server):
@@ -50,9 +56,8 @@ def test_a_server_killed_in_the_middle_loses_and_repeats_nothing(tmp_path, serve
     assert "takes results again" in problems[1]
 
 
-def test_without_a_server_results_wait_and_the_next_run_delivers_them(tmp_path, server):
-    root = tmp_path / "outputs"
-    server.kill()
+def test_without_a_server_results_wait_and_the_next_run_delivers_them(tmp_path, away):
+    root, server = tmp_path / "outputs", away
     plan, store = grid(3), prepared_store(root)
     problems: list[str] = []
     tracker = make_tracker(root, plan, problems, uri=server.uri, on_unreachable="queue")
