@@ -101,17 +101,16 @@ def _refit(
     fitted = np.where(kept, columns, 0.0)
     centred = inputs - means[0]
     missing = targets - means[1] - centred @ fitted
-    products, moments = centred.T @ centred, centred.T @ missing
+    products, missing_moments = centred.T @ centred, centred.T @ missing
     ridge = damping * float(np.mean(np.diag(products)))
-    if ridge <= 0:  # no input of the layer varies: nothing can be learnt from these samples
-        return
     patterns, pattern_of = np.unique(kept, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         units = np.flatnonzero(pattern_of.ravel() == number)
         inside = np.flatnonzero(pattern)
-        if len(inside):
+        if len(inside) and ridge > 0:  # else no input varies, and only the bias can be learnt
             system = products[np.ix_(inside, inside)] + ridge * np.eye(len(inside))
-            fitted[np.ix_(inside, units)] += np.linalg.solve(system, moments[np.ix_(inside, units)])
+            fitted[np.ix_(inside, units)] += np.linalg.solve(system, missing_moments[np.ix_(inside, units)])
     layer.kernel.assign(fitted.reshape(layer.kernel.shape))
     if layer.bias is not None:
-        layer.bias.assign(means[1] - means[0] @ fitted)
+        stays = masks.get(layer.bias_path or "", np.ones(layer.bias.shape, bool))
+        layer.bias.assign(np.where(stays, means[1] - means[0] @ fitted, 0.0))

@@ -39,8 +39,8 @@ def test_moments_of_a_later_layer_are_taken_with_the_earlier_one_renewed():
 def test_units_that_are_gone_stay_gone_and_the_shrunk_network_computes_the_same():
     keras.utils.set_random_seed(0)
     model = of(
-        L.Conv2D(8, 3, name="conv2d"), L.BatchNormalization(scale=False), L.ReLU(), L.Flatten(), L.Dense(6, activation="relu"),
-        L.Dense(2), shape=(6, 6, 1),
+        L.Conv2D(8, 3, name="conv2d"), L.BatchNormalization(scale=False), L.ReLU(), L.Flatten(),
+        L.Dense(6, activation="relu"), L.Dense(2), shape=(6, 6, 1),
     )  # fmt: skip
     x = np.random.default_rng(0).normal(1, 2, size=(40, 6, 6, 1)).astype("float32")
     for recovery in ("batchnorm", "reconstruct", ["reconstruct", "batchnorm"]):
