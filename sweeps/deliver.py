@@ -43,8 +43,8 @@ def deliver_all(root: Path, sweep: str | None = None, uri: str | None = None) ->
 
 
 def _told(root: Path, sweep: str, uri: str | None) -> int:
+    from sweeps.redact import redact
     from sweeps.reporting.record import load
-    from sweeps.tracking import redact
 
     try:
         return _deliver(root, load(root, sweep), uri)

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 128 + signals.caught
         if isinstance(error, UserError):
             from sweeps.plain_text import plain
-            from sweeps.tracking import redact
+            from sweeps.redact import redact
 
             print(f"error: {plain(redact(str(error)))}", file=sys.stderr)
             return 2
@@ -92,7 +92,7 @@ def _main(arguments: Sequence[str], signals: "Signals") -> int:
 
     composed = compose(request.overrides)
     if request.action == "print":
-        from sweeps.tracking import as_yaml
+        from sweeps.redact import as_yaml
 
         return streams.show(as_yaml(composed.config), end="")
     settings = settings_of(composed)

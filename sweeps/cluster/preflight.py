@@ -10,7 +10,8 @@ import psutil
 from prune_core.errors import UserError
 from sweeps.cluster.base import Submission
 from sweeps.config import Settings
-from sweeps.tracking import redact, resolve
+from sweeps.redact import redact
+from sweeps.tracking import resolve
 
 
 def check_no_secrets(overrides: Sequence[str]) -> None:

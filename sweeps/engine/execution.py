@@ -11,7 +11,7 @@ from sweeps.engine import orphans
 from sweeps.engine.events import Announcer, Listener, Outcome
 from sweeps.engine.ray_watch import RayLost, RayWatch
 from sweeps.engine.search import PointSource
-from sweeps.engine.work_queue import Schedule, baseline_of
+from sweeps.engine.work_queue import Schedule
 from sweeps.process.signals import Signals
 from sweeps.specs import BaselineSpec, Plan
 from sweeps.store import ResultStore
@@ -106,7 +106,7 @@ def _execute(
             schedule=schedule,
             request=request,
             slots=slots,
-            job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
+            job_of=lambda work: Job(work, _dataset_key(work.baseline) if work else "", bench),
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
             folder=ray_folder,

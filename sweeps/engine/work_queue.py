@@ -13,11 +13,6 @@ from sweeps.store import ResultStore, StorageAway, StorageFull
 log = logging.getLogger(__name__)
 
 
-def baseline_of(work: Work) -> BaselineSpec:
-    """The network that a piece of work trains or prunes."""
-    return work if isinstance(work, BaselineSpec) else work.baseline
-
-
 @dataclass
 class _Search:
     """A point source, and whether its baseline is finished."""
@@ -96,9 +91,7 @@ class Schedule:
     def baselines(self) -> list[BaselineSpec]:
         """The networks that the work still to hand out is about."""
         waiting = [work for works in (self._ready, *self._waiting.values()) for work in works]
-        found = [baseline_of(work) for work in waiting] + [
-            search.points.search.baseline for search in self._unexhausted()
-        ]
+        found = [work.baseline for work in waiting] + [search.points.search.baseline for search in self._unexhausted()]
         return list({baseline.key: baseline for baseline in found}.values())
 
     def stop(self) -> None:

@@ -9,7 +9,6 @@ from prune_core.errors import UserError
 from sweeps.config import Reference, ReferencePoint
 from sweeps.reporting.results import Group, Row, groups
 from sweeps.specs import BaselineSpec
-from sweeps.tracking import baseline_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scen
         dense = {name: fmean(b[name] for b in baselines if name in b) for name in names}
         here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
         is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
-        of = next(of for row in rows if ((of := baseline_of(row.work)).model, of.dataset) == (model, dataset))
+        of = next(of for row in rows if ((of := row.work.baseline).model, of.dataset) == (model, dataset))
         samples = _val_samples(of)
         found.append(Scene(model, dataset, here, dense, reference if is_about else None, of.title, samples))
     return found

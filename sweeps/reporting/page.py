@@ -10,6 +10,7 @@ from statistics import fmean
 from prune_core.errors import UserError
 from prune_core.files import write_atomically
 from prune_core.masks import load_masks
+from sweeps.redact import as_yaml, redact
 from sweeps.reporting.answers import ratio, size_and_speed, speed
 from sweeps.reporting.comparisons import Scene, scenes
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
@@ -35,10 +36,10 @@ from sweeps.reporting.tables import (
     trials_table,
     warning_table,
 )
-from sweeps.specs import BaselineSpec, TrialSpec
+from sweeps.specs import MASKS_FILE, MODEL_FILE, BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
-from sweeps.tracking import DatasetRecord, as_yaml, dataset_record, redact
-from sweeps.trial import MODEL_FILE, summary
+from sweeps.tracking import DatasetRecord, dataset_record
+from sweeps.trial import summary
 
 PAGE_FILE = "report.html"
 MOST_SCENES_WITH_TRIALS = 6
@@ -154,7 +155,7 @@ def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[s
         folder = store.folder(row.work.key)
         seen = summary.load(folder / summary.LOOK_FILE)
         by_units = row.work.parameters.get("granularity") == "unit"
-        masks = masks_figure(load_masks(folder / "masks.npz"), seen, _input_shape(row.work.baseline), by_units)
+        masks = masks_figure(load_masks(folder / MASKS_FILE), seen, _input_shape(row.work.baseline), by_units)
         name = f"{group.label}, seed {row.work.baseline.seed}"
         shown = picture(masks, f"Masks of {name}", dots=True)
         shown += picture(weights_figure(seen), f"Histograms of the weights of {name}, before and after")
@@ -174,7 +175,7 @@ def _with_zeros(group: Group, rows: Sequence[Row], store: ResultStore) -> float 
     if not (group.is_shrunk or group.mean("unique_values")):
         return group.mean("size_bytes")
     network = store.folder(row.work.baseline.key) / MODEL_FILE
-    masks = load_masks(store.folder(row.work.key) / "masks.npz")
+    masks = load_masks(store.folder(row.work.key) / MASKS_FILE)
     return masked_bytes(network, row.result.metrics["size_bytes_baseline"], masks)
 
 

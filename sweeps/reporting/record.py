@@ -15,10 +15,10 @@ from prune_core.errors import UserError
 from prune_core.files import make_folder, write_atomically
 from sweeps.config import Reference
 from sweeps.json_text import parse
+from sweeps.redact import redact, redact_all
 from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Result, TrialSpec, Work
 from sweeps.store import ResultStore, is_key
-from sweeps.tracking import redact, redact_all
 
 RECORD_FILE = "sweep.json"
 
@@ -112,7 +112,7 @@ def _read(path: Path) -> SweepRecord:
         content = parse(path.read_bytes())
         failures = tuple(FailureNote(**failure) for failure in content["failures"])
         if not all(map(is_key, content["keys"])):
-            raise ValueError("a key in it is none")
+            raise ValueError("a key in it is not a content key")
         tuples = {"keys": tuple(content["keys"]), "cached": tuple(content["cached"]), "failures": failures}
         return SweepRecord(**{**content, **tuples})
     except (OSError, ValueError, KeyError, TypeError) as error:

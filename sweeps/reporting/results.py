@@ -11,7 +11,6 @@ from typing import Any
 
 from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, describe_axes
 from sweeps.store import ResultStore
-from sweeps.tracking import params_of
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
 UNCHANGED = "as dense"
@@ -111,7 +110,7 @@ def groups(rows: Iterable[Row]) -> list[Group]:
     members: dict[str, list[tuple[TrialSpec, Result]]] = {}
     for row in rows:
         if isinstance(row.work, TrialSpec):
-            content = {**params_of(row.work), "seed": None}
+            content = {**row.work.params, "seed": None}
             members.setdefault(json.dumps(content, sort_keys=True, default=str), []).append((row.work, row.result))
     return [_group(trials, dense) for trials in members.values()]
 

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.plain_text import plain
+from sweeps.redact import redact
 from sweeps.reporting.results import UNCHANGED, Choice, Group, Row, choices, groups, ranked
 from sweeps.specs import BaselineSpec, Failure, Plan
-from sweeps.tracking import Place, Target, redact, sweep_link, trials_link, ui_base, ui_command
+from sweeps.tracking import Place, Target, sweep_link, trials_link, ui_base, ui_command
 
 MOST_ROWS = 12
 WIDE = 108

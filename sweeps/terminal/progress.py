@@ -24,7 +24,7 @@ class Clock:
     """Estimates the time left from what work of the same kind took so far, and from how much of it runs at once."""
 
     def __init__(self, plan: Plan, slots: int = 1) -> None:
-        self._left: dict[str, int] = {"baseline": len(plan.baselines), "trial": len(plan) - len(plan.baselines)}
+        self._left: dict[str, int] = {"baseline": len(plan.baselines), "trial": plan.n_trials}
         self._took: dict[str, list[float]] = defaultdict(list)
         self._at_once = slots
 

@@ -6,10 +6,7 @@ from prune_core.faces import lazy_face
 
 if TYPE_CHECKING:
     from sweeps.tracking.content import DatasetRecord as DatasetRecord
-    from sweeps.tracking.content import as_yaml as as_yaml
-    from sweeps.tracking.content import baseline_of as baseline_of
     from sweeps.tracking.content import dataset_record as dataset_record
-    from sweeps.tracking.content import params_of as params_of
     from sweeps.tracking.content import sweep_name as sweep_name
     from sweeps.tracking.database import check as check
     from sweeps.tracking.links import sweep_link as sweep_link
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from sweeps.tracking.target import Target as Target
     from sweeps.tracking.target import Unreachable as Unreachable
     from sweeps.tracking.target import probe as probe
-    from sweeps.tracking.target import redact as redact
-    from sweeps.tracking.target import redact_all as redact_all
     from sweeps.tracking.target import resolve as resolve
     from sweeps.tracking.tracker import Place as Place
     from sweeps.tracking.tracker import Tracker as Tracker
@@ -35,16 +30,11 @@ _HOMES = {
     "Target": "target",
     "Tracker": "tracker",
     "Unreachable": "target",
-    "as_yaml": "content",
-    "baseline_of": "content",
     "check": "database",
     "dataset_record": "content",
     "origin": "provenance",
-    "params_of": "content",
     "prepare_environment": "runs",
     "probe": "target",
-    "redact": "target",
-    "redact_all": "target",
     "resolve": "target",
     "sweep_link": "links",
     "sweep_name": "content",

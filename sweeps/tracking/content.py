@@ -15,10 +15,19 @@ from typing import Any
 
 from prune_core.errors import UserError
 from sweeps.plain_text import plain
-from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work, describe_axes, format_value
+from sweeps.redact import as_yaml, redact, redact_all
+from sweeps.specs import (
+    MODEL_FILE,
+    OUTPUTS,
+    BaselineSpec,
+    Failure,
+    Plan,
+    Result,
+    Work,
+    describe_axes,
+    format_value,
+)
 from sweeps.tracking.artifacts import DIGEST, digest_of, digest_of_text
-from sweeps.tracking.target import redact, redact_all
-from sweeps.trial import MODEL_FILE, OUTPUTS
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -107,7 +116,7 @@ class SweepContent:
 
     def run_name(self, work: Work) -> str:
         """What a person calls it inside this sweep: "importance thr=0.5 seed 1"."""
-        baseline = baseline_of(work)
+        baseline = work.baseline
         if isinstance(work, BaselineSpec):
             return f"dense {baseline.model} {baseline.dataset} seed {baseline.seed}"
         parts = [work.method, describe_axes({SHORT_AXES.get(name, name): value for name, value in work.axes.items()})]
@@ -125,14 +134,14 @@ class SweepContent:
             name=self.run_name(work),
             status="FINISHED",
             # The same work may be a point of other axes in the sweep that computed it: both are worth comparing by.
-            params=_params({**result.params, **params_of(work)}),
+            params=_params({**result.params, **work.params}),
             metrics=_metrics({**result.metrics, **result.timings}),
             tags=_tags({**tags, **_digest(result.files, texts)}),
             started_at=result.started_at,
             ended_at=result.ended_at,
             files={name: folder / name for name in result.files},
             texts=texts,
-            dataset=dataset_record(baseline_of(work)),
+            dataset=dataset_record(work.baseline),
             network=_network(work, result, folder / MODEL_FILE) if MODEL_FILE in result.files else None,
         )
 
@@ -145,13 +154,13 @@ class SweepContent:
             key=work.key,
             name=self.run_name(work),
             status="FAILED",
-            params=_params(params_of(work)),
+            params=_params(work.params),
             metrics={},
             tags=_tags({**tags, **_digest({}, texts)}),
             started_at=at,
             ended_at=at,
             texts=texts,
-            dataset=dataset_record(baseline_of(work)),
+            dataset=dataset_record(work.baseline),
         )
 
     def _tags(self, work: Work) -> dict[str, Any]:
@@ -159,7 +168,7 @@ class SweepContent:
             **self._provenance,
             "kind": work.kind,
             "sweep.id": self._plan.sweep_id,
-            "baseline.key": baseline_of(work).key,
+            "baseline.key": work.baseline.key,
         }
         return tags if isinstance(work, BaselineSpec) else {**tags, "trial.key": work.key}
 
@@ -169,18 +178,6 @@ def texts_beside(files: Collection[str]) -> set[str]:
     return {"config.yaml"} - set(files)
 
 
-def baseline_of(work: Work) -> BaselineSpec:
-    """The dense network that the work is or prunes."""
-    return work if isinstance(work, BaselineSpec) else work.baseline
-
-
-def params_of(work: Work) -> dict[str, Any]:
-    """What was asked, by the contract's names: method, dataset, model, seed, and each axis by its own."""
-    baseline = baseline_of(work)
-    params = {"dataset": baseline.dataset, "model": baseline.model, "seed": baseline.seed}
-    return params if isinstance(work, BaselineSpec) else {"method": work.method, **params, **work.axes}
-
-
 def sweep_name(plan: Plan) -> str:
     """What a person calls the sweep: "importance · lenet_300_100 · mnist_5k"."""
     return " · ".join(_few(names) for names in sweep_axes(plan).values() if names)
@@ -188,9 +185,8 @@ def sweep_name(plan: Plan) -> str:
 
 def sweep_axes(plan: Plan) -> dict[str, list[str]]:
     """Methods, models and datasets of the plan, each once, in the plan's order."""
-    methods = [trial.method for trial in plan.trials] + [search.method for search in plan.searches]
     baselines = [*plan.baselines, *(search.baseline for search in plan.searches)]
-    columns = {"method": methods, "model": [b.model for b in baselines], "dataset": [b.dataset for b in baselines]}
+    columns = {"method": plan.methods, "model": [b.model for b in baselines], "dataset": [b.dataset for b in baselines]}
     return {name: list(dict.fromkeys(column)) for name, column in columns.items()}
 
 
@@ -219,14 +215,6 @@ def sweep_note(plan: Plan, command: str) -> str:
     return "\n\n".join(note)[:MAX_TAG]
 
 
-def as_yaml(value: Any) -> str:
-    """Plain YAML in the order given, credentials replaced."""
-    import yaml
-
-    plain = json.loads(json.dumps(redact_all(value), default=str))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-
-
 def dataset_record(baseline: BaselineSpec) -> DatasetRecord:
     """The dataset of a baseline. The digest stands for all its values, MLflow's own only for the first few samples."""
     config = json.dumps(redact_all(baseline.dataset_config), sort_keys=True, default=str)
@@ -238,7 +226,7 @@ def _network(work: Work, result: Result, file: Path) -> Network:
     from prune_core.models.keras_file import stored_input
     from prune_core.tasks import OutputKind
 
-    baseline, digest = baseline_of(work), result.files[file.name]
+    baseline, digest = work.baseline, result.files[file.name]
     try:
         info = data.describe(baseline.dataset, baseline.dataset_config)
     except UserError:  # as below

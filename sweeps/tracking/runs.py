@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.specs import MODEL_FILE
 from sweeps.tracking.artifacts import staged, sync
 from sweeps.tracking.content import RunContent
 from sweeps.tracking.database import opening
 from sweeps.tracking.inspection import Inspection
 from sweeps.tracking.models import log_network, models_of
 from sweeps.tracking.target import Target
-from sweeps.trial import MODEL_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -1,4 +1,4 @@
-"""Where the results go: resolve `tracking.uri`, keep its password secret, ask in seconds whether it answers.
+"""Where the results go: resolve `tracking.uri`, ask in seconds whether it answers.
 
 Nothing here imports MLflow: a mistyped host is refused before a second has passed.
 """
@@ -15,21 +15,19 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from sweeps.redact import redact
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 3.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SCHEMES = ("http", "https", "sqlite", "databricks", *_DATABASE_PORTS)
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 _NOT_IN_A_PATH = re.compile(r"[%?#\x00-\x1f\x7f]")
-_SECRET_QUERY = re.compile(r"((?:password|passwd|token|secret)=)[^&\s]+", re.IGNORECASE)
 MOVE_IT_AWAY = (
     "move it away, that is enough: all results are in the store, and the same command delivers them to a new one"
 )
@@ -94,22 +92,6 @@ def sqlite_uri(file: Path) -> str:
     path = _NOT_IN_A_PATH.sub(lambda sign: urllib.parse.quote(sign[0]), str(file))
     # Without the driver's name MLflow makes a folder of the path as it is written here.
     return f"sqlite:///{path}" if path == str(file) else f"sqlite+pysqlite:///{path}"
-
-
-def redact(text: str) -> str:
-    """`text` with the user and password of every uri in it replaced by `***`."""
-    return _SECRET_QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", text))
-
-
-def redact_all(value: Any) -> Any:
-    """`redact` on every string of a nest of mappings and lists."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, Mapping):
-        return {key: redact_all(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [redact_all(item) for item in value]
-    return value
 
 
 def resolve(tracking: TrackingSettings, root: Path) -> Target:

@@ -20,13 +20,13 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from prune_core.errors import UserError
+from sweeps.redact import as_yaml, redact
 from sweeps.specs import Failure, Plan, Result, Work
 from sweeps.store import ResultStore, full_disk
 from sweeps.tracking.artifacts import remove_staged
 from sweeps.tracking.content import (
     RunContent,
     SweepContent,
-    as_yaml,
     sweep_name,
     sweep_note,
     sweep_params,
@@ -37,7 +37,7 @@ from sweeps.tracking.ledger import Ledger
 from sweeps.tracking.outbox import Outbox, Refusal
 from sweeps.tracking.provenance import provenance
 from sweeps.tracking.runs import Gap, SweepRuns, no_gap, prepare_environment
-from sweeps.tracking.target import Target, TrackingSettings, Unreachable, redact, resolve
+from sweeps.tracking.target import Target, TrackingSettings, Unreachable, resolve
 
 log = logging.getLogger(__name__)
 # Where in SQLAlchemy an error of a database has come up, and its kind, before what the database says.

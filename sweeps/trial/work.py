@@ -15,20 +15,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from prune_core.errors import UserError
 from prune_core.measure import Stopwatch
 from sweeps.process.pinned import pin
-from sweeps.specs import BaselineSpec, Result, TrialSpec, Work, of_dense
+from sweeps.redact import redact_all
+from sweeps.specs import (
+    MASKS_FILE,
+    MODEL_FILE,
+    NETWORK_FILE,
+    OUTPUTS,
+    BaselineSpec,
+    Result,
+    TrialSpec,
+    Work,
+    of_dense,
+)
 from sweeps.store import ResultStore
-from sweeps.tracking import redact_all
 
 if TYPE_CHECKING:
     from prune_core.pipeline import PruneResult
     from prune_core.tasks import OutputKind
 
 Progress = tuple[float, str]
-
-MODEL_FILE = "model.keras"
-NETWORK_FILE = "network.pruned"
-OUTPUTS = "outputs"
-"""Tag of a dense network that says how its outputs are read: a value of `OutputKind`."""
 
 
 def prepare() -> None:
@@ -61,9 +66,8 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     # A warm worker names layers as a fresh process would, and keeps no network of an earlier trial.
     keras.utils.clear_session(free_memory=False)
     gc.collect()
-    baseline = work if isinstance(work, BaselineSpec) else work.baseline
     try:
-        _refuse_change(baseline, "dataset", data.info.fingerprint)
+        _refuse_change(work.baseline, "dataset", data.info.fingerprint)
         if isinstance(work, BaselineSpec):
             yield from _run_baseline(work, data, store, watch)
         else:
@@ -149,7 +153,7 @@ def _run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stop
         if history:
             with watch.step("pictures"):
                 pictures.training_curve(history, folder / "training_curve.png", work.label)
-        store.commit(folder, _result(work, _params(work), metrics, tags, watch))
+        store.commit(folder, _result(work, metrics, tags, watch))
     checkpoint.remove()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f}"
 
@@ -196,13 +200,13 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
     tags = _warning(pruned.warnings)
     with store.writing(work.key) as folder:
         with watch.step("save"):
-            save_masks(folder / "masks.npz", pruned.masks)
+            save_masks(folder / MASKS_FILE, pruned.masks)
             (folder / NETWORK_FILE).write_bytes(encoded)
         with watch.step("pictures"):
             kernels = _kernels(baseline.model), _kernels(pruned.model)
             summary.save(folder / summary.LOOK_FILE, *kernels, pruned.by_products, example=data.x_test[0])
             pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
-        store.commit(folder, _result(work, _params(work.baseline, work), metrics, tags, watch))
+        store.commit(folder, _result(work, metrics, tags, watch))
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"
 
 
@@ -311,14 +315,7 @@ def _guesses(val_accuracy: float, y_val: Any) -> list[str]:
     ]
 
 
-def _params(baseline: BaselineSpec, trial: TrialSpec | None = None) -> dict[str, Any]:
-    params: dict[str, Any] = {"dataset": baseline.dataset, "model": baseline.model, "seed": baseline.seed}
-    return params if trial is None else {"method": trial.method, **params, **trial.axes}
-
-
-def _result(
-    work: Work, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str], watch: Stopwatch
-) -> Result:
+def _result(work: Work, metrics: Mapping[str, float], tags: Mapping[str, str], watch: Stopwatch) -> Result:
     numbers = {name: float(value) for name, value in metrics.items()}
     odd = sorted(name for name, value in numbers.items() if not math.isfinite(value))
     if odd:  # MLflow and JSON take no NaN: say it instead
@@ -326,7 +323,7 @@ def _result(
     return Result(
         key=work.key,
         kind=work.kind,
-        params=dict(params),
+        params=work.params,
         metrics={name: value for name, value in numbers.items() if name not in odd},
         tags=dict(tags),
         started_at=watch.started_at,

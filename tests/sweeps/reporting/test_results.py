@@ -12,13 +12,14 @@ import pytest
 from rich.console import Console
 
 from sweeps import ui
+from sweeps.redact import redact
 from sweeps.reporting.files import write_files
 from sweeps.reporting.markup import number
 from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked, rows_of_store
 from sweeps.specs import Failure, TrialSpec
 from sweeps.store import ResultStore
 from sweeps.terminal import closing
-from sweeps.tracking import Place, Target, redact, trials_link, ui_base, ui_command
+from sweeps.tracking import Place, Target, trials_link, ui_base, ui_command
 from sweeps.tracking.links import compare_link
 from tests.helpers.sweep_fixtures import baseline, commit, grid, metrics_of, plan_of, result_of, trial
 
