@@ -1,6 +1,5 @@
 """Deliver to MLflow what waits on disk, and run nothing: python sweeps/report.py deliver storage.root=outputs"""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +86,7 @@ def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
     from sweeps.config.compose import compose
 
     named = [override("storage.root", str(root)), *([override("tracking.uri", uri)] if uri else [])]
-    settings = settings_of(compose([*shlex.split(record.command)[2:], *named]))
+    settings = settings_of(compose([*record.overrides, *named]))
     if "***" in (settings.tracking.uri or ""):
         raise UserError("the password in its tracking.uri is not kept: name the address, tracking.uri=...")
     return settings

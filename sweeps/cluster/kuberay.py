@@ -16,6 +16,7 @@ from sweeps.cluster.interrupted import wants_stop
 from sweeps.cluster.rayjob import LABELS, WORK, KubeRaySettings, manifest
 from sweeps.config import Settings, at_least, typed
 from sweeps.machines import Node, Request, Room, room_for
+from sweeps.tracking import check_shared
 
 POLL_S = 5.0
 STOPPED = 143
@@ -62,7 +63,7 @@ class KubeRay:
 
     def preview(self, submission: Submission) -> str:
         preflight.check_no_secrets(submission.overrides)
-        preflight.check_tracking(submission.settings)
+        check_shared(submission.settings.tracking, submission.settings.storage.root)
         if not self._own.image.strip():
             raise UserError(
                 "compute.kuberay.image is missing: name the image made from docker/Dockerfile, as nodes pull it"

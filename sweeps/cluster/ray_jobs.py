@@ -19,6 +19,7 @@ from sweeps.config import Settings, one_of, typed
 from sweeps.machines import Node, Request, ready_token, room_for
 from sweeps.process.signals import Terminated
 from sweeps.terminal import format_duration, summary
+from sweeps.tracking import check_shared
 
 if TYPE_CHECKING:  # Ray is imported when a cluster is talked to
     from ray.dashboard.modules.job.pydantic_models import JobDetails
@@ -123,7 +124,7 @@ class RayJobs:
     def _request(self, submission: Submission) -> tuple[dict[str, Any], Upload]:
         """What `submit_job` is told, but for the job's name and place, and what is uploaded."""
         preflight.check_no_secrets(submission.overrides)
-        preflight.check_tracking(submission.settings)
+        check_shared(submission.settings.tracking, submission.settings.storage.root)
         device = "gpu" if self._settings.compute.gpus_per_trial else "cpu"
         lock = [f"requirements/{name}.txt" for name in ("build", device)] if self._own.runtime == "lock" else []
         there, upload = pack(preflight.with_storage_there(submission), self._own.upload_inputs, lock)

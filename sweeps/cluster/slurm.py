@@ -16,6 +16,7 @@ from sweeps.cluster.interrupted import wants_stop
 from sweeps.cluster.slurm_queue import Job, ask, jobs
 from sweeps.config import Settings, at_least, typed
 from sweeps.machines import Node, Request, Room, room_for
+from sweeps.tracking import check_shared
 
 POLL_S = 2.0
 STOP_WAIT_S = 60.0
@@ -69,7 +70,7 @@ class Slurm:
 
     def preview(self, submission: Submission) -> str:
         preflight.check_no_secrets(submission.overrides)
-        preflight.check_tracking(submission.settings)
+        check_shared(submission.settings.tracking, submission.settings.storage.root)
         self._room()
         root = submission.settings.storage.root
         arguments = submission.driver_arguments("auto", f"storage.root='{root}'")

@@ -5,28 +5,28 @@ from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sweeps.config.settings import Settings
 from sweeps.engine import orphans
 from sweeps.engine.events import Announcer, Listener, Outcome
 from sweeps.engine.ray_watch import RayLost, RayWatch
 from sweeps.engine.search import PointSource
 from sweeps.engine.work_queue import Schedule
+from sweeps.machines import Request, Room, room_of
 from sweeps.process.signals import Signals
 from sweeps.specs import BaselineSpec, Plan
 from sweeps.store import ResultStore
 
-if TYPE_CHECKING:
-    from sweeps.config import Settings
-
 
 def run_plan(
     plan: Plan,
-    settings: "Settings",
+    settings: Settings,
     store: ResultStore,
     listeners: Sequence[Listener],
     procedures: Any = None,
     signals: Signals | None = None,
+    room: Room | None = None,
 ) -> Outcome:
     """Do what is missing of a plan.
 
@@ -42,6 +42,7 @@ def run_plan(
         listeners: hear of everything.
         procedures: `sweeps.engine.worker.Procedures`; None: the real thing.
         signals: entered already; None: signals are caught while this runs.
+        room: what fits at once, where that has been asked (`sweeps.machines.room_of`); None: it is asked here.
 
     Raises:
         UserError: no node has what a trial asks for, the cluster does not answer, a node does not reach the store, a
@@ -58,6 +59,8 @@ def run_plan(
         schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
         if not schedule.done:
             try:
+                if room is None:
+                    room_of(settings.compute)  # refused at once, not when data are loaded
                 _execute(settings, store, schedule, signals, procedures, ray_folder)
             except RayLost as error:
                 announcer.close()  # what waits for Ray may still come back from there
@@ -68,18 +71,16 @@ def run_plan(
 
 
 def _execute(
-    settings: "Settings",
+    settings: Settings,
     store: ResultStore,
     schedule: Schedule,
     signals: Signals,
     procedures: Any,
     ray_folder: Path,
 ) -> None:
-    from sweeps.engine import ray_session
-
-    ray_session.room(settings.compute)  # refused at once, not when data are loaded
     import ray
 
+    from sweeps.engine import ray_session
     from sweeps.engine.driver_node import Home, check_storage
     from sweeps.engine.tune import Run, execute
     from sweeps.engine.worker import Bench, Job, Procedures
@@ -95,7 +96,7 @@ def _execute(
         ray_session.connected(settings.compute, data_bytes, ray_folder) as slots,
         RayWatch(ray_session.node, last_resort=partial(orphans.clear, ray_folder)) as watch,
     ):
-        request = ray_session.Request.of(settings.compute)
+        request = Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
         home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())

@@ -9,18 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prune_core.errors import UserError
+from sweeps.config.settings import ComputeSettings
 from sweeps.engine import orphans, ray_places
 from sweeps.engine.last_words import Logs
 from sweeps.engine.ray_watch import RayLost, RayWatch
-from sweeps.machines import MIB, MIN_OBJECT_STORE, Node, Request, Room, local_node, room_for
+from sweeps.machines import MIB, MIN_OBJECT_STORE, Node, Request, local_node, place_of, room_for
 from sweeps.process import signals
 from sweeps.process.surroundings import home, is_writable
-
-if TYPE_CHECKING:  # workers need no configuration library
-    from sweeps.config import ComputeSettings
 
 log = logging.getLogger(__name__)
 # Ray gives its own processes thirty seconds to start, which are over soon on a busy machine.
@@ -39,25 +37,6 @@ _DRIVER_ENVIRONMENT = {
 }
 
 
-def room(compute: "ComputeSettings") -> Room:
-    """How much fits at once where the settings say; Ray is not started, a cluster is only asked.
-
-    Raises:
-        UserError: a trial asks for more than there is, the cluster does not answer or does not let us in.
-    """
-    if compute.address is None:
-        nodes = [local_node(compute)]
-    else:
-        from sweeps.machines import machines_of
-
-        nodes = [node for _, node in machines_of(compute.address)]
-    return room_for(Request.of(compute), nodes, _where(compute), compute.max_concurrent)
-
-
-def _where(compute: "ComputeSettings") -> str:
-    return "this machine" if compute.address is None else f"the cluster at {compute.address}"
-
-
 def worker_environment(request: Request) -> dict[str, str]:
     """Environment of the workers: threads bounded before any library starts its own, TensorFlow quiet."""
     threads = str(request.threads)
@@ -74,7 +53,7 @@ def worker_environment(request: Request) -> dict[str, str]:
 
 
 @contextmanager
-def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None = None) -> Iterator[int]:
+def connected(compute: ComputeSettings, data_bytes: int, folder: Path | None = None) -> Iterator[int]:
     """Start Ray on this machine or join a cluster; gives the number of pieces of work that fit at once.
 
     A Ray that this process is connected to already is used and left as it is. What is started here ends here.
@@ -104,7 +83,7 @@ def connected(compute: "ComputeSettings", data_bytes: int, folder: Path | None =
             signals.put_in(handled_by)  # Ray has put in its own
             with RayWatch(node, end_rest):
                 nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-            yield room_for(request, nodes, _where(compute), compute.max_concurrent).slots
+            yield room_for(request, nodes, place_of(compute), compute.max_concurrent).slots
         except RayLost:
             _leave(ray)
             ours = False

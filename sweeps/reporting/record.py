@@ -6,6 +6,7 @@ The results themselves lie in the store, under their keys.
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ class SweepRecord:
         failures: what has no result.
         seconds: wall time of its last run.
         phases: its parts, {phase: seconds}, as in `sweeps.reporting.profile`.
+        overrides: of the command, word by word, credentials replaced.
     """
 
     sweep_id: str
@@ -59,6 +61,7 @@ class SweepRecord:
     failures: tuple[FailureNote, ...] = ()
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
 
     @property
     def reference(self) -> Reference | None:
@@ -73,7 +76,8 @@ def note(failure: Failure) -> FailureNote:
 
 def save(folder: Path, record: SweepRecord) -> Path:
     """Write the record into the sweep's folder, whole or not at all; returns the file."""
-    content = {**asdict(record), "config": redact_all(record.config), "command": redact(record.command)}
+    asked = {"command": redact(record.command), "overrides": redact_all(record.overrides)}
+    content = {**asdict(record), "config": redact_all(record.config), **asked}
     path = folder / RECORD_FILE
     make_folder(folder)
     write_atomically(path, json.dumps(content, indent=1, default=str))
@@ -114,9 +118,18 @@ def _read(path: Path) -> SweepRecord:
         if not all(map(is_key, content["keys"])):
             raise ValueError("a key in it is not a content key")
         tuples = {"keys": tuple(content["keys"]), "cached": tuple(content["cached"]), "failures": failures}
-        return SweepRecord(**{**content, **tuples})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return SweepRecord(**{**content, **tuples, "overrides": _overrides(content)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): run the sweep's command again to write it anew") from None
+
+
+def _overrides(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Raises ValueError, KeyError or AttributeError for a damaged record."""
+    if "overrides" not in content:  # written before they were kept: the command is "python sweeps/run.py ..."
+        return tuple(shlex.split(content["command"])[2:])
+    if not all(isinstance(word, str) for word in content["overrides"]):
+        raise ValueError("an override in it is not a text")
+    return tuple(content["overrides"])
 
 
 def rows_of(record: SweepRecord, store: ResultStore) -> list[Row]:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, describe_axes
-from sweeps.store import ResultStore
+from sweeps.specs import Failure, Result, TrialSpec, Work, describe_axes
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
 UNCHANGED = "as dense"
@@ -96,11 +95,6 @@ class Choice:
     dataset: str
     tolerance: float
     group: Group | None
-
-
-def rows_of_store(plan: Plan, store: ResultStore) -> list[Row]:
-    """The rows of everything in the plan that is finished, e.g. to draw a report again."""
-    return [Row(work, result, cached=True) for work in plan if (result := store.load(work.key))]
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:

@@ -21,7 +21,7 @@ WIDE = 108
 _FIGURES = ("val. acc. %", "test acc. %", "drop, points", "sparsity %", "smaller", "faster")
 
 
-def show(
+def show_end(
     console: Console,
     plan: Plan,
     rows: Sequence[Row],
@@ -37,7 +37,7 @@ def show(
         console: where to; tables are as wide as it is.
         plan, rows, failures: what was asked for and how it went.
         place: of the sweep in MLflow (`Tracker.place`).
-        default: what `make ui` serves (`sweeps.ui.default_target`).
+        default: what `make ui` serves (`sweeps.tracking.default_target`).
         folder: of the report's files.
         waiting: deliveries that MLflow has not taken (`Tracker.finish`).
     """

@@ -133,10 +133,6 @@ class Progress:
     def _say(self, line: str) -> None:
         self._console.print(plain(line))
 
-    def say(self, sentence: str) -> None:
-        """Print a sentence of somebody else's without disturbing the live line."""
-        self._say(escape(sentence))
-
     def _position(self) -> str:
         return f"{self._finished + self._cached + self._failed}/{self._total}"
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sweeps.tracking.links import trials_link as trials_link
     from sweeps.tracking.links import ui_base as ui_base
     from sweeps.tracking.links import ui_command as ui_command
+    from sweeps.tracking.newest import newest_sweep as newest_sweep
+    from sweeps.tracking.places import check_shared as check_shared
+    from sweeps.tracking.places import default_target as default_target
     from sweeps.tracking.provenance import ORIGIN as ORIGIN
     from sweeps.tracking.provenance import origin as origin
     from sweeps.tracking.runs import prepare_environment as prepare_environment
@@ -31,7 +34,10 @@ _HOMES = {
     "Tracker": "tracker",
     "Unreachable": "target",
     "check": "database",
+    "check_shared": "places",
     "dataset_record": "content",
+    "default_target": "places",
+    "newest_sweep": "newest",
     "origin": "provenance",
     "prepare_environment": "runs",
     "probe": "target",

@@ -17,10 +17,10 @@ import urllib.request
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
+from sweeps.config.settings import TrackingSettings
 from sweeps.redact import redact
 
 CONNECT_TIMEOUT_S = 2.0
@@ -32,22 +32,6 @@ MOVE_IT_AWAY = (
     "move it away, that is enough: all results are in the store, and the same command delivers them to a new one"
 )
 _LIFECYCLE = "select lifecycle_stage from experiments where name = ?"
-
-
-class TrackingSettings(Protocol):
-    """The part of `sweeps.config.read.TrackingSettings` that says where."""
-
-    @property
-    def uri(self) -> str | None: ...
-
-    @property
-    def experiment(self) -> str: ...
-
-    @property
-    def artifact_location(self) -> str | None: ...
-
-    @property
-    def on_unreachable(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from prune_core.errors import UserError
+from sweeps.config.settings import Settings
 from sweeps.redact import as_yaml, redact
 from sweeps.specs import Failure, Plan, Result, Work
 from sweeps.store import ResultStore, full_disk
@@ -37,26 +38,11 @@ from sweeps.tracking.ledger import Ledger
 from sweeps.tracking.outbox import Outbox, Refusal
 from sweeps.tracking.provenance import provenance
 from sweeps.tracking.runs import Gap, SweepRuns, no_gap, prepare_environment
-from sweeps.tracking.target import Target, TrackingSettings, Unreachable, resolve
+from sweeps.tracking.target import Target, Unreachable, resolve
 
 log = logging.getLogger(__name__)
 # Where in SQLAlchemy an error of a database has come up, and its kind, before what the database says.
 _OF_SQLALCHEMY = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*|\((?:\w+\.)+\w+\)\s*")
-
-
-class _Storage(Protocol):
-    @property
-    def root(self) -> Path: ...
-
-
-class Settings(Protocol):
-    """The part of `sweeps.config.read.Settings` that the tracker reads."""
-
-    @property
-    def tracking(self) -> TrackingSettings: ...
-
-    @property
-    def storage(self) -> _Storage: ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sweeps.config.compose import compose
 from sweeps.engine import scratch
 from sweeps.plan import make_plan
 from sweeps.reporting.record import load
-from sweeps.run import _keep as keep
+from sweeps.sweep import _keep as keep
 
 NOBODY = 2**22 + 1
 """No process has this id: Linux gives none above 2**22."""

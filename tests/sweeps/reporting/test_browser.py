@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from sweeps.config import TrackingSettings
 from sweeps.tracking import Place, resolve, sweep_link, trials_link
 from sweeps.tracking.links import compare_link
 from tests.helpers.real_sweep import ROOT, runs_of
-from tests.helpers.sweep_fixtures import Tracking
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -63,7 +63,7 @@ def place(finished) -> tuple[Place, str]:
     """Where the sweep is, and its id; later sweeps of other tests may lie beside it."""
     root, _ = finished
     parent = min(runs_of(root, "sweep"), key=lambda run: run.info.start_time)
-    target = resolve(Tracking(), root)
+    target = resolve(TrackingSettings(), root)
     return Place(target, parent.info.experiment_id, parent.info.run_id), parent.data.tags["sweep.id"]
 
 

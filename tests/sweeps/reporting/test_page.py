@@ -1,6 +1,8 @@
 """report.html from fabricated results that lie in a real store: what is said, and that nothing is fetched."""
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,8 +14,8 @@ import pytest
 
 from prune_core import save_masks
 from prune_core.errors import UserError
+from sweeps import report
 from sweeps.config import Reference
-from sweeps.reporting import redraw
 from sweeps.reporting.comparisons import scenes
 from sweeps.reporting.figures.comparison import knee_of
 from sweeps.reporting.page import write_page
@@ -246,11 +248,25 @@ def test_the_command_draws_it_again_and_refuses_in_one_sentence(tmp_path):
     assert (page.parent / "accuracy_vs_sparsity.png").is_file()
 
 
+def test_a_record_keeps_the_overrides_without_passwords_and_older_ones_take_them_from_the_command(tmp_path):
+    asked = ("method=unit", "datasets.npz.path='/my data.npz'", "tracking.uri=http://me:secret@host")
+    told = (*asked[:2], "tracking.uri=http://***@host")
+    folder = tmp_path / "sweeps" / "0123456789ab"
+    command = shlex.join(["python", "sweeps/run.py", *asked])
+    file = save(folder, replace(record_of([]), overrides=asked, command=command))
+    assert "secret" not in file.read_text()
+    assert load(tmp_path, "latest").overrides == told
+    content = json.loads(file.read_text())
+    del content["overrides"]
+    file.write_text(json.dumps(content))
+    assert load(tmp_path, "latest").overrides == told
+
+
 def test_the_folder_of_a_sweep_names_it(tmp_path, capsys):
     rows = sweep(ResultStore(tmp_path))
     folder = tmp_path / "sweeps" / "0123456789ab"
     save(folder, record_of(rows))
-    assert redraw.main([f"sweep={folder}", "format=markdown"]) == 0
+    assert report.main([f"sweep={folder}", "format=markdown"]) == 0
     assert "**lenet_300_100 on digits**, seeds 0, 1" in capsys.readouterr().out
 
 
@@ -259,7 +275,7 @@ def test_the_folder_of_a_sweep_names_it(tmp_path, capsys):
     [(["sweeps=1"], "sweeps"), (["sweep"], "sweep"), (["sweep=zz", "storage.root=/nowhere"], "/nowhere")],
 )
 def test_a_bad_request_is_one_sentence(capsys, arguments, named):
-    assert redraw.main(arguments) == 2
+    assert report.main(arguments) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert named in told

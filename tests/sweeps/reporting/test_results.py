@@ -15,13 +15,12 @@ from sweeps import ui
 from sweeps.redact import redact
 from sweeps.reporting.files import write_files
 from sweeps.reporting.markup import number
-from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked, rows_of_store
+from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked
 from sweeps.specs import Failure, TrialSpec
-from sweeps.store import ResultStore
 from sweeps.terminal import closing
 from sweeps.tracking import Place, Target, trials_link, ui_base, ui_command
 from sweeps.tracking.links import compare_link
-from tests.helpers.sweep_fixtures import baseline, commit, grid, metrics_of, plan_of, result_of, trial
+from tests.helpers.sweep_fixtures import baseline, grid, metrics_of, plan_of, result_of, trial
 
 # (sparsity asked for, validation accuracy, compression ratio); dense has a validation accuracy of 0.94
 POINTS = ((0.5, 0.94, 2.0), (0.8, 0.93, 5.0), (0.9, 0.90, 10.0))
@@ -119,14 +118,6 @@ def test_the_files_of_a_report(tmp_path):
     assert read(files["failures.csv"])[0]["reason"] == "ValueError: at http://***@host"
 
 
-def test_a_report_can_be_drawn_again_from_the_store(tmp_path):
-    store = ResultStore(tmp_path)
-    store.prepare()
-    plan = grid(2)
-    commit(store, plan.trials[1])
-    assert [row.work for row in rows_of_store(plan, store)] == [plan.trials[1]]
-
-
 def test_a_sweep_without_any_result_still_has_its_files(tmp_path):
     files = write_files(tmp_path, grid(2), [], [], {})
     assert set(files) == {"results.csv", "plan.csv"}
@@ -137,7 +128,7 @@ def shown(rows: list[Row], failures: list[Failure], waiting: int = 0, width: int
     out = io.StringIO()
     console = Console(file=out, width=width)
     place = Place(target, "7", "parent")
-    closing.show(console, grid(1), rows, failures, place, target, Path("/data/sweeps/x"), waiting)
+    closing.show_end(console, grid(1), rows, failures, place, target, Path("/data/sweeps/x"), waiting)
     return out.getvalue()
 
 

@@ -201,7 +201,8 @@ DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
 from sweeps.tracking.tracker import Tracker
-from tests.helpers.sweep_fixtures import Settings, Storage, Tracking, grid
+from sweeps.config import TrackingSettings
+from tests.helpers.sweep_fixtures import Settings, Storage, grid
 from tests.helpers.trackers import prepared_store
 
 root, gap, countdown = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
