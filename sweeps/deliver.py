@@ -9,8 +9,7 @@ from prune_core.errors import UserError
 
 if TYPE_CHECKING:
     from sweeps.config import Settings
-    from sweeps.reporting.record import SweepRecord
-    from sweeps.reporting.results import Row
+    from sweeps.reporting import Row, SweepRecord
     from sweeps.specs import Failure, Plan
     from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
@@ -35,18 +34,18 @@ def deliver_all(root: Path, sweep: str | None = None, uri: str | None = None) ->
     Raises:
         UserError: nothing of that name is recorded.
     """
-    from sweeps.reporting.record import load, recorded
+    from sweeps.reporting import load_record, recorded
 
-    ids = [load(root, sweep).sweep_id] if sweep else recorded(root)
+    ids = [load_record(root, sweep).sweep_id] if sweep else recorded(root)
     return max(_told(root, one, uri) for one in ids)
 
 
 def _told(root: Path, sweep: str, uri: str | None) -> int:
     from sweeps.redact import redact
-    from sweeps.reporting.record import load
+    from sweeps.reporting import load_record
 
     try:
-        return _deliver(root, load(root, sweep), uri)
+        return _deliver(root, load_record(root, sweep), uri)
     except UserError as error:
         print(f"error: sweep {sweep}: {redact(str(error))}", file=sys.stderr)
         return 2
@@ -94,7 +93,7 @@ def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
 
 def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "list[Row]", folder: Path) -> int:
     """Deliver everything and end the sweep's run; returns how much still waits."""
-    from sweeps.reporting.results import aggregates
+    from sweeps.reporting import aggregates
 
     failures = _failures(record, plan)
     done = {row.work.key for row in rows}
@@ -116,8 +115,7 @@ def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "l
 
 def _rows(record: "SweepRecord", plan: "Plan", store: "ResultStore") -> "list[Row]":
     """Its finished work, each as this sweep sees it; trials that a searcher found tell it themselves."""
-    from sweeps.reporting.record import work_of
-    from sweeps.reporting.results import Row
+    from sweeps.reporting import Row, work_of
 
     works = {work.key: work for work in plan}
     results = ((key, store.load(key)) for key in record.keys)

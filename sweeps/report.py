@@ -29,8 +29,7 @@ _KEYS_TO_DELIVER = {"sweep": "", "storage.root": "outputs", "tracking.uri": ""}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0; 1 if something still waits; 2 for a bad request)."""
     from prune_core.errors import UserError
-    from sweeps.process import streams
-    from sweeps.process.surroundings import require_current_folder
+    from sweeps.process import require_current_folder, streams
 
     arguments = sys.argv[1:] if argv is None else argv
     if set(arguments) & {"-h", "--help"}:
@@ -51,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(asked: Mapping[str, str]) -> object:
     """The page's file, or the tables as text."""
     from sweeps.config import folder, one_of
-    from sweeps.reporting.redraw import redraw, tables
+    from sweeps.reporting import draw_again, markdown_tables
 
-    formats = {"html": redraw, "markdown": tables}
+    formats = {"html": draw_again, "markdown": markdown_tables}
     one_of("format", asked["format"], list(formats))
     return formats[asked["format"]](folder("storage.root", asked["storage.root"]), asked["sweep"])
 
@@ -70,7 +69,7 @@ def _deliver(asked: Mapping[str, str]) -> int:
 def _read(arguments: Sequence[str], keys: Mapping[str, str]) -> dict[str, str]:
     from prune_core.errors import UserError
     from prune_core.registry import closest
-    from sweeps.reporting.record import RECORD_FILE
+    from sweeps.reporting import RECORD_FILE
 
     asked = dict(keys)
     for argument in arguments:

@@ -19,13 +19,13 @@ if not __package__:  # started as a file, whose folder comes first in the path a
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 if TYPE_CHECKING:
-    from sweeps.process.signals import Signals
+    from sweeps.process import Signals
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return the exit code."""
     from prune_core.errors import UserError
-    from sweeps.process.signals import GO_ON, Signals
+    from sweeps.process import GO_ON, Signals
 
     signals = Signals()
     try:

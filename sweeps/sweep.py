@@ -11,8 +11,8 @@ from sweeps.specs import Plan
 if TYPE_CHECKING:
     from sweeps.engine import Listener, Outcome, Phases
     from sweeps.machines import Room
-    from sweeps.process.signals import Signals
-    from sweeps.reporting.results import Collector
+    from sweeps.process import Signals
+    from sweeps.reporting import Collector
     from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
 
@@ -54,8 +54,8 @@ def _run(settings: Settings, plan: Plan, store: "ResultStore", signals: "Signals
     from sweeps.engine import Phases, run_plan
     from sweeps.plain_text import plain
     from sweeps.plan import missing_of
-    from sweeps.process.signals import GO_ON
-    from sweeps.reporting.results import Collector
+    from sweeps.process import GO_ON
+    from sweeps.reporting import Collector
     from sweeps.terminal import Progress, headline
     from sweeps.tracking import Tracker
 
@@ -103,16 +103,15 @@ def _keep(settings: Settings, plan: Plan) -> None:
     """Note what is about to run, so that it can be drawn and delivered even if it is killed."""
     from prune_core.errors import UserError
     from prune_core.files import remove_partial
-    from sweeps.reporting.record import RECORD_FILE, load
-    from sweeps.reporting.redraw import keep
+    from sweeps.reporting import RECORD_FILE, keep_record, load_record
 
     folder = settings.storage.root / "sweeps" / plan.sweep_id
     remove_partial(folder)
     remove_partial(folder / "searches")
     try:
-        load(settings.storage.root, plan.sweep_id)
+        load_record(settings.storage.root, plan.sweep_id)
     except UserError:  # it is not there, or damaged
-        keep(settings, plan)
+        keep_record(settings, plan)
     else:  # an earlier start knows more
         (folder / RECORD_FILE).touch()
 
@@ -129,9 +128,7 @@ def _report(
     """Write the report's files, deliver them, and print the results."""
     from rich.console import Console
 
-    from sweeps.reporting.files import write_files
-    from sweeps.reporting.profile import profile, sentence
-    from sweeps.reporting.results import aggregates
+    from sweeps.reporting import aggregates, profile_of, sentence, write_files
     from sweeps.terminal import show_end
     from sweeps.tracking import default_target
 
@@ -154,7 +151,7 @@ def _report(
     figures = aggregates(rows, failures, sum(phases.seconds.values())) | phases.metrics
     waiting = tracker.finish(status, files, figures, patience)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, emoji=False)
-    console.print(sentence(profile(rows, phases.seconds)), soft_wrap=True, highlight=False)
+    console.print(sentence(profile_of(rows, phases.seconds)), soft_wrap=True, highlight=False)
     show_end(console, plan, rows, failures, tracker.place, default_target(), folder, waiting)
 
 
@@ -162,10 +159,10 @@ def _page(
     settings: Settings, plan: Plan, collector: "Collector", phases: "Phases", halted: str, draw: bool
 ) -> "dict[str, Path]":
     """Keep what `sweeps/report.py` needs and draw report.html. A page that cannot be drawn costs a sentence only."""
-    from sweeps.reporting import redraw
+    from sweeps.reporting import first_time
 
     try:
-        return redraw.first_time(settings, plan, collector.rows, collector.failures, phases.seconds, draw)
+        return first_time(settings, plan, collector.rows, collector.failures, phases.seconds, draw)
     except Exception as error:
         if halted:
             return {}

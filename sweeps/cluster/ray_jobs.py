@@ -17,7 +17,7 @@ from sweeps.cluster.base import Submission, Target
 from sweeps.cluster.upload import Upload, pack
 from sweeps.config import Settings, one_of, typed
 from sweeps.machines import Node, Request, ready_token, room_for
-from sweeps.process.signals import Terminated
+from sweeps.process import Terminated
 from sweeps.terminal import format_duration, summary
 from sweeps.tracking import check_shared
 

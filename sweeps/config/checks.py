@@ -12,7 +12,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from sweeps.process.surroundings import is_utf8
+from sweeps.process import is_utf8
 
 T = TypeVar("T")
 

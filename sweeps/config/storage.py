@@ -10,7 +10,7 @@ from prune_core.errors import UserError
 from prune_core.registry import closest
 from sweeps.config.checks import folder
 from sweeps.config.settings import StorageSettings
-from sweeps.process.surroundings import home, own_folder
+from sweeps.process import home, own_folder
 
 KEYS = ("root", "data", "uri", "cache")
 SCHEMES = ("file", "s3", "gs")

@@ -11,7 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from prune_core.errors import UserError
 from prune_core.files import make_folder, remove_partial, write_atomically
-from sweeps.process.surroundings import own_folder
+from sweeps.process import own_folder
 from sweeps.specs import BaselineSpec, Work
 from sweeps.store import ResultStore
 

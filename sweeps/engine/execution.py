@@ -14,7 +14,7 @@ from sweeps.engine.ray_watch import RayLost, RayWatch
 from sweeps.engine.search import PointSource
 from sweeps.engine.work_queue import Schedule
 from sweeps.machines import Request, Room, room_of
-from sweeps.process.signals import Signals
+from sweeps.process import Signals
 from sweeps.specs import BaselineSpec, Plan
 from sweeps.store import ResultStore
 

@@ -17,8 +17,7 @@ from sweeps.engine import orphans, ray_places
 from sweeps.engine.last_words import Logs
 from sweeps.engine.ray_watch import RayLost, RayWatch
 from sweeps.machines import MIB, MIN_OBJECT_STORE, Node, Request, local_node, place_of, room_for
-from sweeps.process import signals
-from sweeps.process.surroundings import home, is_writable
+from sweeps.process import home, is_writable, signals
 
 log = logging.getLogger(__name__)
 # Ray gives its own processes thirty seconds to start, which are over soon on a busy machine.

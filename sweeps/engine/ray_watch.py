@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from sweeps.process.signals import GO_ON
+from sweeps.process import GO_ON
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 10.0

@@ -21,7 +21,7 @@ from sweeps.reporting.figures.trial import masks_figure, weights_figure
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.markup import details, page, picture, table, text
 from sweeps.reporting.masked_size import masked_bytes
-from sweeps.reporting.profile import profile
+from sweeps.reporting.profile import profile_of
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Group, Row, choices
 from sweeps.reporting.tables import (
@@ -212,7 +212,7 @@ def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:
 
 def _time(record: SweepRecord, rows: Sequence[Row]) -> str:
     """The work of every run of the sweep, and the driver's phases of its last one."""
-    lines = profile([replace(row, cached=False) for row in rows], record.phases)
+    lines = profile_of([replace(row, cached=False) for row in rows], record.phases)
     drawn = picture(time_figure(lines), "Seconds of every step of the work and of every phase of the driver")
     return f'<h2 id="time">Where the time went</h2>{drawn or "<p>Nothing has taken any.</p>"}'
 

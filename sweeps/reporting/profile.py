@@ -26,7 +26,7 @@ class Line:
     share: float
 
 
-def profile(rows: Sequence[Row], phases: Mapping[str, float]) -> list[Line]:
+def profile_of(rows: Sequence[Row], phases: Mapping[str, float]) -> list[Line]:
     """Workers' steps, longest first, then the driver's phases in their order.
 
     Args:

@@ -74,7 +74,7 @@ def note(failure: Failure) -> FailureNote:
     return FailureNote(failure.work.label, failure.status, redact(failure.reason))
 
 
-def save(folder: Path, record: SweepRecord) -> Path:
+def save_record(folder: Path, record: SweepRecord) -> Path:
     """Write the record into the sweep's folder, whole or not at all; returns the file."""
     asked = {"command": redact(record.command), "overrides": redact_all(record.overrides)}
     content = {**asdict(record), "config": redact_all(record.config), **asked}
@@ -84,7 +84,7 @@ def save(folder: Path, record: SweepRecord) -> Path:
     return path
 
 
-def load(root: Path, sweep: str) -> SweepRecord:
+def load_record(root: Path, sweep: str) -> SweepRecord:
     """The record of a sweep under `root`.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sweeps.config.settings import Settings
-from sweeps.reporting.record import SweepRecord, keys_of, load, note, rows_of, save
+from sweeps.reporting.record import SweepRecord, keys_of, load_record, note, rows_of, save_record
 from sweeps.reporting.results import Row
 from sweeps.specs import Failure, Plan
 from sweeps.store import ResultStore
@@ -12,7 +12,7 @@ from sweeps.tracking import sweep_name
 from sweeps.tracking.provenance import provenance
 
 
-def redraw(root: Path, sweep: str) -> Path:
+def draw_again(root: Path, sweep: str) -> Path:
     """Draw the report of a sweep (id, its beginning, or "latest") under `root`; returns the page.
 
     Raises:
@@ -21,7 +21,7 @@ def redraw(root: Path, sweep: str) -> Path:
     from sweeps.reporting.main_pictures import write_pictures
     from sweeps.reporting.page import write_page
 
-    record = load(root, sweep)
+    record = load_record(root, sweep)
     store = ResultStore(root)
     rows = rows_of(record, store)
     where = root / "sweeps" / record.sweep_id
@@ -29,15 +29,15 @@ def redraw(root: Path, sweep: str) -> Path:
     return write_page(where, record, rows, store)
 
 
-def tables(root: Path, sweep: str) -> str:
-    """The main tables of a sweep as Markdown; arguments and errors as `redraw`."""
+def markdown_tables(root: Path, sweep: str) -> str:
+    """The main tables of a sweep as Markdown; arguments and errors as `draw_again`."""
     from sweeps.reporting.markdown import as_markdown
 
-    record = load(root, sweep)
+    record = load_record(root, sweep)
     return as_markdown(record, rows_of(record, ResultStore(root)))
 
 
-def keep(
+def keep_record(
     settings: Settings,
     plan: Plan,
     rows: Sequence[Row] = (),
@@ -64,7 +64,7 @@ def keep(
         phases=phases or {},
         overrides=settings.overrides,
     )
-    save(settings.storage.root / "sweeps" / plan.sweep_id, record)
+    save_record(settings.storage.root / "sweeps" / plan.sweep_id, record)
     return record
 
 
@@ -79,12 +79,12 @@ def first_time(
     """Keep the record of a sweep that has just ended and draw its page; returns {name: file} for the sweep's run.
 
     Args:
-        settings, plan, rows, failures, phases: as `keep`.
+        settings, plan, rows, failures, phases: as `keep_record`.
         draw: whether the page is drawn; without it the record alone is kept, for somebody in a hurry.
     """
     from sweeps.reporting.page import write_page
 
-    record = keep(settings, plan, rows, failures, phases)
+    record = keep_record(settings, plan, rows, failures, phases)
     if not draw:
         return {}
     root = settings.storage.root

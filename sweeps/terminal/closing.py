@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sweeps.plain_text import plain
 from sweeps.redact import redact
-from sweeps.reporting.results import UNCHANGED, Choice, Group, Row, choices, groups, ranked
+from sweeps.reporting import UNCHANGED, Choice, Group, Row, choices, groups, ranked
 from sweeps.specs import BaselineSpec, Failure, Plan
 from sweeps.tracking import Place, Target, sweep_link, trials_link, ui_base, ui_command
 

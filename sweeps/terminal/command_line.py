@@ -6,7 +6,7 @@ from typing import Literal
 
 from prune_core.errors import UserError
 from sweeps import __version__
-from sweeps.process.surroundings import is_utf8
+from sweeps.process import is_utf8
 
 _EXAMPLES = """\
 examples

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from prune_core.errors import UserError
 from prune_core.measure import Stopwatch
-from sweeps.process.pinned import pin
+from sweeps.process import pin
 from sweeps.redact import redact_all
 from sweeps.specs import (
     MASKS_FILE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-BEGIN = "import os, sys; from sweeps import streams; streams.keep_up()\n"
+BEGIN = "import os, sys; from sweeps.process import streams; streams.keep_up()\n"
 MUCH = "for _ in range(3): print('x' * 100_000, flush=True)\n"
 END = "os.write(int(sys.argv[1]), b'end'); sys.exit(3)"
 

@@ -19,7 +19,7 @@ from sweeps.config import Reference
 from sweeps.reporting.comparisons import scenes
 from sweeps.reporting.figures.comparison import knee_of
 from sweeps.reporting.page import write_page
-from sweeps.reporting.record import FailureNote, SweepRecord, load, rows_of, save, work_of
+from sweeps.reporting.record import FailureNote, SweepRecord, load_record, rows_of, save_record, work_of
 from sweeps.reporting.results import Row, groups
 from sweeps.reporting.tables import choice_table, published_table, representatives
 from sweeps.specs import Result, Work
@@ -211,10 +211,10 @@ def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
     rows = sweep(store)
     folder = tmp_path / "sweeps" / "0123456789ab"
     record = record_of(rows, failures=(FailureNote("a", "lost", "b"),), cached=(rows[0].work.key,))
-    save(folder, record)
+    save_record(folder, record)
     assert "hunter2" not in (folder / "sweep.json").read_text()
     for sweep_name in ("latest", "0123456789ab", "0123"):
-        again = load(tmp_path, sweep_name)
+        again = load_record(tmp_path, sweep_name)
         assert replace(again, config=record.config, command=record.command) == record
     found = rows_of(again, store)
     assert [row.work.label for row in found] == [row.work.label for row in rows]
@@ -225,21 +225,21 @@ def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
 @pytest.mark.parametrize("asked", ["", "zz", "latest"])
 def test_a_sweep_that_is_not_there_is_refused(tmp_path, asked):
     if asked != "latest":
-        save(tmp_path / "sweeps" / "0123456789ab", record_of([]))
+        save_record(tmp_path / "sweeps" / "0123456789ab", record_of([]))
     with pytest.raises(UserError, match="sweep"):
-        load(tmp_path, asked)
+        load_record(tmp_path, asked)
 
 
 def test_a_damaged_record_is_refused(tmp_path):
-    path = save(tmp_path / "sweeps" / "0123456789ab", record_of([]))
+    path = save_record(tmp_path / "sweeps" / "0123456789ab", record_of([]))
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match="is damaged"):
-        load(tmp_path, "latest")
+        load_record(tmp_path, "latest")
 
 
 def test_the_command_draws_it_again_and_refuses_in_one_sentence(tmp_path):
     rows = sweep(ResultStore(tmp_path))
-    save(tmp_path / "sweeps" / "0123456789ab", record_of(rows))
+    save_record(tmp_path / "sweeps" / "0123456789ab", record_of(rows))
     command = [sys.executable, "sweeps/report.py", "sweep=latest", f"storage.root={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     page = tmp_path / "sweeps" / "0123456789ab" / "report.html"
@@ -253,19 +253,19 @@ def test_a_record_keeps_the_overrides_without_passwords_and_older_ones_take_them
     told = (*asked[:2], "tracking.uri=http://***@host")
     folder = tmp_path / "sweeps" / "0123456789ab"
     command = shlex.join(["python", "sweeps/run.py", *asked])
-    file = save(folder, replace(record_of([]), overrides=asked, command=command))
+    file = save_record(folder, replace(record_of([]), overrides=asked, command=command))
     assert "secret" not in file.read_text()
-    assert load(tmp_path, "latest").overrides == told
+    assert load_record(tmp_path, "latest").overrides == told
     content = json.loads(file.read_text())
     del content["overrides"]
     file.write_text(json.dumps(content))
-    assert load(tmp_path, "latest").overrides == told
+    assert load_record(tmp_path, "latest").overrides == told
 
 
 def test_the_folder_of_a_sweep_names_it(tmp_path, capsys):
     rows = sweep(ResultStore(tmp_path))
     folder = tmp_path / "sweeps" / "0123456789ab"
-    save(folder, record_of(rows))
+    save_record(folder, record_of(rows))
     assert report.main([f"sweep={folder}", "format=markdown"]) == 0
     assert "**lenet_300_100 on digits**, seeds 0, 1" in capsys.readouterr().out
 
