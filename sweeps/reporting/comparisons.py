@@ -12,7 +12,7 @@ from sweeps.specs import BaselineSpec
 
 
 @dataclass(frozen=True)
-class Scene:
+class Comparison:
     """Everything on one network and one dataset.
 
     Attributes:
@@ -51,8 +51,8 @@ class Scene:
         return self.reference.points_on(self.model, self.dataset) if self.reference else ()
 
 
-def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scene]:
-    """One scene for every network and dataset that has trials, in order of appearance."""
+def comparisons_of(rows: Sequence[Row], reference: Reference | None = None) -> list[Comparison]:
+    """One comparison for every network and dataset that has trials, in order of appearance."""
     points = groups(rows)
     found = []
     for model, dataset in dict.fromkeys((group.model, group.dataset) for group in points):
@@ -67,7 +67,7 @@ def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scen
         is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
         of = next(of for row in rows if ((of := row.work.baseline).model, of.dataset) == (model, dataset))
         samples = _val_samples(of)
-        found.append(Scene(model, dataset, here, dense, reference if is_about else None, of.title, samples))
+        found.append(Comparison(model, dataset, here, dense, reference if is_about else None, of.title, samples))
     return found
 
 

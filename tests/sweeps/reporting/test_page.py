@@ -16,7 +16,7 @@ from prune_core import save_masks
 from prune_core.errors import UserError
 from sweeps import report
 from sweeps.config import Reference
-from sweeps.reporting.comparisons import scenes
+from sweeps.reporting.comparisons import comparisons_of
 from sweeps.reporting.figures.comparison import knee_of
 from sweeps.reporting.page import write_page
 from sweeps.reporting.record import FailureNote, SweepRecord, load_record, rows_of, save_record, work_of
@@ -131,8 +131,8 @@ def test_files_of_ones_own_are_named():
     base = baseline()
     mine = replace(base, model="keras_file", model_config={"path": "/home/me/mine.keras"})
     work = replace(trial(base), baseline=mine)
-    (scene,) = scenes([Row(mine, result_of(mine)), Row(work, result_of(work))])
-    assert scene.title == "keras_file (mine.keras) on digits"
+    (comparison,) = comparisons_of([Row(mine, result_of(mine)), Row(work, result_of(work))])
+    assert comparison.title == "keras_file (mine.keras) on digits"
 
 
 def test_stars_are_explained_where_there_are_some(drawn, tmp_path):
@@ -173,8 +173,8 @@ def test_baselines_alone_have_a_page(tmp_path):
 
 
 def test_published_numbers_stand_beside_ours(tmp_path):
-    (scene,) = scenes(sweep(ResultStore(tmp_path)), Reference.read(REFERENCE))
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in published_table(scene).split("<tr>")[2:]]
+    (comparison,) = comparisons_of(sweep(ResultStore(tmp_path)), Reference.read(REFERENCE))
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in published_table(comparison).split("<tr>")[2:]]
     # 0.950 and 0.952 with two seeds; the sparsity was asked for and is no result.
     assert rows == [
         ["dense", "accuracy", "90.00", "95.00", "+5.00", "dense"],
@@ -186,24 +186,24 @@ def test_published_numbers_stand_beside_ours(tmp_path):
 
 def test_published_numbers_do_not_stand_beside_other_networks(tmp_path):
     other = Reference.read({**REFERENCE, "model": "lenet_5"})
-    (scene,) = scenes(sweep(ResultStore(tmp_path)), other)
-    assert scene.published == ()
-    assert published_table(scene) == ""
+    (comparison,) = comparisons_of(sweep(ResultStore(tmp_path)), other)
+    assert comparison.published == ()
+    assert published_table(comparison) == ""
 
 
 def test_the_knee_is_the_smallest_within_its_tolerance_and_the_choice_the_smallest_within_a_point(tmp_path):
     rows = sweep(ResultStore(tmp_path))
-    (scene,) = scenes(rows)
+    (comparison,) = comparisons_of(rows)
     assert knee_of(groups(rows), 0.0).axes == {"sparsity": 0.5}  # validation .941 against .94
     assert knee_of(groups(rows), 0.02).axes == {"sparsity": 0.8}
     assert knee_of([group for group in groups(rows) if group.axes == {"sparsity": 0.8}], 0.0) is None
-    assert scene.standard_error == pytest.approx((0.94 * 0.06 / scene.val_samples) ** 0.5)
-    assert scene.val_samples == 144  # a tenth of the 1,438 samples that digits are trained with
-    (chosen,) = representatives(scene)
+    assert comparison.standard_error == pytest.approx((0.94 * 0.06 / comparison.val_samples) ** 0.5)
+    assert comparison.val_samples == 144  # a tenth of the 1,438 samples that digits are trained with
+    (chosen,) = representatives(comparison)
     assert chosen.axes == {"sparsity": 0.5}
-    assert choice_table(scene).count("weight sparsity=0.5") == 3
-    assert choice_table(scene).count("weight sparsity=0.8") == 2
-    assert re.search("<td>2 points, the knee</td><td>weight sparsity=0.8</td>", choice_table(scene))
+    assert choice_table(comparison).count("weight sparsity=0.5") == 3
+    assert choice_table(comparison).count("weight sparsity=0.8") == 2
+    assert re.search("<td>2 points, the knee</td><td>weight sparsity=0.8</td>", choice_table(comparison))
 
 
 def test_a_record_is_read_back_and_its_work_rebuilt(tmp_path):
