@@ -1,4 +1,4 @@
-"""Deliver to MLflow what waits on disk, and run nothing: python sweeps/report.py deliver storage.root=outputs"""
+"""Deliver to MLflow what waits on disk; nothing is run: python sweeps/report.py deliver storage.root=outputs"""
 
 import sys
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
 
 
 def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
-    """Those that it ran with, but for the places that are named now."""
+    """The settings that it ran with; storage.root and tracking.uri are those that are named now."""
     from sweeps.config import override, settings_of
     from sweeps.config.compose import compose
 
@@ -105,7 +105,7 @@ def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "l
         for failure in failures:
             tracker.failed(failure)
         before, waiting = sys.maxsize, tracker.flush(_PATIENCE_S)
-        while 0 < waiting < before:  # it takes long, but it gets on
+        while 0 < waiting < before:  # it takes long, but it progresses
             before, waiting = waiting, tracker.flush(_PATIENCE_S)
         return tracker.finish(status, _files(folder), aggregates(rows, failures, record.seconds), _PATIENCE_S)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What every place that takes sweeps as jobs has in common."""
+"""What all clusters that take sweeps as jobs have in common."""
 
 import importlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Submission:
 
     Attributes:
         settings: as composed and checked here.
-        plan: what it comes to.
+        plan: the work that the settings ask for.
         overrides: the command line's, as given.
     """
 

@@ -1,4 +1,4 @@
-"""A Ray cluster's jobs API over HTTP: let in or told why not, before anything is uploaded."""
+"""A Ray cluster's jobs API over HTTP. Access is checked before anything is uploaded."""
 
 import logging
 import os
@@ -68,7 +68,7 @@ def connect(address: str | None) -> Client:
     """A client of the cluster at `address`, the HTTP address of its head.
 
     Raises:
-        UserError: the address is none, nobody answers, the token is missing or wrong.
+        UserError: the address is not one, nobody answers, the token is missing or wrong.
     """
     if address is None or not _URL.fullmatch(address):
         raise UserError(
@@ -109,7 +109,7 @@ def machines(client: Client) -> list[NodeState]:
 
 
 def _why(error: requests.RequestException) -> str:
-    """What is wrong with an address, as far as the error says."""
+    """What is wrong with an address, by the error's own words."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

@@ -43,7 +43,7 @@ def open_target(settings: Settings) -> Target:
     for name in ("namespace", "volume_claim", "credentials"):
         value = getattr(own, name)
         if value is not None and not _NAME.fullmatch(value):
-            raise UserError(f"compute.kuberay.{name}={value!r} is no name that Kubernetes knows: use a-z, 0-9 and -")
+            raise UserError(f"compute.kuberay.{name}={value!r} is not a name that Kubernetes takes: use a-z, 0-9 and -")
     return KubeRay(settings, own)
 
 
@@ -85,7 +85,7 @@ class KubeRay:
             self._kubectl("apply", "--filename=-", given=text)
             print(f"{name} is submitted: {self._room()}", flush=True)
         else:
-            print(f"{name} is at it ({_state(known)}): its log follows", flush=True)
+            print(f"{name} is running it ({_state(known)}): its log follows", flush=True)
         return self._follow(name)
 
     def status(self, name: str) -> int:

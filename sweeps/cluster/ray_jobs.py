@@ -143,7 +143,7 @@ class RayJobs:
         if job.status.is_terminal():
             print(f"{_id(job)} has ended ({job.status.value}): what is finished is not done again", flush=True)
             return None
-        print(f"{_id(job)} is at it, {_age(job)}: its log follows", flush=True)
+        print(f"{_id(job)} is running it, {_age(job)}: its log follows", flush=True)
         return self._follow(client, _id(job))
 
     def _start(self, client: "Client", job: str, request: dict[str, Any], upload: Upload) -> None:
@@ -225,7 +225,7 @@ def _attempts(client: "Client", name: str) -> "list[JobDetails]":
 
 
 def _number(job: str, name: str) -> int:
-    """Which attempt of the sweep `name` a job is, 0 if it is none."""
+    """Which attempt of the sweep `name` a job is; 0 if it is not one."""
     number = job.removeprefix(f"{name}-")
     return 1 if job == name else int(number) if number != job and number.isdigit() else 0
 

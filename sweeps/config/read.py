@@ -10,7 +10,7 @@ from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.training import TrainingConfig
 from sweeps.config.axes import SHORTCUTS, read_methods
-from sweeps.config.checks import at_least, one_of, positive, share, typed
+from sweeps.config.checks import amount, at_least, one_of, positive, typed
 from sweeps.config.compose import MANY, Composed
 from sweeps.config.reference import Reference
 from sweeps.config.settings import (
@@ -171,8 +171,8 @@ def _compute(section: Mapping[str, Any]) -> ComputeSettings:
         at_least(f"compute.{name}", getattr(compute, name), 1)
     positive("compute.cpus_per_trial", compute.cpus_per_trial)
     positive("compute.trial_timeout_s", compute.trial_timeout_s)
-    share("compute.gpus_per_trial", compute.gpus_per_trial)
-    share("compute.cpus_per_trial", compute.cpus_per_trial)
+    amount("compute.gpus_per_trial", compute.gpus_per_trial)
+    amount("compute.cpus_per_trial", compute.cpus_per_trial)
     if compute.address is not None and (compute.num_cpus is not None or compute.num_gpus is not None):
         raise UserError(
             "compute.num_cpus and num_gpus are for a Ray started here, not the one at compute.address: leave them out"

@@ -97,7 +97,7 @@ class StorageSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A sweep as it was asked for, checked as far as that is possible without looking at networks and data.
+    """A sweep as it was asked for, checked without looking at networks and data.
 
     Attributes:
         seeds: one baseline each.

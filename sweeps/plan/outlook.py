@@ -47,7 +47,7 @@ class Outlook(Missing):
 
     Attributes:
         estimates: {key: seconds} of missing work like which something was done before.
-        guesses: {key: seconds} of other missing work, and of searches, as far as anything can be said.
+        guesses: {key: seconds} of other missing work, and of searches, where a guess is possible.
     """
 
     estimates: Mapping[str, float] = field(default_factory=dict)

@@ -32,7 +32,7 @@ def write_files(
         folder: made if need be; files of an earlier report are replaced.
         plan: for plan.csv.
         rows, failures: how it went.
-        run_ids: {key: MLflow run id}, as far as delivered.
+        run_ids: {key: MLflow run id} of what is delivered.
         reference: published points for the pictures.
     """
     from sweeps.reporting.main_pictures import write_pictures

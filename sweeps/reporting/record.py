@@ -1,4 +1,4 @@
-"""What of a sweep must be kept beside its results so that its report can be drawn again later: one JSON file.
+"""The record of a sweep, which its report is drawn from, together with its results: one JSON file.
 
     <root>/sweeps/<sweep id>/sweep.json
 
@@ -92,7 +92,7 @@ def load_record(root: Path, sweep: str) -> SweepRecord:
         sweep: its id, the beginning of it, or "latest".
 
     Raises:
-        UserError: there is none, several begin like that, or the file is damaged.
+        UserError: no sweep or several sweeps begin like that, or the file is damaged.
     """
     found = recorded(root)
     chosen = found[-1:] if sweep == "latest" else [one for one in found if sweep and one.startswith(sweep)]
@@ -142,7 +142,7 @@ def work_of(result: Result) -> Work:
     """The work that a result came from, rebuilt from what the result says of itself.
 
     Raises:
-        UserError: it says nothing of the kind; another version has written it.
+        UserError: it does not say so; another version has written it.
     """
     try:
         if result.kind == "baseline":

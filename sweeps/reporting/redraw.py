@@ -44,7 +44,7 @@ def keep_record(
     failures: Sequence[Failure] = (),
     phases: Mapping[str, float] | None = None,
 ) -> SweepRecord:
-    """Write the record of a sweep: without the rest when it begins, so that it can be drawn whatever ends it.
+    """Write the record of a sweep. It is written when the sweep begins, too, so that a killed sweep can be drawn.
 
     Args:
         settings, plan: what was asked for.

@@ -1,4 +1,4 @@
-"""What a sweep comes to: rows, groups over seeds, choices. Fed by the engine's events or by the store.
+"""The results of a sweep: rows, groups over seeds, choices. Fed by the engine's events or by the store.
 
 Choices are made on the validation split (`val_accuracy`) and reported on the test split (`accuracy`).
 """

@@ -1,4 +1,4 @@
-"""The last lines of a sweep on the terminal: what is best, what failed, where everything is and how to look at it."""
+"""The last lines of a sweep on the terminal: the best networks, failures, where the results are and how to see them."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ def _is_wide(width: int, networks: Mapping[tuple[str, str], str]) -> bool:
 
 
 def _names(method: str, network: str | None, is_wide: bool) -> list[Text]:
-    """Method and network in columns of their own, or in one where there is no room."""
+    """Method and network in two columns, or in one where the terminal is narrow."""
     parts = [method, *filter(None, [network])]
     return [Text(plain(part)) for part in (parts if is_wide else [", ".join(parts)])]
 

@@ -89,7 +89,7 @@ def text() -> str:
             "usage: prune-sweep [key=value ...] [--cfg job] [--version] [--help]",
             "",
             "Sweeps pruning methods over datasets and networks; results go to storage.root (./outputs) and to MLflow.",
-            "The same command again goes on where the last one ended: what is finished is not done again.",
+            "Run the same command again to resume a sweep: finished trials are not repeated.",
             "",
             f"groups, one file a choice in {conf_folder()}",
             *groups,

@@ -12,7 +12,7 @@ MOST_LINES = 50
 
 
 def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
-    """The first lines of any output: where everything goes, and what it is."""
+    """The first lines of any output: where results go, which sweep it is, and remarks on it."""
     yield f"results go to {results}, MLflow runs to {tracking}"
     yield f"sweep {plan.sweep_id}: {summary(plan)}"
     yield from plan.remarks
@@ -20,7 +20,7 @@ def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
 
 
 def summary(plan: Plan) -> str:
-    """What it is, in a line."""
+    """The sweep in a line: "5 trials of importance on 1 dense network"."""
     networks = _count(len(plan.baselines), "dense network")
     return f"{_count(plan.n_trials, 'trial')} of {', '.join(plan.methods)} on {networks}"
 

@@ -64,7 +64,7 @@ class Progress:
 
     Args:
         plan: what is to be done; baselines that turn out not to be needed count as well.
-        slots: pieces of work at once, as far as that is known; corrected upwards by what is seen.
+        slots: pieces of work at once, as known beforehand; corrected upwards by what is seen.
         stream: where to print, standard output by default; a terminal gets a live line.
     """
 
