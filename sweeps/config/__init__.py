@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sweeps.config.compose import choices as choices
     from sweeps.config.compose import conf_folder as conf_folder
     from sweeps.config.compose import override as override
+    from sweeps.config.per_layer import PER_LAYER as PER_LAYER
     from sweeps.config.per_layer import Layers as Layers
     from sweeps.config.per_layer import axis_of as axis_of
     from sweeps.config.per_layer import check_lists as check_lists
@@ -36,6 +37,7 @@ _HOMES = {
     "ComputeSettings": "settings",
     "Layers": "per_layer",
     "MANY": "compose",
+    "PER_LAYER": "per_layer",
     "Reference": "reference",
     "ReferencePoint": "reference",
     "SearchSettings": "settings",
