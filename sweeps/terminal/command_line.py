@@ -54,7 +54,7 @@ def read(arguments: Sequence[str]) -> Request:
                 f"{word} is not needed: lists are the axes, as in 'method=[importance,unit]' thresholds=[0.25,0.5]"
             )
         elif word.startswith("-"):
-            raise UserError(f"{word} is not supported: use --help, --version, --cfg job, or key=value")
+            raise UserError(f"{word} is not supported: use --help, --cfg job, or key=value")
         else:
             overrides.append(word)
     _refuse_second_choices(overrides)
