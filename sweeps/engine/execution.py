@@ -13,7 +13,7 @@ from sweeps.engine.events import Announcer, Listener, Outcome
 from sweeps.engine.ray_watch import RayLost, RayWatch
 from sweeps.engine.search import PointSource
 from sweeps.engine.work_queue import Schedule
-from sweeps.machines import Request, Room, room_of
+from sweeps.machines import Request, Room, ray_internals, room_of
 from sweeps.process import Signals
 from sweeps.specs import BaselineSpec, Plan
 from sweeps.store import ResultStore
@@ -94,7 +94,7 @@ def _execute(
     with (
         ExitStack() as until_ray_has_ended,
         ray_session.connected(settings.compute, data_bytes, ray_folder) as slots,
-        RayWatch(ray_session.node, last_resort=partial(orphans.clear, ray_folder)) as watch,
+        RayWatch(ray_internals.this_node, last_resort=partial(orphans.clear, ray_folder)) as watch,
     ):
         request = Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}

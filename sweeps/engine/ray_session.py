@@ -16,7 +16,7 @@ from sweeps.config.settings import ComputeSettings
 from sweeps.engine import orphans, ray_places
 from sweeps.engine.last_words import Logs
 from sweeps.engine.ray_watch import RayLost, RayWatch
-from sweeps.machines import MIB, MIN_OBJECT_STORE, Node, Request, local_node, place_of, room_for
+from sweeps.machines import MIB, MIN_OBJECT_STORE, Node, Request, local_node, place_of, ray_internals, room_for
 from sweeps.process import home, is_writable, signals
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,11 @@ def connected(compute: ComputeSettings, data_bytes: int, folder: Path | None = N
     import ray  # sets its loggers up, which are then made quiet
 
     environment = {**_DRIVER_ENVIRONMENT, **(_token() if compute.address is None else {})}
-    with _environment(environment), _quiet("ray", "ray.tune", "ray.data", "ray.train"), _silent_raylet():
+    with (
+        _environment(environment),
+        _quiet("ray", "ray.tune", "ray.data", "ray.train"),
+        ray_internals.silent_raylet(ray_was_left),
+    ):
         ours = not ray.is_initialized()
         handled_by = signals.handlers()
         end_rest = partial(orphans.clear, folder) if folder else _nothing
@@ -80,7 +84,7 @@ def connected(compute: ComputeSettings, data_bytes: int, folder: Path | None = N
                 _join(ray, request, compute.address, end_rest)
         try:
             signals.put_in(handled_by)  # Ray has put in its own
-            with RayWatch(node, end_rest):
+            with RayWatch(ray_internals.this_node, end_rest):
                 nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
             yield room_for(request, nodes, place_of(compute), compute.max_concurrent).slots
         except RayLost:
@@ -98,16 +102,10 @@ def _nothing() -> None:
     """What there is to end of a Ray that somebody else has started."""
 
 
-def node() -> Any:
-    """Ray's own object for this node. Ray is started or joined."""
-    import ray
-
-    return ray._private.worker._global_node  # no public way in Ray 2.60
-
-
 def logs() -> Logs:
     """Where Ray, started or joined, keeps the logs of this node."""
-    return Logs(Path(node().get_logs_dir_path()), node().node_ip_address)
+    node = ray_internals.this_node()
+    return Logs(Path(node.get_logs_dir_path()), node.node_ip_address)
 
 
 def ray_was_left() -> bool:
@@ -128,16 +126,13 @@ def _shut_down(ray: Any, handled_by: Mapping[int, Any], end_rest: Callable[[], o
     Its C code takes away whatever handles SIGTERM, which would then end this process on the spot. So the handlers are
     put in again right after that, before the seconds in which Ray's processes are ended.
     """
-    this = node()
-    end_processes = this.kill_all_processes
-    watch = RayWatch(node, end_rest)
+    watch = RayWatch(ray_internals.this_node, end_rest)
 
-    def with_handlers(**options: Any) -> None:
+    def put_handlers_in() -> None:
         watch.end()
         signals.put_in(handled_by)
-        end_processes(**options)
 
-    this.kill_all_processes = with_handlers
+    ray_internals.before_processes_end(ray_internals.this_node(), put_handlers_in)
     with suppress(RayLost), watch:
         ray.shutdown()
 
@@ -160,10 +155,10 @@ def _one_token() -> str:
 def _init(ray: Any, end_rest: Callable[[], object], **asked: Any) -> None:
     """Raises RayLost if it dies again while it starts; `ray_was_left` if it had come so far as to be connected to."""
     try:
-        with RayWatch(node, end_rest, starting=True):
+        with RayWatch(ray_internals.this_node, end_rest, starting=True):
             ray.init(**asked)
     except RayLost:
-        if node() is not None:
+        if ray_internals.this_node() is not None:
             _leave(ray)
         raise
 
@@ -171,24 +166,17 @@ def _init(ray: Any, end_rest: Callable[[], object], **asked: Any) -> None:
 def _start(
     ray: Any, request: Request, this: Node, data_bytes: int, folder: Path | None, end_rest: Callable[[], object]
 ) -> None:
-    from ray._private import ray_constants
-
-    # Ray replaces 127.0.0.1 by the machine's own address, and then listens to the whole network, unless it believes
-    # that this system has no clusters.
-    several_machines, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    shared_memory = _shared_memory(folder) if folder else None
     asked = {
         "address": "local",
         "num_cpus": this.cpus,
         "num_gpus": this.gpus,
-        "_memory": int(this.memory),
         "object_store_memory": max(MIN_OBJECT_STORE, int(1.3 * data_bytes) + 64 * MIB),
         "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
-        "_temp_dir": str(folder) if folder else None,
-        "_plasma_directory": _shared_memory(folder) if folder else None,
+        **ray_internals.start_options(int(this.memory), str(folder) if folder else None, shared_memory),
         **_common(request),
     }
-    try:
+    with ray_internals.on_this_machine_only():
         for attempts_left in reversed(range(_START_ATTEMPTS)):
             try:
                 _init(ray, end_rest, **asked)
@@ -199,8 +187,6 @@ def _start(
                 _give_up_start(ray, folder, str(error), attempts_left)
             except Exception as error:  # of no particular kind
                 _give_up_start(ray, folder, f"{type(error).__name__}: {error}".splitlines()[0], attempts_left)
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = several_machines
 
 
 def _shared_memory(folder: Path) -> str | None:
@@ -261,18 +247,6 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _silent_raylet() -> Iterator[None]:
-    """Keep Ray from printing a screenful for each lost worker: the sweep says it in a line."""
-    from ray._private import worker
-
-    before, worker._worker_logs_enabled = worker._worker_logs_enabled, False  # log_to_driver does not cover these
-    try:
-        yield
-    finally:
-        worker._worker_logs_enabled = before and not _left
 
 
 @contextmanager

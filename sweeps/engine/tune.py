@@ -23,7 +23,7 @@ from sweeps.engine import lost_workers
 from sweeps.engine.last_words import Logs
 from sweeps.engine.work_queue import Schedule
 from sweeps.engine.worker import Job, Worker
-from sweeps.machines import Request
+from sweeps.machines import Request, ray_internals
 from sweeps.specs import Work
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,8 @@ def execute(run: Run) -> None:
     while not run.schedule.done:
         try:
             _fit(run)
+        except ray_internals.RayChanged:
+            raise
         except NoWorkersError as error:
             if run.ray_is_lost():
                 raise
@@ -250,7 +252,7 @@ class _TakeIn(TrialProgressCallback):
     def _started(self, trial: Any) -> None:
         key = _key(trial)
         if key:
-            self._actors[key] = trial.temporary_state.ray_actor
+            self._actors[key] = ray_internals.actor_of(trial)
             self._run.started_at[key] = time.monotonic()
             self._run.schedule.started(key)
 
@@ -342,15 +344,11 @@ class _KeepWarm(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if not self._told:
-            controller = tune_controller._tune_controller  # no public way in Ray 2.60
-            controller._actor_cache.increase_max(self._run.bundle, by=self._run.slots)
-            controller.checkpoint = _no_checkpoint
-            lost_workers.confine(controller._actor_manager)
+            controller = ray_internals.controller_of(tune_controller)
+            ray_internals.keep_idle_workers(controller, self._run.bundle, self._run.slots)
+            ray_internals.write_no_state(controller)
+            ray_internals.translate_actor_errors(controller, lost_workers.as_end_of_one)
             self._told = True
-
-
-def _no_checkpoint(force: bool = False, wait: bool = False) -> None:
-    """Nothing: a sweep is resumed from its results, not from Tune's state."""
 
 
 def _key(trial: Any) -> str | None:
