@@ -19,7 +19,7 @@ ANSWER_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Home:
+class DriverNode:
     """The driver's node, as far as workers need to know it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Home:
     files: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
 
     @classmethod
-    def here(cls, cache: Path | None, baselines: Sequence[BaselineSpec]) -> "Home":
+    def here(cls, cache: Path | None, baselines: Sequence[BaselineSpec]) -> "DriverNode":
         """The node of this process; the files of the baselines go into shared memory."""
         paths = {baseline.model_config.get("path") for baseline in baselines}
         files = {path: ray.put(Path(path).read_bytes()) for path in paths if path and Path(path).is_file()}
@@ -69,13 +69,13 @@ class Home:
         return replace(work, model_config={**work.model_config, "path": str(copy)})
 
 
-def check_storage(store: ResultStore, home: Home, bundle: Mapping[str, float]) -> None:
+def check_storage(store: ResultStore, driver: DriverNode, bundle: Mapping[str, float]) -> None:
     """Ask each other node with room for a piece of work, which takes `bundle`, whether it reaches the store.
 
     Raises:
         UserError: one of them does not.
     """
-    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != home.node and _holds(node, bundle)]
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != driver.node and _holds(node, bundle)]
     if not others:
         return
     with store.probe() as probe:
@@ -83,7 +83,7 @@ def check_storage(store: ResultStore, home: Home, bundle: Mapping[str, float]) -
             _problem.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
                 name=f"storage as seen from {node['NodeManagerAddress']}",
-            ).remote(store, home, probe): node["NodeManagerAddress"]
+            ).remote(store, driver, probe): node["NodeManagerAddress"]
             for node in others
         }
         for answer, address in answers.items():
@@ -96,10 +96,10 @@ def check_storage(store: ResultStore, home: Home, bundle: Mapping[str, float]) -
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _problem(store: ResultStore, home: Home, probe: str) -> str:
+def _problem(store: ResultStore, driver: DriverNode, probe: str) -> str:
     """Why work on this node would come to nothing, or ""."""
     try:
-        if store.on_node(home.copies()).sees(probe):
+        if store.on_node(driver.copies()).sees(probe):
             return ""
     except UserError as error:
         return str(error)

@@ -12,7 +12,7 @@ from sweeps.engine import orphans
 from sweeps.engine.events import Announcer, Listener, Outcome
 from sweeps.engine.ray_watch import RayLost, RayWatch
 from sweeps.engine.search import PointSource
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.work_queue import WorkQueue
 from sweeps.machines import Request, Room, ray_internals, room_of
 from sweeps.process import Signals
 from sweeps.specs import BaselineSpec, Plan
@@ -56,24 +56,24 @@ def run_plan(
         store.sweep_temporary()
         store.sync([work.key for work in plan], stopped=lambda: bool(signals.caught))
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
-        schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
-        if not schedule.done:
+        queue = WorkQueue(plan, searches, store, announcer, settings.compute.max_retries)
+        if not queue.done:
             try:
                 if room is None:
                     room_of(settings.compute)  # refused at once, not when data are loaded
-                _execute(settings, store, schedule, signals, procedures, ray_folder)
+                _execute(settings, store, queue, signals, procedures, ray_folder)
             except RayLost as error:
                 announcer.close()  # what waits for Ray may still come back from there
-                if not schedule.done:
-                    schedule.halt(str(error))
+                if not queue.done:
+                    queue.halt(str(error))
             store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
-        return announcer.outcome(signals.caught, schedule.halted)
+        return announcer.outcome(signals.caught, queue.halted)
 
 
 def _execute(
     settings: Settings,
     store: ResultStore,
-    schedule: Schedule,
+    queue: WorkQueue,
     signals: Signals,
     procedures: Any,
     ray_folder: Path,
@@ -81,14 +81,14 @@ def _execute(
     import ray
 
     from sweeps.engine import ray_session
-    from sweeps.engine.driver_node import Home, check_storage
+    from sweeps.engine.driver_node import DriverNode, check_storage
     from sweeps.engine.tune import Run, execute
-    from sweeps.engine.worker import Bench, Job, Procedures
+    from sweeps.engine.worker import Job, Procedures, SharedContext
 
     procedures = procedures or Procedures()
     datasets = {
         key: procedures.load(baseline.dataset, baseline.dataset_config, settings.storage.data)
-        for key, baseline in _datasets(schedule.baselines()).items()
+        for key, baseline in _datasets(queue.baselines()).items()
     }
     data_bytes = sum(_bytes(data) for data in datasets.values())
     with (
@@ -99,15 +99,16 @@ def _execute(
         request = Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
-        home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())
-        check_storage(store, home, request.bundle())
-        bench = ray.put(Bench(procedures, store, home, request, settings.compute.gpu_memory_mb, references))
+        driver_node = DriverNode.here(settings.storage.cache, queue.baselines() if settings.compute.address else ())
+        check_storage(store, driver_node, request.bundle())
+        gpu_memory = settings.compute.gpu_memory_mb
+        shared = ray.put(SharedContext(procedures, store, driver_node, request, gpu_memory, references))
         ray_folder.mkdir(exist_ok=True)  # a Ray that was joined has its files elsewhere
         run = Run(
-            schedule=schedule,
+            queue=queue,
             request=request,
             slots=slots,
-            job_of=lambda work: Job(work, _dataset_key(work.baseline) if work else "", bench),
+            job_of=lambda work: Job(work, _dataset_key(work.baseline) if work else "", shared),
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
             folder=ray_folder,

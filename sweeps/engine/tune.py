@@ -1,4 +1,4 @@
-"""The schedule on Ray Tune: a searcher hands work out, a callback takes in what became of it."""
+"""The work queue on Ray Tune: a searcher hands work out, a callback takes in what became of it."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ from ray.tune.stopper import Stopper
 from prune_core.errors import UserError
 from sweeps.engine import lost_workers
 from sweeps.engine.last_words import Logs
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.work_queue import WorkQueue
 from sweeps.engine.worker import Job, Worker
 from sweeps.machines import Request, ray_internals
 from sweeps.specs import Work
@@ -41,7 +41,7 @@ class Run:
     """What searcher, callback and stopper of one Tune run share.
 
     Attributes:
-        schedule: what to do.
+        queue: what to do.
         request: what one piece of work asks for.
         slots: how many run at once.
         job_of: wraps work (None: nothing, to ready a worker) for its way to a worker.
@@ -54,7 +54,7 @@ class Run:
         logs: of this node, with the last words of workers.
     """
 
-    schedule: Schedule
+    queue: WorkQueue
     request: Request
     slots: int
     job_of: Callable[[Work | None], Job]
@@ -84,11 +84,11 @@ class Run:
         taken = self.started_at.pop(key, None) is not None
         self.dead_on_arrival[key] += not taken
         if by_us:
-            self.schedule.failed(key, by_us)
+            self.queue.failed(key, by_us)
         elif taken or self.dead_on_arrival[key] > self.slots:
-            self.schedule.lost(key, reason, out_of_memory, traceback)
+            self.queue.lost(key, reason, out_of_memory, traceback)
         else:
-            self.schedule.not_begun(key)
+            self.queue.not_begun(key)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher to disk for a restore that is never asked for, listeners hold locks."""
@@ -104,7 +104,7 @@ class NoWorkersError(RuntimeError):
 
 
 def execute(run: Run) -> None:
-    """Run the schedule to its end, or until a signal.
+    """Work the queue off, or until a signal.
 
     Tune gives up as a whole on some losses of workers and nodes: what ran then is lost work, and a fresh run goes on.
 
@@ -112,7 +112,7 @@ def execute(run: Run) -> None:
         Exception: Tune's own, if it gives up again and again with nothing running.
     """
     barren = 0
-    while not run.schedule.done:
+    while not run.queue.done:
         try:
             _fit(run)
         except ray_internals.RayChanged:
@@ -120,27 +120,27 @@ def execute(run: Run) -> None:
         except NoWorkersError as error:
             if run.ray_is_lost():
                 raise
-            run.schedule.abandon(str(error), error.traceback)
+            run.queue.abandon(str(error), error.traceback)
         except Exception as error:
             if run.ray_is_lost():
                 raise
-            running = run.schedule.running
+            running = run.queue.running
             barren = 0 if running else barren + 1
             if barren > _FAILED_STARTS:
                 raise
             if full := run.full(error):  # of the driver: the record of a search, Tune's own folder
-                run.schedule.halt(str(full))
+                run.queue.halt(str(full))
             text = str(error)
             reason = lost_workers.reason(text) or type(error).__name__
             for key in running:
                 run.lost(key, reason, lost_workers.is_out_of_memory(text))
-            if not run.schedule.done:
+            if not run.queue.done:
                 log.warning("Ray Tune stopped and is started again: %s", reason)
         else:
-            for key in run.schedule.running:
+            for key in run.queue.running:
                 run.lost(key, "Ray Tune ended before it did", out_of_memory=False)
         if run.interrupted():
-            run.schedule.stop()
+            run.queue.stop()
 
 
 def _fit(run: Run) -> None:
@@ -150,8 +150,8 @@ def _fit(run: Run) -> None:
         Tuner(
             tune.with_resources(Worker, lambda config: bundle if config["job"].work else starting),
             tune_config=TuneConfig(
-                search_alg=_HandOut(run),
-                scheduler=_KeepWarm(run),
+                search_alg=_WorkSearcher(run),
+                scheduler=_WarmScheduler(run),
                 max_concurrent_trials=run.slots,
                 num_samples=-1,
                 reuse_actors=True,
@@ -160,8 +160,8 @@ def _fit(run: Run) -> None:
             run_config=RunConfig(
                 name="sweep",
                 storage_path=folder,
-                stop=_StopInTime(run),
-                callbacks=[_TakeIn(run)],
+                stop=_Stopper(run),
+                callbacks=[_ResultCallback(run)],
                 checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 failure_config=FailureConfig(max_failures=0),
                 verbose=0,
@@ -171,8 +171,8 @@ def _fit(run: Run) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class _HandOut(Searcher):
-    """Readies workers, and gives each idle one the work that the schedule names.
+class _WorkSearcher(Searcher):
+    """Readies workers, and gives each idle one the work that the queue gives.
 
     Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops one
     that is still starting whenever an older one comes free first: with short trials no second one ever gets ready.
@@ -189,12 +189,12 @@ class _HandOut(Searcher):
     def suggest(
         self, trial_id: str
     ) -> Any:  # a dict, None: nothing now, or FINISHED, which Ray's annotation leaves out
-        schedule = self._run.schedule
-        work = schedule.next() if self._idle else None
+        queue = self._run.queue
+        work = queue.next() if self._idle else None
         if work is not None:
             self._idle -= 1
             self._busy.add(trial_id)
-        elif schedule.done:
+        elif queue.done:
             return Searcher.FINISHED
         elif self._needs_a_worker():
             self._starting.add(trial_id)
@@ -212,8 +212,8 @@ class _HandOut(Searcher):
         self._idle += not error
 
     def _needs_a_worker(self) -> bool:
-        schedule = self._run.schedule
-        wanted = min(self._run.slots, len(schedule.running) + schedule.unstarted)
+        queue = self._run.queue
+        wanted = min(self._run.slots, len(queue.running) + queue.unstarted)
         if self._failed_starts > _FAILED_STARTS and not self._busy and not self._idle:
             loss = self._run.start_loss or lost_workers.Loss("")
             raise NoWorkersError(
@@ -223,8 +223,8 @@ class _HandOut(Searcher):
         return self._idle + len(self._busy) + len(self._starting) < wanted
 
 
-class _TakeIn(TrialProgressCallback):
-    """Tells the schedule. An exception here would end the whole Tune run: none leaves.
+class _ResultCallback(TrialProgressCallback):
+    """Tells the queue. An exception here would end the whole Tune run: none leaves.
 
     Stands in the place of Tune's own callback, which asks workers that have died for what they last said.
     """
@@ -254,29 +254,29 @@ class _TakeIn(TrialProgressCallback):
         if key:
             self._actors[key] = ray_internals.actor_of(trial)
             self._run.started_at[key] = time.monotonic()
-            self._run.schedule.started(key)
+            self._run.queue.started(key)
 
     def _result(self, trial: Any, result: dict) -> None:
         key = _key(trial)
-        schedule = self._run.schedule
+        queue = self._run.queue
         if full := result.get("no_room"):
-            schedule.halt(full)
+            queue.halt(full)
         if key is None:
             trial.placement_group_factory = self._run.bundle  # from now on the worker is one for work
             if result.get("failure") and not full:
                 log.warning("a worker could not be readied: %s", result["failure"])
         elif not result["done"]:
-            schedule.progressed(key, result["fraction"], result["note"])
+            queue.progressed(key, result["fraction"], result["note"])
         else:
             self._forget(key)
             if full:
-                schedule.no_room(key, full)
+                queue.no_room(key, full)
             elif result.get("lost") or (result.get("interrupted") and self._run.interrupted()):
-                schedule.lost(key, result["failure"], result["out_of_memory"], result["traceback"])
+                queue.lost(key, result["failure"], result["out_of_memory"], result["traceback"])
             elif result.get("failure"):
-                schedule.failed(key, result["failure"], result["traceback"])
+                queue.failed(key, result["failure"], result["traceback"])
             else:
-                schedule.finished(key)
+                queue.finished(key)
 
     def _error(self, trial: Any) -> None:
         key = _key(trial)
@@ -296,9 +296,9 @@ class _TakeIn(TrialProgressCallback):
     def _end_overdue(self) -> None:
         run = self._run
         now = time.monotonic()
-        if (run.interrupted() or run.schedule.halted) and run.stopped_at is None:
+        if (run.interrupted() or run.queue.halted) and run.stopped_at is None:
             run.stopped_at = now
-            run.schedule.stop()
+            run.queue.stop()
         if run.stopped_at is not None and now - run.stopped_at > GRACE_S:
             for actor in self._actors.values():
                 ray.kill(actor)
@@ -311,7 +311,7 @@ class _TakeIn(TrialProgressCallback):
                 ray.kill(self._actors.pop(key))
 
 
-class _StopInTime(Stopper):
+class _Stopper(Stopper):
     """Ends the Tune run when all is done, or once running work has had its grace after a signal or on a full disk.
 
     Left to itself, Tune waits for workers that are still to start, which may be for ever: their node may have gone.
@@ -326,11 +326,11 @@ class _StopInTime(Stopper):
     def stop_all(self) -> bool:
         since = self._run.stopped_at
         if since is None:
-            return self._run.schedule.done
-        return not self._run.schedule.running or time.monotonic() - since > GRACE_S + 0.5
+            return self._run.queue.done
+        return not self._run.queue.running or time.monotonic() - since > GRACE_S + 0.5
 
 
-class _KeepWarm(FIFOScheduler):
+class _WarmScheduler(FIFOScheduler):
     """Keeps idle workers: Tune ends all but one of them, and each new one would import TensorFlow again.
 
     As the one who meets Tune's controller, it also makes it take the loss of a worker for no more than that, and keeps

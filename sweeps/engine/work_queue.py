@@ -22,7 +22,7 @@ class _Search:
     waiting: list[tuple[int, str]] = field(default_factory=list)
 
 
-class Schedule:
+class WorkQueue:
     """The state of a sweep.
 
     The caller asks `next()` for work, and says what became of it with `finished`, `failed` or `lost`; everything is

@@ -159,7 +159,7 @@ def _trials(comparison: Comparison, rows: Sequence[Row], store: ResultStore) -> 
         if row is None or not isinstance(row.work, TrialSpec):
             continue
         folder = store.folder(row.work.key)
-        seen = summary.load(folder / summary.LOOK_FILE)
+        seen = summary.load(folder / summary.SUMMARY_FILE)
         by_units = row.work.parameters.get("granularity") == "unit"
         masks = masks_figure(load_masks(folder / MASKS_FILE), seen, _input_shape(row.work.baseline), by_units)
         name = f"{group.label}, seed {row.work.baseline.seed}"

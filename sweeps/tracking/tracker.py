@@ -108,8 +108,8 @@ class Tracker:
         self._root = Path(settings.storage.root).resolve()
         self._target = resolve(settings.tracking, self._root)
         command = command or shlex.join(["python", "sweeps/run.py", *sys.argv[1:]])
-        self._desk = _Desk(self._target, self._root, plan, store, config, problems, command, at)
-        self._outbox: Outbox[_Item, _Closing] = Outbox(self._desk, self._interrupted, self._resumed)
+        self._receiver = _Receiver(self._target, self._root, plan, store, config, problems, command, at)
+        self._outbox: Outbox[_Item, _Closing] = Outbox(self._receiver, self._interrupted, self._resumed)
 
     def check(self) -> None:
         """Ask in a few seconds whether results can be delivered.
@@ -168,17 +168,17 @@ class Tracker:
     @property
     def run_ids(self) -> dict[str, str]:
         """{key: run id} of everything that is delivered."""
-        return dict(self._desk.run_ids)
+        return dict(self._receiver.run_ids)
 
     @property
     def acknowledged(self) -> dict[str, str]:
         """{key: run id} of what earlier starts have delivered, as far as is known without asking."""
-        return dict(Ledger(self._desk.ledger_file).runs)
+        return dict(Ledger(self._receiver.ledger_file).runs)
 
     @property
     def place(self) -> Place:
         """Where the sweep is found."""
-        return self._desk.place
+        return self._receiver.place
 
     def _interrupted(self, reason: str) -> None:
         self._problems(
@@ -190,7 +190,7 @@ class Tracker:
         self._problems(f"{self._target.shown} takes results again after {seconds:.0f} s")
 
 
-class _Desk:
+class _Receiver:
     """The receiver of the outbox: turns work into runs. Used by the outbox's thread only."""
 
     def __init__(

@@ -204,7 +204,7 @@ def _run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch)
             (folder / NETWORK_FILE).write_bytes(encoded)
         with watch.step("pictures"):
             kernels = _kernels(baseline.model), _kernels(pruned.model)
-            summary.save(folder / summary.LOOK_FILE, *kernels, pruned.by_products, example=data.x_test[0])
+            summary.save(folder / summary.SUMMARY_FILE, *kernels, pruned.by_products, example=data.x_test[0])
             pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
         store.commit(folder, _result(work, metrics, tags, watch))
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"

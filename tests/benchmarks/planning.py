@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sweeps.engine.events import Announcer
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.work_queue import WorkQueue
 from sweeps.plan import missing_of
 from sweeps.specs import Work
 from sweeps.store import ResultStore
@@ -49,7 +49,7 @@ def measure(trials: int = 100_000) -> dict:
             list(pool.map(lambda work: _commit(store, work), some))
         started = time.perf_counter()
         assert not missing_of(some, store).is_work_left
-        assert Schedule(some, [], store, Announcer([]), 0).done
+        assert WorkQueue(some, [], store, Announcer([]), 0).done
         found = time.perf_counter() - started
     return {
         "name": "planning",

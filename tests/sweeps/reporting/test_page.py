@@ -51,7 +51,7 @@ def committed(store: ResultStore, work: Work, result: Result) -> Row:
             save_masks(folder / "masks.npz", {"dense_1/kernel": kept})
             relevance = {"input_relevance": generator.random((8, 8, 1))}
             summary.save(
-                folder / summary.LOOK_FILE, {"dense_1": kernel}, {"dense_1": kernel * kept}, relevance, np.eye(8)
+                folder / summary.SUMMARY_FILE, {"dense_1": kernel}, {"dense_1": kernel * kept}, relevance, np.eye(8)
             )
         return Row(work, store.commit(folder, result))
 
