@@ -10,7 +10,8 @@ from typing import Any
 from sweeps.config.settings import Settings
 from sweeps.engine import orphans
 from sweeps.engine.events import Announcer, Listener, Outcome
-from sweeps.engine.ray_watch import RayLost, RayWatch
+from sweeps.engine.lost_ray import RayLost
+from sweeps.engine.ray_watch import RayWatch
 from sweeps.engine.search import PointSource
 from sweeps.engine.work_queue import WorkQueue
 from sweeps.machines import Request, Room, ray_internals, room_of
@@ -82,7 +83,8 @@ def _execute(
 
     from sweeps.engine import ray_session
     from sweeps.engine.driver_node import DriverNode, check_storage
-    from sweeps.engine.tune import Run, execute
+    from sweeps.engine.tune import execute
+    from sweeps.engine.tune_state import Run
     from sweeps.engine.worker import Job, Procedures, SharedContext
 
     procedures = procedures or Procedures()

@@ -62,7 +62,7 @@ def _cost(workers: int, trials: int) -> dict[str, float]:
 
 
 def _simulate(queue: WorkQueue, store: ResultStore, workers: int) -> tuple[float, float]:
-    """Work the queue off; gives the simulated seconds that it took, and the CPU seconds that were the workers'."""
+    """Do all work; gives the simulated seconds that it took, and the CPU seconds that were the workers'."""
     clock = committing = 0.0
     running: list[tuple[float, str]] = []
     while not queue.done:

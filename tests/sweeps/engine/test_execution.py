@@ -16,7 +16,9 @@ from sweeps.config import ComputeSettings, StorageSettings
 from sweeps.engine import ray_session, run_plan, tune
 from sweeps.engine.driver_node import DriverNode
 from sweeps.engine.events import Announcer
+from sweeps.engine.tune_state import Run
 from sweeps.engine.work_queue import WorkQueue
+from sweeps.engine.work_searcher import NoWorkersError
 from sweeps.engine.worker import Procedures
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, SearchSpec, Work
 from sweeps.store import ResultStore
@@ -332,7 +334,7 @@ def test_when_ray_tune_gives_up_as_a_whole_the_rest_is_done_by_a_fresh_run(store
         queue.finished(work.key)
 
     monkeypatch.setattr(tune, "_fit", fit)
-    run = tune.Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None)
+    run = Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None)
     tune.execute(run)
     assert heard.events == [("finished", "b"), ("finished", "t")]
 
@@ -347,7 +349,7 @@ def test_when_ray_tune_gives_up_while_nothing_runs_it_is_started_again_but_not_f
 
     monkeypatch.setattr(tune, "_fit", fit)
     with pytest.raises(RuntimeError, match="no"):
-        tune.execute(tune.Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
+        tune.execute(Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
     assert 1 < len(runs) < 10
 
 
@@ -357,10 +359,10 @@ def test_without_workers_everything_is_lost_or_blocked_and_the_run_ends(store, m
     queue = WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
 
     def fit(run):
-        raise tune.NoWorkersError("6 workers in a row died while starting")
+        raise NoWorkersError("6 workers in a row died while starting")
 
     monkeypatch.setattr(tune, "_fit", fit)
-    tune.execute(tune.Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
+    tune.execute(Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
     assert heard.events == [("lost", "b"), ("blocked", "t")]
 
 
@@ -451,7 +453,7 @@ def test_idle_workers_that_died_cost_the_next_work_no_try(store):
     b = trivial.baseline("b")
     commit(store, "b", "baseline")
     queue = WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
-    run = tune.Run(queue, ray_session.Request(1, 0, None), 2, lambda work: None, lambda: 0, None)
+    run = Run(queue, ray_session.Request(1, 0, None), 2, lambda work: None, lambda: 0, None)
     for _ in range(2):
         assert queue.next().key == "t"
         run.lost("t", "its worker died", out_of_memory=True)

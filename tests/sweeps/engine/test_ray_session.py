@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sweeps.engine.ray_session import worker_environment
+from sweeps.engine.ray_start import worker_environment
 from sweeps.machines import Request
 
 
