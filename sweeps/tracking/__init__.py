@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sweeps.tracking.content import dataset_record as dataset_record
     from sweeps.tracking.content import sweep_name as sweep_name
     from sweeps.tracking.database import check as check
+    from sweeps.tracking.health import probe as probe
     from sweeps.tracking.links import sweep_link as sweep_link
     from sweeps.tracking.links import trials_link as trials_link
     from sweeps.tracking.links import ui_base as ui_base
@@ -19,17 +20,16 @@ if TYPE_CHECKING:
     from sweeps.tracking.provenance import ORIGIN as ORIGIN
     from sweeps.tracking.provenance import origin as origin
     from sweeps.tracking.runs import prepare_environment as prepare_environment
+    from sweeps.tracking.target import Place as Place
     from sweeps.tracking.target import Target as Target
     from sweeps.tracking.target import Unreachable as Unreachable
-    from sweeps.tracking.target import probe as probe
     from sweeps.tracking.target import resolve as resolve
-    from sweeps.tracking.tracker import Place as Place
     from sweeps.tracking.tracker import Tracker as Tracker
 
 _HOMES = {
     "DatasetRecord": "content",
     "ORIGIN": "provenance",
-    "Place": "tracker",
+    "Place": "target",
     "Target": "target",
     "Tracker": "tracker",
     "Unreachable": "target",
@@ -40,7 +40,7 @@ _HOMES = {
     "newest_sweep": "newest",
     "origin": "provenance",
     "prepare_environment": "runs",
-    "probe": "target",
+    "probe": "health",
     "resolve": "target",
     "sweep_link": "links",
     "sweep_name": "content",

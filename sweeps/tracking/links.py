@@ -4,8 +4,7 @@ import json
 import shlex
 from urllib.parse import quote, urlsplit
 
-from sweeps.tracking.target import Target
-from sweeps.tracking.tracker import Place
+from sweeps.tracking.target import Place, Target
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _TRAINING = "workflowType=machine_learning"

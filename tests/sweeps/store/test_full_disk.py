@@ -12,7 +12,7 @@ from sweeps.engine.events import Announcer
 from sweeps.engine.work_queue import WorkQueue
 from sweeps.store import ResultStore, full_disk
 from sweeps.store.full_disk import no_room, reason
-from sweeps.tracking.tracker import _first_line
+from sweeps.tracking.receiver import first_line
 from tests.helpers import trivial_work as trivial
 
 AUTOFLUSH = (
@@ -76,7 +76,7 @@ def test_it_is_found_behind_other_errors_and_in_the_words_of_libraries_in_c(root
     ],
 )
 def test_what_sqlalchemy_wraps_around_an_error_is_left_out(text, said):
-    assert _first_line(text) == said
+    assert first_line(text) == said
 
 
 def test_nothing_is_handed_out_after_that_and_nothing_has_failed(tmp_path):
