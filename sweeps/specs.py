@@ -38,6 +38,8 @@ class BaselineSpec:
         dataset_config, model_config, training: the resolved configuration sections.
         fingerprints: of "dataset" and "model" when the plan was made; None for a network that comes from no file.
         remark: what a person should know of how data and network were brought together; "" if nothing.
+        facts: what was learnt of the dataset when the plan was made (`sweeps.dataset_facts`); {} in the records of
+            earlier versions. Not part of the key.
     """
 
     key: str
@@ -50,6 +52,7 @@ class BaselineSpec:
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
     remark: str = ""
     kind: Literal["baseline"] = "baseline"
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def baseline(self) -> "BaselineSpec":

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from prune_core.errors import UserError
 from sweeps.config import Reference, ReferencePoint
+from sweeps.dataset_facts import facts_of
 from sweeps.reporting.results import Group, Row, groups
 from sweeps.specs import BaselineSpec
 
@@ -66,15 +66,7 @@ def comparisons_of(rows: Sequence[Row], reference: Reference | None = None) -> l
         here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
         is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
         of = next(of for row in rows if ((of := row.work.baseline).model, of.dataset) == (model, dataset))
-        samples = _val_samples(of)
+        facts = facts_of(of)
+        samples = facts.sizes.get("val") if facts else None
         found.append(Comparison(model, dataset, here, dense, reference if is_about else None, of.title, samples))
     return found
-
-
-def _val_samples(baseline: BaselineSpec) -> int | None:
-    from prune_core import data
-
-    try:
-        return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
-    except UserError:
-        return None

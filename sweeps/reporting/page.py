@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from prune_core.errors import UserError
 from prune_core.files import write_atomically
 from prune_core.masks import load_masks
+from sweeps.dataset_facts import facts_of
 from sweeps.redact import as_yaml, redact
 from sweeps.reporting.answers import ratio, size_and_speed, speed
 from sweeps.reporting.comparisons import Comparison, comparisons_of
@@ -200,12 +200,8 @@ def _first_row(group: Group, rows: Sequence[Row]) -> Row | None:
 
 
 def _input_shape(baseline: BaselineSpec) -> tuple[int, ...]:
-    from prune_core import data
-
-    try:
-        return tuple(data.describe(baseline.dataset, baseline.dataset_config).input_shape)
-    except UserError:  # the user's file has gone meanwhile: pictures that need the shape are left out
-        return ()
+    facts = facts_of(baseline)
+    return facts.input_shape if facts else ()  # pictures that need the shape are then left out
 
 
 def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:

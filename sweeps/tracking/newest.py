@@ -3,8 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from sweeps.tracking.target import Target
-from sweeps.tracking.tracker import Place
+from sweeps.tracking.target import Place, Target
 
 _NEWEST = """
 select runs.experiment_id, runs.run_uuid, sweep.value from runs

@@ -16,11 +16,12 @@ from sweeps.redact import as_yaml, redact
 from sweeps.specs import Failure, Plan, Result, Work
 from sweeps.store import ResultStore, full_disk
 from sweeps.tracking.artifacts import remove_staged
-from sweeps.tracking.content import RunContent, SweepContent, sweep_name, sweep_note, sweep_params, texts_beside
+from sweeps.tracking.content import RunContent, SweepContent, texts_beside
 from sweeps.tracking.ledger import Ledger
 from sweeps.tracking.outbox import Refusal
 from sweeps.tracking.provenance import provenance
 from sweeps.tracking.runs import Gap, SweepRuns
+from sweeps.tracking.sweep_content import sweep_name, sweep_note, sweep_params
 from sweeps.tracking.target import Place, Target
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,21 @@ log = logging.getLogger(__name__)
 _OF_SQLALCHEMY = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*|\((?:\w+\.)+\w+\)\s*")
 
 
+FRESH_S = 30.0
+"""For so long a result that this run has made is delivered without its checksums being compared once more."""
+
+
 @dataclass(frozen=True)
 class Item:
-    """One thing to deliver."""
+    """One thing to deliver.
+
+    Attributes:
+        work: what was done.
+        result: what came of it, its files verified at `at`; None for a failure.
+        cached: whether an earlier run has made the result.
+        failure: why there is no result.
+        at: when it was handed over, in seconds since the epoch.
+    """
 
     work: Work
     result: Result | None = None
@@ -38,9 +51,16 @@ class Item:
     failure: Failure | None = None
     at: float = field(default_factory=time.time)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the result can be taken as it was when it was handed over."""
+        return self.result is not None and not self.cached and 0 <= time.time() - self.at < FRESH_S
+
 
 @dataclass(frozen=True)
 class Closing:
+    """How the sweep's own run is to end: see `Tracker.finish`."""
+
     status: str
     artifacts: Mapping[str, Path]
     metrics: Mapping[str, float]
@@ -167,7 +187,7 @@ class MlflowReceiver:
     def _content_of(self, item: Item) -> RunContent | None:
         if item.failure is not None:
             return self._content.of_failure(item.failure, item.at)
-        if result := self._store.load(item.work.key):
+        if result := item.result if item.is_fresh else self._store.load(item.work.key):
             return self._content.of_result(item.work, result, self._store.folder(item.work.key), item.cached)
         self._problems(f"the result of {item.work.label} is damaged on disk: run the same command again to redo it")
         return None

@@ -44,6 +44,11 @@ def warning(remarks: Sequence[str]) -> dict[str, str]:
     return {"warning": "; ".join(remarks)} if remarks else {}
 
 
+def record_of(work: Work) -> dict[str, Any]:
+    """The fully resolved work, JSON-ready and without passwords."""
+    return dict(redact_all(asdict(work)))
+
+
 def result_of(work: Work, metrics: Mapping[str, float], tags: Mapping[str, str], watch: Stopwatch) -> Result:
     numbers = {name: float(value) for name, value in metrics.items()}
     odd = sorted(name for name, value in numbers.items() if not math.isfinite(value))
@@ -57,6 +62,6 @@ def result_of(work: Work, metrics: Mapping[str, float], tags: Mapping[str, str],
         tags=dict(tags),
         started_at=watch.started_at,
         ended_at=time.time(),
-        config=redact_all(asdict(work)),
+        config=record_of(work),
         spans=watch.seconds,
     )

@@ -9,7 +9,8 @@ import pytest
 
 from sweeps.config import TrackingSettings
 from sweeps.tracking import Target, resolve
-from sweeps.tracking.content import Network, RunContent
+from sweeps.tracking.content import RunContent
+from sweeps.tracking.described import Network
 from sweeps.tracking.runs import SweepRuns
 
 SWEEP = "0123456789ab"
