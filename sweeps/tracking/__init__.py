@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweeps.tracking.database import check as check
     from sweeps.tracking.described import DatasetRecord as DatasetRecord
     from sweeps.tracking.described import dataset_record as dataset_record
+    from sweeps.tracking.environment import prepare_environment as prepare_environment
     from sweeps.tracking.health import probe as probe
     from sweeps.tracking.links import sweep_link as sweep_link
     from sweeps.tracking.links import trials_link as trials_link
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sweeps.tracking.places import default_target as default_target
     from sweeps.tracking.provenance import ORIGIN as ORIGIN
     from sweeps.tracking.provenance import origin as origin
-    from sweeps.tracking.runs import prepare_environment as prepare_environment
     from sweeps.tracking.sweep_content import sweep_name as sweep_name
     from sweeps.tracking.target import Place as Place
     from sweeps.tracking.target import Target as Target
@@ -39,7 +39,7 @@ _HOMES = {
     "default_target": "places",
     "newest_sweep": "newest",
     "origin": "provenance",
-    "prepare_environment": "runs",
+    "prepare_environment": "environment",
     "probe": "health",
     "resolve": "target",
     "sweep_link": "links",

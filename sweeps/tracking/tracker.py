@@ -16,10 +16,11 @@ from sweeps.config.settings import Settings
 from sweeps.specs import Failure, Plan, Result, Work
 from sweeps.store import ResultStore
 from sweeps.tracking.database import check
+from sweeps.tracking.environment import prepare_environment
 from sweeps.tracking.ledger import Ledger
 from sweeps.tracking.outbox import Outbox
 from sweeps.tracking.receiver import Closing, Item, MlflowReceiver, first_line
-from sweeps.tracking.runs import Gap, no_gap, prepare_environment
+from sweeps.tracking.runs import Gap, no_gap
 from sweeps.tracking.target import Place, Unreachable, resolve
 
 
