@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sweeps.config import Settings
     from sweeps.reporting import Row, SweepRecord
     from sweeps.specs import Failure, Plan
-    from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
 
 _REPORT = {".csv", ".png", ".html"}
@@ -53,6 +52,7 @@ def _told(root: Path, sweep: str, uri: str | None) -> int:
 
 def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
     from sweeps.plan import make_plan
+    from sweeps.reporting import rows_of
     from sweeps.store import only_driver, open_store
     from sweeps.tracking import Tracker, Unreachable, check, prepare_environment, resolve
 
@@ -73,7 +73,7 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
         store.sync(record.keys, stopped=lambda: False)
         tracker = Tracker(settings, plan, store, settings.config, _tell, command=record.command)
         known = tracker.acknowledged
-        waiting = _hand_over(tracker, record, plan, _rows(record, plan, store), folder)
+        waiting = _hand_over(tracker, record, plan, rows_of(record, store, plan), folder)
     new = len(tracker.run_ids.keys() - known.keys())
     print(f"sweep {record.sweep_id}: {new} delivered to {target.shown}, {len(known)} were there, {waiting} wait")
     return 1 if waiting else 0
@@ -111,15 +111,6 @@ def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "l
     except BaseException:
         tracker.finish("KILLED", {}, {}, _HURRIED_S)
         raise
-
-
-def _rows(record: "SweepRecord", plan: "Plan", store: "ResultStore") -> "list[Row]":
-    """Its finished work, each as this sweep sees it; trials that a searcher found tell it themselves."""
-    from sweeps.reporting import Row, work_of
-
-    works = {work.key: work for work in plan}
-    results = ((key, store.load(key)) for key in record.keys)
-    return [Row(works.get(key) or work_of(result), result, key in record.cached) for key, result in results if result]
 
 
 def _failures(record: "SweepRecord", plan: "Plan") -> "list[Failure]":

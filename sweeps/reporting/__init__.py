@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sweeps.reporting.record import SweepRecord as SweepRecord
     from sweeps.reporting.record import load_record as load_record
     from sweeps.reporting.record import recorded as recorded
-    from sweeps.reporting.record import work_of as work_of
+    from sweeps.reporting.record import rows_of as rows_of
     from sweeps.reporting.redraw import draw_again as draw_again
     from sweeps.reporting.redraw import first_time as first_time
     from sweeps.reporting.redraw import keep_record as keep_record
@@ -46,8 +46,8 @@ _HOMES = {
     "profile_of": "profile",
     "ranked": "results",
     "recorded": "record",
+    "rows_of": "record",
     "sentence": "profile",
-    "work_of": "record",
     "write_files": "files",
 }
 __all__ = [*_HOMES]

@@ -7,7 +7,7 @@ The results themselves lie in the store, under their keys.
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -132,10 +132,11 @@ def _overrides(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(content["overrides"])
 
 
-def rows_of(record: SweepRecord, store: ResultStore) -> list[Row]:
-    """Its finished work, from the store."""
+def rows_of(record: SweepRecord, store: ResultStore, plan: Iterable[Work] = ()) -> list[Row]:
+    """Its finished work, from the store: as `plan` has it, and what is not in there as the result says itself."""
+    works = {work.key: work for work in plan}
     results = ((key, store.load(key)) for key in record.keys)
-    return [Row(work_of(result), result, key in record.cached) for key, result in results if result]
+    return [Row(works.get(key) or work_of(result), result, key in record.cached) for key, result in results if result]
 
 
 def work_of(result: Result) -> Work:

@@ -19,7 +19,6 @@ from sweeps.reporting.results import Collector, Row, aggregates, choices, groups
 from sweeps.specs import Failure, TrialSpec
 from sweeps.terminal import closing
 from sweeps.tracking import Place, Target, trials_link, ui_base, ui_command
-from sweeps.tracking.links import compare_link
 from tests.helpers.sweep_fixtures import baseline, grid, metrics_of, plan_of, result_of, trial
 
 # (sparsity asked for, validation accuracy, compression ratio); dense has a validation accuracy of 0.94
@@ -213,8 +212,6 @@ def test_links_are_encoded_and_free_of_passwords():
     link = trials_link(ui_base(target), "7", "abc")
     assert link.startswith("https://mlflow.example:8443/base/#/experiments/7/runs?searchFilter=tags.%60sweep.id%60")
     assert "tags.`sweep.id` = 'abc' and tags.`kind` = 'trial'" in unquote(link)
-    compare = unquote(compare_link("", "7", ["a", "b"]))
-    assert compare.startswith('/#/compare-runs?runs=["a", "b"]&experiments=["7"]')
     assert ui_command(target, target) is None
     assert redact(target.uri) == "https://***@mlflow.example:8443/base/"
 
