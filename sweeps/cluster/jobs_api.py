@@ -13,8 +13,7 @@ from ray.util.state import list_nodes
 from ray.util.state.common import NodeState
 
 from prune_core.errors import UserError
-from sweeps.machines import REFUSED
-from sweeps.machines.ray_internals import SeenRequests
+from sweeps.machines import REFUSED, ray_internals
 
 TIMEOUT_S = 15.0
 """How long a head that has gone away is waited for, at each step of a request."""
@@ -36,7 +35,7 @@ class Unreachable(UserError):
     """The cluster does not answer now; may pass by itself."""
 
 
-class Client(SeenRequests, JobSubmissionClient):
+class Client(ray_internals.SeenRequests, JobSubmissionClient):
     """Ray's own client with a limit to its patience (Ray 2.60 waits for an answer for ever) and in clear sentences.
 
     Every request raises Unreachable if nobody answers, and UserError if the token is missing or wrong.
