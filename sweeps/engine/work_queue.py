@@ -5,8 +5,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 from sweeps.engine.events import Announcer
+from sweeps.engine.open_searches import Searches
 from sweeps.engine.search import PointSource
-from sweeps.engine.searches import Searches
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 from sweeps.store import ResultStore, StorageAway, StorageFull
 

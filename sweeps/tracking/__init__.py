@@ -6,8 +6,8 @@ from prune_core.faces import lazy_face
 
 if TYPE_CHECKING:
     from sweeps.tracking.database import check as check
-    from sweeps.tracking.described import DatasetRecord as DatasetRecord
-    from sweeps.tracking.described import dataset_record as dataset_record
+    from sweeps.tracking.datasets import DatasetRecord as DatasetRecord
+    from sweeps.tracking.datasets import dataset_record as dataset_record
     from sweeps.tracking.environment import prepare_environment as prepare_environment
     from sweeps.tracking.health import probe as probe
     from sweeps.tracking.links import sweep_link as sweep_link
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sweeps.tracking.places import default_target as default_target
     from sweeps.tracking.provenance import ORIGIN as ORIGIN
     from sweeps.tracking.provenance import origin as origin
-    from sweeps.tracking.sweep_content import sweep_name as sweep_name
+    from sweeps.tracking.sweep_run import sweep_name as sweep_name
     from sweeps.tracking.target import Place as Place
     from sweeps.tracking.target import Target as Target
     from sweeps.tracking.target import Unreachable as Unreachable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sweeps.tracking.tracker import Tracker as Tracker
 
 _HOMES = {
-    "DatasetRecord": "described",
+    "DatasetRecord": "datasets",
     "ORIGIN": "provenance",
     "Place": "target",
     "Target": "target",
@@ -35,7 +35,7 @@ _HOMES = {
     "Unreachable": "target",
     "check": "database",
     "check_shared": "places",
-    "dataset_record": "described",
+    "dataset_record": "datasets",
     "default_target": "places",
     "newest_sweep": "newest",
     "origin": "provenance",
@@ -43,7 +43,7 @@ _HOMES = {
     "probe": "health",
     "resolve": "target",
     "sweep_link": "links",
-    "sweep_name": "sweep_content",
+    "sweep_name": "sweep_run",
     "trials_link": "links",
     "ui_base": "links",
     "ui_command": "links",

@@ -12,7 +12,8 @@ from sweeps.plain_text import plain
 from sweeps.redact import as_yaml, redact
 from sweeps.specs import MODEL_FILE, BaselineSpec, Failure, Plan, Result, Work, describe_axes
 from sweeps.tracking.artifacts import DIGEST, digest_of, digest_of_text
-from sweeps.tracking.described import DatasetRecord, Network, dataset_record, network_of
+from sweeps.tracking.datasets import DatasetRecord, dataset_record
+from sweeps.tracking.networks import Network, network_of
 from sweeps.tracking.values import metrics_of, params_of, tags_of
 
 # The UI's list of runs shows some twenty characters of a name.

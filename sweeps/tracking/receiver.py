@@ -21,7 +21,7 @@ from sweeps.tracking.ledger import Ledger
 from sweeps.tracking.outbox import Refusal
 from sweeps.tracking.provenance import provenance
 from sweeps.tracking.runs import Gap, SweepRuns
-from sweeps.tracking.sweep_content import sweep_name, sweep_note, sweep_params
+from sweeps.tracking.sweep_run import sweep_name, sweep_note, sweep_params
 from sweeps.tracking.target import Place, Target
 
 log = logging.getLogger(__name__)

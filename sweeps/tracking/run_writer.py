@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.tracking.artifacts import staged
-from sweeps.tracking.described import DatasetRecord
+from sweeps.tracking.datasets import DatasetRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

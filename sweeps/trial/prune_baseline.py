@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prune_core.measure import Stopwatch
 from sweeps.specs import MASKS_FILE, NETWORK_FILE, TrialSpec, of_dense
 from sweeps.store import ResultStore
-from sweeps.trial.outcome import Progress, accuracy_of, result_of, warning
+from sweeps.trial.result import Progress, accuracy_of, result_of, warning
 from sweeps.trial.warm_baseline import WarmBaseline
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prune_core.errors import UserError
 from prune_core.measure import Stopwatch
 from sweeps.specs import MODEL_FILE, OUTPUTS, BaselineSpec
 from sweeps.store import ResultStore
-from sweeps.trial.outcome import Progress, accuracy_of, refuse_change, result_of, warning
+from sweeps.trial.result import Progress, accuracy_of, result_of, warning
 
 
 def run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
@@ -71,6 +72,15 @@ def run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopw
         store.commit(folder, result_of(work, metrics, tags, watch))
     checkpoint.remove()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f}"
+
+
+def refuse_change(baseline: BaselineSpec, what: str, fingerprint: str | None) -> None:
+    """What is computed from another file would stand under the planned one's key for ever."""
+    if baseline.fingerprints.get(what, fingerprint) != fingerprint:
+        raise UserError(
+            f"the file of {what} {getattr(baseline, what)} has changed since the sweep was planned: run the same "
+            "command again to plan with the new one"
+        )
 
 
 def _guesses(val_accuracy: float, y_val: Any) -> list[str]:

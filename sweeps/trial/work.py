@@ -13,9 +13,9 @@ from prune_core.measure import Stopwatch
 from sweeps.process import pin
 from sweeps.specs import BaselineSpec, Work
 from sweeps.store import ResultStore
-from sweeps.trial.outcome import Progress, refuse_change
 from sweeps.trial.prune_baseline import run_trial
-from sweeps.trial.train_baseline import run_baseline
+from sweeps.trial.result import Progress
+from sweeps.trial.train_baseline import refuse_change, run_baseline
 
 
 def prepare() -> None:

@@ -11,7 +11,7 @@ from sweeps.config.compose import compose
 from sweeps.dataset_facts import facts_of
 from sweeps.plan import make_plan
 from sweeps.specs import BaselineSpec
-from sweeps.trial.outcome import record_of
+from sweeps.trial.result import record_of
 
 
 @pytest.fixture

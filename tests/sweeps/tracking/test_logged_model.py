@@ -10,7 +10,7 @@ import pytest
 from sweeps.config import TrackingSettings
 from sweeps.tracking import Target, resolve
 from sweeps.tracking.content import RunContent
-from sweeps.tracking.described import Network
+from sweeps.tracking.networks import Network
 from sweeps.tracking.runs import SweepRuns
 
 SWEEP = "0123456789ab"

@@ -6,25 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from prune_core.errors import UserError
 from prune_core.measure import Stopwatch
 from sweeps.redact import redact_all
-from sweeps.specs import BaselineSpec, Result, Work
+from sweeps.specs import Result, Work
 
 if TYPE_CHECKING:
     from prune_core.tasks import OutputKind
 
 Progress = tuple[float, str]
 """Fraction done, and a note for a person."""
-
-
-def refuse_change(baseline: BaselineSpec, what: str, fingerprint: str | None) -> None:
-    """What is computed from another file would stand under the planned one's key for ever."""
-    if baseline.fingerprints.get(what, fingerprint) != fingerprint:
-        raise UserError(
-            f"the file of {what} {getattr(baseline, what)} has changed since the sweep was planned: run the same "
-            "command again to plan with the new one"
-        )
 
 
 def accuracy_of(model: Any, data: Any, outputs: "OutputKind") -> dict[str, float]:
