@@ -90,7 +90,8 @@ def check_storage(store: ResultStore, driver: DriverNode, bundle: Mapping[str, f
             try:
                 problem = ray.get(answer, timeout=ANSWER_TIMEOUT_S)
             except ray.exceptions.RayError as error:
-                problem = f"nothing could be run ({str(error).strip().splitlines()[-1]}): see what ails it"
+                why = str(error).strip().splitlines()[-1]
+                problem = f"nothing can be run ({why}): repair that node, or take it out of the cluster"
             if problem:
                 raise UserError(f"on node {address} of the cluster, {problem}")
 

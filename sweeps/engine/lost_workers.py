@@ -1,4 +1,4 @@
-"""Workers that die: what Ray and they themselves say of it, and that nothing but their work is lost."""
+"""Workers that die: what Ray and they themselves say about it. Only their work is lost."""
 
 import re
 from dataclasses import dataclass, replace

@@ -148,15 +148,15 @@ class WorkQueue:
             self._give_up(key, Failure(self._running[key], "failed", reason, traceback, self._attempts[key]))
 
     def no_room(self, key: str, reason: str) -> None:
-        """The work could not be kept, because a disk is full. That is not its failure, and it would be all others'."""
+        """The work could not be kept, because a disk is full: it is not at fault, and no other work could be."""
         self.halt(reason)
         self.lost(key, reason)
 
     def lost(self, key: str, reason: str, out_of_memory: bool = False, traceback: str = "") -> None:
-        """The worker died. The work is tried again, after running out of memory with nothing beside it, and then once.
+        """The worker died. The work is tried again; if memory ran out, once more only, with nothing beside it.
 
-        So is work that was lost twice: Linux may have ended its workers for want of memory, and leaves no word of it.
-        Once stopped, lost work is neither tried again nor a failure.
+        Work that was lost twice is tried alone as well: Linux may have ended its workers because memory was short, and
+        it does not say so. Once stopped, lost work is neither tried again nor a failure.
         """
         if key not in self._running:
             return
@@ -199,7 +199,10 @@ class WorkQueue:
                 self._announce(trial, cached[trial.key], cached=True)
 
     def _must_run(self, baseline: BaselineSpec) -> bool:
-        """Open the searches of a baseline that has gone, so far as results are there; whether one needs the network."""
+        """Whether a search needs a baseline that is not in the store.
+
+        Points on record whose results are there are announced on the way. The first one without a result then waits.
+        """
         for search in self._searches.of(baseline.key):
             while search.points.knows_next:
                 trial = search.propose()

@@ -179,11 +179,11 @@ class Worker(Trainable):
 
 
 def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> Iterator[tuple[float, str]]:
-    """Do the work. If another sweep is at it at this moment, wait for its result and take that."""
+    """Do the work. If another sweep is doing it now, wait for its result and take that."""
     lock = store.lock(work.key)
     try:
         while not lock.acquire():
-            yield 0.0, "another sweep is at it"
+            yield 0.0, "another sweep is running it"
             time.sleep(_LOOK_AGAIN_S)
         if store.fetch(work.key) is None:
             yield from procedures.run(work, data, store)

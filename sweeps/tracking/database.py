@@ -47,7 +47,7 @@ def _complete(uri: str, file: Path) -> None:
     try:
         with opening(file):
             MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-    except Timeout:  # somebody else is at it
+    except Timeout:  # another process is making it
         return
     except Exception as error:  # of MLflow, Alembic, SQLAlchemy or SQLite
         if isinstance(error, OSError) or "disk is full" in str(error):  # not the file's fault, and met again in time

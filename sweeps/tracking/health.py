@@ -61,7 +61,7 @@ def _probe_sqlite(target: Target, file: Path) -> None:
         finally:
             connection.close()
     except sqlite3.OperationalError as error:
-        if "no such table" not in str(error) and "locked" not in str(error):  # MLflow may complete it, or is at it
+        if "no such table" not in str(error) and "locked" not in str(error):  # MLflow may complete it, or is making it
             raise Unreachable(f"{file} cannot be read ({error})") from None
         return
     except sqlite3.DatabaseError as error:
