@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import socket
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeps.machines import ray_internals
+from sweeps.engine import ray_start
+from sweeps.machines import Request, ray_internals
 from sweeps.machines.ray_internals import RayChanged
 
 ROOT = Path(__file__).parents[1]
@@ -151,6 +153,22 @@ def test_a_name_that_is_gone_is_one_sentence_with_the_fix(monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **options: None)
     with pytest.raises(RayChanged, match=r"does not have the argument _memory of ray\.init;"):
         ray_internals.start_options(1, None, None)
+
+
+def test_nobody_takes_that_sentence_for_another_trouble(monkeypatch, tmp_path):
+    """It is a ValueError, as what Ray raises for an address that it cannot use."""
+    import ray
+    from ray._private import services, worker
+
+    from sweeps.machines import machines_of
+
+    monkeypatch.delattr(services, "canonicalize_bootstrap_address")
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(RayChanged):
+        machines_of(f"127.0.0.1:{server.getsockname()[1]}")
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.delattr(worker, "_global_node")
+    with pytest.raises(RayChanged):
+        ray_start.join(ray, Request(1, 0, None), "auto", lambda: None)
 
 
 def test_the_requirement_that_is_named_is_the_one_of_the_project():

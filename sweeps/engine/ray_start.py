@@ -52,6 +52,7 @@ def _one_token() -> str:
 
 def _init(ray: Any, end_rest: Callable[[], object], **asked: Any) -> None:
     """Raises RayLost if it dies again while it starts; `ray_was_left` if it had come so far as to be connected to."""
+    ray_internals.this_node()  # a Ray that lacks it is refused here, not in the thread that watches
     try:
         with RayWatch(ray_internals.this_node, end_rest, starting=True):
             ray.init(**asked)
@@ -137,6 +138,8 @@ def join(ray: Any, request: Request, address: str, end_rest: Callable[[], object
     """Join the cluster at `address`. Raises UserError if that is not possible, RayLost if Ray dies meanwhile."""
     try:
         _init(ray, end_rest, address=address, **_common(request))
+    except ray_internals.RayChanged:
+        raise
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"compute.address={address} cannot be joined ({reason}): correct it, or leave it out") from None

@@ -46,6 +46,8 @@ def machines_of(address: str) -> list[tuple[str, Node]]:
             found = ray_internals.living_nodes(head, _ANSWER_S)
     except AuthenticationError:
         raise UserError(f"compute.address={address} does not let us in: {REFUSED}") from None
+    except ray_internals.RayChanged:
+        raise
     except (RayError, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
