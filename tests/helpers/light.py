@@ -169,6 +169,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from tests.faults import light  # under its own name, by which workers find its functions
+    from tests.helpers import light  # under its own name, by which workers find its functions
 
     light.main()

@@ -44,6 +44,6 @@ def main(root: Path, address: str, gpus: float, gpu_type: str | None = None) -> 
 
 
 if __name__ == "__main__":
-    from tests.cluster import gpu_work  # under its own name, by which workers find its functions
+    from tests.helpers.cluster import gpu_work  # under its own name, by which workers find its functions
 
     sys.exit(gpu_work.main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), *sys.argv[4:]))
