@@ -24,6 +24,9 @@ _HOME = {
     "shrink": "graph",
 }
 
+__version__ = "0.1.0"
+"""Of the distribution prune-sweep, which holds prune_core and sweeps; pyproject.toml reads it here."""
+
 __all__ = [*_HOME]
 
 

@@ -165,6 +165,11 @@ def all_entries() -> list[tuple[str, Entry]]:
     return [(axis, registry.get(name)) for axis, registry in AXES.items() for name in registry]
 
 
+def transform_parameters() -> frozenset[str]:
+    """Names of the parameters of all transforms."""
+    return frozenset(name for entry in map(TRANSFORMS.get, TRANSFORMS) for name in entry.parameters)
+
+
 def trainers() -> list[str]:
     """Names of the schedules and recoveries that train: the parts that the section `training` may have."""
     return [name for registry in (SCHEDULES, RECOVERIES) for name in registry if registry.get(name).trains]

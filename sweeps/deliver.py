@@ -1,6 +1,5 @@
-"""Deliver to MLflow what waits on disk, and run nothing: python sweeps/report.py deliver storage.root=outputs"""
+"""Deliver to MLflow what waits on disk; nothing is run: python sweeps/report.py deliver storage.root=outputs"""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,8 @@ from prune_core.errors import UserError
 
 if TYPE_CHECKING:
     from sweeps.config import Settings
-    from sweeps.reporting.record import SweepRecord
-    from sweeps.reporting.results import Row
+    from sweeps.reporting import Row, SweepRecord
     from sweeps.specs import Failure, Plan
-    from sweeps.store import ResultStore
     from sweeps.tracking import Tracker
 
 _REPORT = {".csv", ".png", ".html"}
@@ -36,18 +33,18 @@ def deliver_all(root: Path, sweep: str | None = None, uri: str | None = None) ->
     Raises:
         UserError: nothing of that name is recorded.
     """
-    from sweeps.reporting.record import load, recorded
+    from sweeps.reporting import load_record, recorded
 
-    ids = [load(root, sweep).sweep_id] if sweep else recorded(root)
+    ids = [load_record(root, sweep).sweep_id] if sweep else recorded(root)
     return max(_told(root, one, uri) for one in ids)
 
 
 def _told(root: Path, sweep: str, uri: str | None) -> int:
-    from sweeps.reporting.record import load
-    from sweeps.tracking import redact
+    from sweeps.redact import redact
+    from sweeps.reporting import load_record
 
     try:
-        return _deliver(root, load(root, sweep), uri)
+        return _deliver(root, load_record(root, sweep), uri)
     except UserError as error:
         print(f"error: sweep {sweep}: {redact(str(error))}", file=sys.stderr)
         return 2
@@ -55,6 +52,7 @@ def _told(root: Path, sweep: str, uri: str | None) -> int:
 
 def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
     from sweeps.plan import make_plan
+    from sweeps.reporting import rows_of
     from sweeps.store import only_driver, open_store
     from sweeps.tracking import Tracker, Unreachable, check, prepare_environment, resolve
 
@@ -75,19 +73,19 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
         store.sync(record.keys, stopped=lambda: False)
         tracker = Tracker(settings, plan, store, settings.config, _tell, command=record.command)
         known = tracker.acknowledged
-        waiting = _hand_over(tracker, record, plan, _rows(record, plan, store), folder)
+        waiting = _hand_over(tracker, record, plan, rows_of(record, store, plan), folder)
     new = len(tracker.run_ids.keys() - known.keys())
     print(f"sweep {record.sweep_id}: {new} delivered to {target.shown}, {len(known)} were there, {waiting} wait")
     return 1 if waiting else 0
 
 
 def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
-    """Those that it ran with, but for the places that are named now."""
+    """The settings that it ran with; storage.root and tracking.uri are those that are named now."""
     from sweeps.config import override, settings_of
     from sweeps.config.compose import compose
 
     named = [override("storage.root", str(root)), *([override("tracking.uri", uri)] if uri else [])]
-    settings = settings_of(compose([*shlex.split(record.command)[2:], *named]))
+    settings = settings_of(compose([*record.overrides, *named]))
     if "***" in (settings.tracking.uri or ""):
         raise UserError("the password in its tracking.uri is not kept: name the address, tracking.uri=...")
     return settings
@@ -95,7 +93,7 @@ def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
 
 def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "list[Row]", folder: Path) -> int:
     """Deliver everything and end the sweep's run; returns how much still waits."""
-    from sweeps.reporting.results import aggregates
+    from sweeps.reporting import aggregates
 
     failures = _failures(record, plan)
     done = {row.work.key for row in rows}
@@ -107,22 +105,12 @@ def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "l
         for failure in failures:
             tracker.failed(failure)
         before, waiting = sys.maxsize, tracker.flush(_PATIENCE_S)
-        while 0 < waiting < before:  # it takes long, but it gets on
+        while 0 < waiting < before:  # it takes long, but it progresses
             before, waiting = waiting, tracker.flush(_PATIENCE_S)
         return tracker.finish(status, _files(folder), aggregates(rows, failures, record.seconds), _PATIENCE_S)
     except BaseException:
         tracker.finish("KILLED", {}, {}, _HURRIED_S)
         raise
-
-
-def _rows(record: "SweepRecord", plan: "Plan", store: "ResultStore") -> "list[Row]":
-    """Its finished work, each as this sweep sees it; trials that a searcher found tell it themselves."""
-    from sweeps.reporting.record import work_of
-    from sweeps.reporting.results import Row
-
-    works = {work.key: work for work in plan}
-    results = ((key, store.load(key)) for key in record.keys)
-    return [Row(works.get(key) or work_of(result), result, key in record.cached) for key, result in results if result]
 
 
 def _failures(record: "SweepRecord", plan: "Plan") -> "list[Failure]":

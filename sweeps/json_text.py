@@ -1,11 +1,11 @@
-"""JSON that nobody vouches for."""
+"""Parse untrusted JSON."""
 
 import json
 from typing import Any
 
 
 def parse(content: str | bytes) -> Any:
-    """What `content` says. Raises ValueError, and nothing else, for what is no JSON: a nest too deep included."""
+    """What `content` says. Raises ValueError, and nothing else, for what is not JSON or is nested too deeply."""
     try:
         return json.loads(content)
     except RecursionError:

@@ -11,6 +11,15 @@ from typing import Any, Literal
 RESULTS_VERSION = 1
 """Part of every key. Raise it by hand when a computation changes so that old results no longer stand for new ones."""
 
+MODEL_FILE = "model.keras"
+"""File of a baseline's result: the dense network, as Keras saves it."""
+NETWORK_FILE = "network.pruned"
+"""File of a trial's result: the pruned network, as `prune_core.codec` encodes it."""
+MASKS_FILE = "masks.npz"
+"""File of a trial's result: what is kept of the dense network's weights (`prune_core.load_masks`)."""
+OUTPUTS = "outputs"
+"""Tag of a dense network that says how its outputs are read: a value of `prune_core.tasks.OutputKind`."""
+
 
 def content_key(content: Mapping[str, Any]) -> str:
     """20 hex digits that stand for `content`, equal for equal content on every machine and Python."""
@@ -29,6 +38,8 @@ class BaselineSpec:
         dataset_config, model_config, training: the resolved configuration sections.
         fingerprints: of "dataset" and "model" when the plan was made; None for a network that comes from no file.
         remark: what a person should know of how data and network were brought together; "" if nothing.
+        facts: what was learnt of the dataset when the plan was made (`sweeps.dataset_facts`); {} in the records of
+            earlier versions. Not part of the key.
     """
 
     key: str
@@ -41,6 +52,17 @@ class BaselineSpec:
     fingerprints: Mapping[str, str | None] = field(default_factory=dict)
     remark: str = ""
     kind: Literal["baseline"] = "baseline"
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def baseline(self) -> "BaselineSpec":
+        """The dense network that the work is about: this one."""
+        return self
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was asked, by the contract's names: dataset, model, seed."""
+        return {"dataset": self.dataset, "model": self.model, "seed": self.seed}
 
     @property
     def label(self) -> str:
@@ -80,6 +102,11 @@ class TrialSpec:
     measure: Mapping[str, Any]
     training: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["trial"] = "trial"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was asked, by the contract's names: method, dataset, model, seed, and each axis by its own."""
+        return {"method": self.method, **self.baseline.params, **self.axes}
 
     @property
     def label(self) -> str:
@@ -138,12 +165,23 @@ class Plan:
     searches: tuple[SearchSpec, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    @property
+    def methods(self) -> list[str]:
+        """Names of its methods, each once, in the order of the plan."""
+        names = [trial.method for trial in self.trials] + [search.method for search in self.searches]
+        return list(dict.fromkeys(names))
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials, those included that searches will propose."""
+        return len(self.trials) + sum(search.n_trials for search in self.searches)
+
     def __iter__(self) -> Iterator[Work]:
         yield from self.baselines
         yield from self.trials
 
     def __len__(self) -> int:
-        return len(self.baselines) + len(self.trials) + sum(search.n_trials for search in self.searches)
+        return len(self.baselines) + self.n_trials
 
 
 @dataclass(frozen=True)
@@ -177,17 +215,17 @@ class Result:
         """The result that `dataclasses.asdict` made this record of.
 
         Raises:
-            TypeError, ValueError, AttributeError: it is the record of no result.
+            TypeError, ValueError, AttributeError: it is not the record of a result.
         """
         result = cls(**record)
         texts = (result.key, result.kind, *result.tags.values(), *result.files.values())
         numbers = (result.started_at, result.ended_at, *result.metrics.values(), *result.spans.values())
         if not all(isinstance(text, str) for text in texts):
-            raise TypeError("a text of the record is none")
+            raise TypeError("a text of the record is not a text")
         if not all(type(number) in (int, float) and abs(number) < math.inf for number in numbers):
-            raise ValueError("a number of the record is none")
+            raise ValueError("a number of the record is not a finite number")
         if not isinstance(result.params, Mapping) or not isinstance(result.config, Mapping):
-            raise TypeError("a part of the record is no mapping")
+            raise TypeError("a part of the record is not a mapping")
         return result
 
     @property
@@ -227,7 +265,7 @@ def of_dense(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def describe_axes(axes: Mapping[str, Any]) -> str:
-    """A grid point as a person writes it: "sparsity=0.5 recovery=finetune"; what is none goes without saying."""
+    """A grid point as a person writes it: "sparsity=0.5 recovery=finetune"; axes without a value are left out."""
     return " ".join(f"{name}={format_value(value)}" for name, value in axes.items() if value not in (None, "none"))
 
 

@@ -9,18 +9,17 @@ import argparse
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from prune_core.errors import UserError
+from sweeps.config.settings import TrackingSettings
 from sweeps.process import surroundings
-from sweeps.tracking import Place, Target, Unreachable, probe, resolve, sweep_link, trials_link
+from sweeps.tracking import Target, Unreachable, newest_sweep, probe, resolve, sweep_link, trials_link
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
@@ -33,27 +32,6 @@ _OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 _WITHOUT_ASSISTANT = ("--gunicorn-opts", "--log-level warning")
-_NEWEST = """
-select runs.experiment_id, runs.run_uuid, sweep.value from runs
-join tags kind on kind.run_uuid = runs.run_uuid and kind.key = 'kind' and kind.value = 'sweep'
-join tags sweep on sweep.run_uuid = runs.run_uuid and sweep.key = 'sweep.id'
-where runs.lifecycle_stage = 'active' order by runs.start_time desc limit 1
-"""
-
-
-@dataclass(frozen=True)
-class _Default:
-    """Tracking settings that name nothing: the database of the storage root."""
-
-    uri: str | None = None
-    experiment: str = "prune-sweep"
-    artifact_location: str | None = None
-    on_unreachable: str = "refuse"
-
-
-def default_target() -> Target:
-    """What is served without arguments, and what a sweep writes to without configuration, from the same folder."""
-    return resolve(_Default(), Path("outputs"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +54,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    target = resolve(_Default(uri=arguments.uri), arguments.root)
+    target = resolve(TrackingSettings(uri=arguments.uri), arguments.root)
     if target.scheme in ("http", "https"):
         raise UserError(f"--uri={target.shown} is a server, which has its own UI: open that address in a browser")
     if target.sqlite_file is not None and not target.sqlite_file.is_file():
@@ -112,18 +90,6 @@ def _serve(server: subprocess.Popen[bytes], log: Path, target: Target, base: str
         print(f"trials of the newest sweep: {trials_link(base, place.experiment_id, sweep_id)}")
         print(f"the sweep itself:           {sweep_link(base, place)}", flush=True)
     return 1 if server.wait() else 0
-
-
-def newest_sweep(target: Target, file: Path) -> tuple[Place, str] | None:
-    """Place and id of the sweep that was started last; None if there is none."""
-    connection = sqlite3.connect(file.as_uri() + "?mode=rw", uri=True)
-    try:
-        row = connection.execute(_NEWEST).fetchone()
-    except sqlite3.OperationalError:  # no tables yet
-        return None
-    finally:
-        connection.close()
-    return (Place(target, str(row[0]), row[1]), row[2]) if row else None
 
 
 def _require_free(port: int) -> None:

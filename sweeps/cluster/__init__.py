@@ -1,8 +1,1 @@
-"""Where sweeps can be submitted as jobs: one module a target, each of which makes a `sweeps.cluster.base.Target`."""
-
-TARGETS = {
-    "ray_jobs": "sweeps.cluster.ray_jobs",
-    "slurm": "sweeps.cluster.slurm",
-    "kuberay": "sweeps.cluster.kuberay",
-}
-"""{compute.target: module with `open_target(settings) -> Target`}. Its settings are the section compute.<target>."""
+"""Clusters that take sweeps as jobs: a module here for each of `sweeps.config.TARGETS`, which makes a `base.Target`."""

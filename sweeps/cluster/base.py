@@ -1,16 +1,13 @@
-"""What every place that takes sweeps as jobs has in common."""
+"""What all clusters that take sweeps as jobs have in common."""
 
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from prune_core.errors import UserError
-from sweeps.cluster import TARGETS
-
-if TYPE_CHECKING:
-    from sweeps.config import Settings
-    from sweeps.specs import Plan
+from sweeps.config.settings import TARGETS, Settings
+from sweeps.specs import Plan
 
 NAME_PREFIX = "prune-sweep-"
 
@@ -21,12 +18,12 @@ class Submission:
 
     Attributes:
         settings: as composed and checked here.
-        plan: what it comes to.
+        plan: the work that the settings ask for.
         overrides: the command line's, as given.
     """
 
-    settings: "Settings"
-    plan: "Plan"
+    settings: Settings
+    plan: Plan
     overrides: Sequence[str]
 
     @property
@@ -73,11 +70,11 @@ class Target(Protocol):
         ...
 
 
-def open_target(settings: "Settings") -> Target:
-    """The place that compute.target names. Raises UserError if it names none."""
+def open_target(settings: Settings) -> Target:
+    """The place that compute.target names, made by its module in this package. Raises UserError if it names none."""
     name = settings.compute.target
     if name is None:
         raise UserError(f"nowhere to submit to: name a cluster with {' or '.join(f'compute={n}' for n in TARGETS)}")
-    module = importlib.import_module(TARGETS[name])
+    module = importlib.import_module(f"sweeps.cluster.{name}")
     target: Target = module.open_target(settings)
     return target

@@ -11,7 +11,7 @@ import aiohttp
 from sweeps.cluster.jobs_api import Client, Unreachable
 
 SILENCE_S = 30.0
-"""So long without a line, and the connection is made anew: of one whose other end has gone nothing is ever heard."""
+"""After so long without a line the connection is made again: a connection whose other end has gone stays silent."""
 RETRY_S = 2.0
 PATIENCE_S = 15 * 60.0
 """How long a head that does not answer is waited for."""
@@ -61,7 +61,7 @@ class Follower:
         except Unreachable:
             if self._away_since is None:
                 self._away_since = time.monotonic()
-                self._say("the cluster does not answer: waiting for it, the sweep may well go on")
+                self._say("the cluster does not answer: waiting for it, the sweep may still run")
             if time.monotonic() - self._away_since > PATIENCE_S:
                 raise
             return None

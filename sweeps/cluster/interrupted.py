@@ -1,12 +1,12 @@
-"""Ctrl-C while a job is followed: the job runs elsewhere, and may well go on."""
+"""Ctrl-C while a job is followed: the job runs elsewhere, and may continue."""
 
 import sys
 
 
 def wants_stop(job: str, where: str) -> bool:
-    """Ask whether `job` shall be stopped, if there is somebody to ask; if not so, say how to come back to it.
+    """Ask a person at a terminal whether to stop `job`. If it is not to be stopped, say how to come back to it.
 
-    Whoever answers with the end of the input wants no more than to leave.
+    The end of the input (Ctrl-D) means no.
 
     Args:
         job: its name.
@@ -14,7 +14,7 @@ def wants_stop(job: str, where: str) -> bool:
     """
     if sys.stdin.isatty():
         try:
-            answer = input(f"\nstop {job}, which goes on otherwise? [y/N] ")
+            answer = input(f"\nstop {job}? It continues otherwise. [y/N] ")
         except EOFError:
             answer = ""
             print(file=sys.stderr)
@@ -25,6 +25,6 @@ def wants_stop(job: str, where: str) -> bool:
 
 
 def leave(job: str, where: str) -> None:
-    """Say how to come back to a job that goes on."""
+    """Say how to come back to a job that continues."""
     for what in ("logs", "stop"):
-        print(f"{job} goes on: prune-sweep submit {what} {job} {where}", file=sys.stderr)
+        print(f"{job} continues: prune-sweep submit {what} {job} {where}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A Ray cluster's jobs API over HTTP: let in or told why not, before anything is uploaded."""
+"""A Ray cluster's jobs API over HTTP. Access is checked before anything is uploaded."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from ray.util.state import list_nodes
 from ray.util.state.common import NodeState
 
 from prune_core.errors import UserError
-from sweeps.machines import REFUSED
+from sweeps.machines import REFUSED, ray_internals
 
 TIMEOUT_S = 15.0
 """How long a head that has gone away is waited for, at each step of a request."""
@@ -35,15 +35,16 @@ class Unreachable(UserError):
     """The cluster does not answer now; may pass by itself."""
 
 
-class Client(JobSubmissionClient):
+class Client(ray_internals.SeenRequests, JobSubmissionClient):
     """Ray's own client with a limit to its patience (Ray 2.60 waits for an answer for ever) and in clear sentences.
 
     Every request raises Unreachable if nobody answers, and UserError if the token is missing or wrong.
     """
 
-    def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
+    def request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
+        """One request, with the limit and the sentences."""
         try:
-            return super()._do_request(method, endpoint, **{"timeout": TIMEOUT_S, **options})
+            return self.send(method, endpoint, **{"timeout": TIMEOUT_S, **options})
         except AuthenticationError as error:
             why = "no token was sent" if "Authentication required" in str(error) else "it is another token"
             raise UserError(f"compute.address={self.url} does not let us in ({why}): {REFUSED}") from None
@@ -59,7 +60,7 @@ class Client(JobSubmissionClient):
 
     def versions(self) -> dict[str, str]:
         """`rayVersion` and `pythonVersion` of the cluster."""
-        answer = self._do_request("GET", "/api/v0/cluster_metadata")
+        answer = self.request("GET", "/api/v0/cluster_metadata")
         answer.raise_for_status()
         return dict(answer.json()["data"])
 
@@ -68,7 +69,7 @@ def connect(address: str | None) -> Client:
     """A client of the cluster at `address`, the HTTP address of its head.
 
     Raises:
-        UserError: the address is none, nobody answers, the token is missing or wrong.
+        UserError: the address is not one, nobody answers, the token is missing or wrong.
     """
     if address is None or not _URL.fullmatch(address):
         raise UserError(
@@ -109,7 +110,7 @@ def machines(client: Client) -> list[NodeState]:
 
 
 def _why(error: requests.RequestException) -> str:
-    """What is wrong with an address, as far as the error says."""
+    """What is wrong with an address, by the error's own words."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

@@ -16,6 +16,7 @@ from sweeps.cluster.interrupted import wants_stop
 from sweeps.cluster.rayjob import LABELS, WORK, KubeRaySettings, manifest
 from sweeps.config import Settings, at_least, typed
 from sweeps.machines import Node, Request, Room, room_for
+from sweeps.tracking import check_shared
 
 POLL_S = 5.0
 STOPPED = 143
@@ -42,7 +43,7 @@ def open_target(settings: Settings) -> Target:
     for name in ("namespace", "volume_claim", "credentials"):
         value = getattr(own, name)
         if value is not None and not _NAME.fullmatch(value):
-            raise UserError(f"compute.kuberay.{name}={value!r} is no name that Kubernetes knows: use a-z, 0-9 and -")
+            raise UserError(f"compute.kuberay.{name}={value!r} is not a name that Kubernetes takes: use a-z, 0-9 and -")
     return KubeRay(settings, own)
 
 
@@ -62,7 +63,7 @@ class KubeRay:
 
     def preview(self, submission: Submission) -> str:
         preflight.check_no_secrets(submission.overrides)
-        preflight.check_tracking(submission.settings)
+        check_shared(submission.settings.tracking, submission.settings.storage.root)
         if not self._own.image.strip():
             raise UserError(
                 "compute.kuberay.image is missing: name the image made from docker/Dockerfile, as nodes pull it"
@@ -84,7 +85,7 @@ class KubeRay:
             self._kubectl("apply", "--filename=-", given=text)
             print(f"{name} is submitted: {self._room()}", flush=True)
         else:
-            print(f"{name} is at it ({_state(known)}): its log follows", flush=True)
+            print(f"{name} is running it ({_state(known)}): its log follows", flush=True)
         return self._follow(name)
 
     def status(self, name: str) -> int:

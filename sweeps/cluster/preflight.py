@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import PurePosixPath
-
-import psutil
 
 from prune_core.errors import UserError
 from sweeps.cluster.base import Submission
-from sweeps.config import Settings
-from sweeps.tracking import redact, resolve
+from sweeps.redact import redact
 
 
 def check_no_secrets(overrides: Sequence[str]) -> None:
@@ -22,33 +18,6 @@ def check_no_secrets(overrides: Sequence[str]) -> None:
                 f"{key} holds a password, which the cluster's job list would show: leave it out, and give its "
                 "machines MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or the file ~/.mlflow/credentials"
             )
-
-
-def check_joined(settings: Settings) -> None:
-    """Raise UserError unless this machine is part of the cluster at compute.address, and tracking suits all of it."""
-    from sweeps.machines import machines_of
-
-    address = settings.compute.address
-    assert address is not None
-    here = {own.address for interface in psutil.net_if_addrs().values() for own in interface}
-    ours = {ip: ip in here or ip_address(ip).is_loopback for ip, _ in machines_of(address)}
-    if not any(ours.values()):
-        raise UserError(
-            f"compute.address={address} is a cluster that this machine is no part of: start it on one that is, or "
-            "submit it with prune-sweep submit compute=ray_jobs compute.address=http://..."
-        )
-    if not all(ours.values()):
-        check_tracking(settings)
-
-
-def check_tracking(settings: Settings) -> None:
-    """Raise UserError unless results are shown by a server: a database file lies on one machine."""
-    target = resolve(settings.tracking, settings.storage.root)
-    if target.scheme == "sqlite":
-        raise UserError(
-            "tracking in a database file does not work on a cluster, where it would lie on whichever machine the "
-            "driver gets, or be damaged on a network folder: set tracking=server tracking.uri=http://..."
-        )
 
 
 def with_storage_there(submission: Submission) -> Submission:

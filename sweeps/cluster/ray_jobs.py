@@ -17,8 +17,9 @@ from sweeps.cluster.base import Submission, Target
 from sweeps.cluster.upload import Upload, pack
 from sweeps.config import Settings, one_of, typed
 from sweeps.machines import Node, Request, ready_token, room_for
-from sweeps.process.signals import Terminated
+from sweeps.process import Terminated
 from sweeps.terminal import format_duration, summary
+from sweeps.tracking import check_shared
 
 if TYPE_CHECKING:  # Ray is imported when a cluster is talked to
     from ray.dashboard.modules.job.pydantic_models import JobDetails
@@ -123,7 +124,7 @@ class RayJobs:
     def _request(self, submission: Submission) -> tuple[dict[str, Any], Upload]:
         """What `submit_job` is told, but for the job's name and place, and what is uploaded."""
         preflight.check_no_secrets(submission.overrides)
-        preflight.check_tracking(submission.settings)
+        check_shared(submission.settings.tracking, submission.settings.storage.root)
         device = "gpu" if self._settings.compute.gpus_per_trial else "cpu"
         lock = [f"requirements/{name}.txt" for name in ("build", device)] if self._own.runtime == "lock" else []
         there, upload = pack(preflight.with_storage_there(submission), self._own.upload_inputs, lock)
@@ -142,7 +143,7 @@ class RayJobs:
         if job.status.is_terminal():
             print(f"{_id(job)} has ended ({job.status.value}): what is finished is not done again", flush=True)
             return None
-        print(f"{_id(job)} is at it, {_age(job)}: its log follows", flush=True)
+        print(f"{_id(job)} is running it, {_age(job)}: its log follows", flush=True)
         return self._follow(client, _id(job))
 
     def _start(self, client: "Client", job: str, request: dict[str, Any], upload: Upload) -> None:
@@ -224,7 +225,7 @@ def _attempts(client: "Client", name: str) -> "list[JobDetails]":
 
 
 def _number(job: str, name: str) -> int:
-    """Which attempt of the sweep `name` a job is, 0 if it is none."""
+    """Which attempt of the sweep `name` a job is; 0 if it is not one."""
     number = job.removeprefix(f"{name}-")
     return 1 if job == name else int(number) if number != job and number.isdigit() else 0
 

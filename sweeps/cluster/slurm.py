@@ -16,6 +16,7 @@ from sweeps.cluster.interrupted import wants_stop
 from sweeps.cluster.slurm_queue import Job, ask, jobs
 from sweeps.config import Settings, at_least, typed
 from sweeps.machines import Node, Request, Room, room_for
+from sweeps.tracking import check_shared
 
 POLL_S = 2.0
 STOP_WAIT_S = 60.0
@@ -51,7 +52,7 @@ def open_target(settings: Settings) -> Target:
     for name, least in (("nodes", 1), ("cpus_per_node", 1), ("gpus_per_node", 0), ("memory_mb_per_node", 1)):
         at_least(f"compute.slurm.{name}", getattr(own, name), least)
     if not _TIME.fullmatch(own.time):
-        raise UserError(f"compute.slurm.time={own.time} is no time limit of Slurm: write hours:minutes:seconds")
+        raise UserError(f"compute.slurm.time={own.time} is not a time limit of Slurm: write hours:minutes:seconds")
     for name in ("gpu_type", "partition", "account", "qos"):
         value = getattr(own, name)
         if value is not None and not _WORD.fullmatch(value):
@@ -69,7 +70,7 @@ class Slurm:
 
     def preview(self, submission: Submission) -> str:
         preflight.check_no_secrets(submission.overrides)
-        preflight.check_tracking(submission.settings)
+        check_shared(submission.settings.tracking, submission.settings.storage.root)
         self._room()
         root = submission.settings.storage.root
         arguments = submission.driver_arguments("auto", f"storage.root='{root}'")
@@ -98,7 +99,7 @@ class Slurm:
         name = submission.name
         running = self._job(name)
         if running is not None:
-            print(f"{name} is at it as job {running.number} ({running.state}): its log follows", flush=True)
+            print(f"{name} is running it as job {running.number} ({running.state}): its log follows", flush=True)
             return self._follow(name, 0)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path, log = self._file(name, "sh"), self._file(name, "log")
@@ -151,7 +152,7 @@ class Slurm:
             "output": _as_pattern(self._file(name, "log")),
             "open-mode": "append",
             "signal": f"B:TERM@{WARNING_S}",
-            # Whatever else is set here, passwords say, is nobody's business where jobs are kept.
+            # Other variables, which may hold passwords, are not to be kept with the job.
             "export": "HOME,LANG,PATH,USER",
         }
         return "requeue", *(f"{key}={value}" for key, value in options.items() if value is not None)
@@ -171,7 +172,7 @@ class Slurm:
         return next((job for job in jobs() if job.name == name), None)
 
     def _past(self, name: str) -> str:
-        """How a job that has ended did. Raises UserError if none of that name was submitted from here."""
+        """How a job that has ended did. Raises UserError if no job of that name was submitted from here."""
         if not self._file(name, "sh").exists():
             raise UserError(
                 f"no sweep {name} was submitted with this storage.root: prune-sweep submit list compute=slurm"

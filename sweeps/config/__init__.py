@@ -16,29 +16,35 @@ if TYPE_CHECKING:
     from sweeps.config.compose import choices as choices
     from sweeps.config.compose import conf_folder as conf_folder
     from sweeps.config.compose import override as override
+    from sweeps.config.per_layer import PER_LAYER as PER_LAYER
     from sweeps.config.per_layer import Layers as Layers
     from sweeps.config.per_layer import axis_of as axis_of
     from sweeps.config.per_layer import check_lists as check_lists
     from sweeps.config.per_layer import gathered as gathered
     from sweeps.config.per_layer import layers_of as layers_of
-    from sweeps.config.read import ComputeSettings as ComputeSettings
-    from sweeps.config.read import SearchSettings as SearchSettings
-    from sweeps.config.read import Settings as Settings
     from sweeps.config.read import settings_of as settings_of
     from sweeps.config.reference import Reference as Reference
     from sweeps.config.reference import ReferencePoint as ReferencePoint
-    from sweeps.config.storage import StorageSettings as StorageSettings
+    from sweeps.config.settings import TARGETS as TARGETS
+    from sweeps.config.settings import ComputeSettings as ComputeSettings
+    from sweeps.config.settings import SearchSettings as SearchSettings
+    from sweeps.config.settings import Settings as Settings
+    from sweeps.config.settings import StorageSettings as StorageSettings
+    from sweeps.config.settings import TrackingSettings as TrackingSettings
 
 _HOMES = {
     "Axes": "axes",
-    "ComputeSettings": "read",
+    "ComputeSettings": "settings",
     "Layers": "per_layer",
     "MANY": "compose",
+    "PER_LAYER": "per_layer",
     "Reference": "reference",
     "ReferencePoint": "reference",
-    "SearchSettings": "read",
-    "Settings": "read",
-    "StorageSettings": "storage",
+    "SearchSettings": "settings",
+    "Settings": "settings",
+    "StorageSettings": "settings",
+    "TARGETS": "settings",
+    "TrackingSettings": "settings",
     "at_least": "checks",
     "axis_of": "per_layer",
     "canonical": "axes",

@@ -12,13 +12,13 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from sweeps.process.surroundings import is_utf8
+from sweeps.process import is_utf8
 
 T = TypeVar("T")
 
 
 def typed(cls: type[T], where: str, values: Mapping[str, Any]) -> T:
-    """`values` as an instance of a flat dataclass; types are OmegaConf's business."""
+    """`values` as an instance of a flat dataclass; OmegaConf checks the types. Raises UserError."""
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     prefix = f"{where}." if where else ""
     try:
@@ -53,8 +53,8 @@ def positive(key: str, value: float | None) -> None:
         raise UserError(f"{key}={value:g} must be a number > 0")
 
 
-def share(key: str, value: float) -> None:
-    """Ray's rule: below one any fraction, above it whole numbers."""
+def amount(key: str, value: float) -> None:
+    """Raise UserError unless Ray takes `value` as the amount of a resource: up to one any fraction, above it whole."""
     if not 0 <= value < math.inf or (value > 1 and value != int(value)):
         raise UserError(f"{key}={value:g} must be a fraction up to 1, or a whole number")
 

@@ -1,4 +1,4 @@
-"""Hydra, at arm's length: command-line overrides in, one plain resolved configuration out.
+"""Command-line overrides in, one plain resolved configuration out, by Hydra.
 
 The compose API is used once; there is no multirun, no job folder and no change of the current directory. Whatever Hydra
 or OmegaConf complain about leaves here as a `UserError` of one sentence.
@@ -43,11 +43,13 @@ class Composed:
         config: plain containers, interpolations resolved.
         chosen: {group: names}, the files that were composed, in order.
         asked: keys that the command line set, e.g. {"thresholds", "methods.unit.score"}; groups are not among them.
+        overrides: the command line, as given.
     """
 
     config: dict[str, Any]
     chosen: Mapping[str, tuple[str, ...]]
     asked: frozenset[str]
+    overrides: tuple[str, ...] = ()
 
 
 def conf_folder() -> Path:
@@ -89,6 +91,7 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
         config={str(key): value for key, value in plain.items()},
         chosen=chosen,
         asked=frozenset(key for o in parsed for key in _keys(o.key_or_group, o.value()) if key not in (*MANY, *ONE)),
+        overrides=tuple(overrides),
     )
 
 

@@ -1,4 +1,4 @@
-"""The typed configuration: every bad value is refused here, in one sentence that names its key, before work starts."""
+"""From the composed configuration to checked settings. A bad value is refused in one sentence that names its key."""
 
 import math
 import os
@@ -9,75 +9,22 @@ from typing import Any
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from prune_core.training import TrainingConfig
-from sweeps.cluster import TARGETS
-from sweeps.config.axes import SHORTCUTS, Axes, read_methods
-from sweeps.config.checks import at_least, one_of, positive, share, typed
+from sweeps.config.axes import SHORTCUTS, read_methods
+from sweeps.config.checks import amount, at_least, one_of, positive, typed
 from sweeps.config.compose import MANY, Composed
 from sweeps.config.reference import Reference
-from sweeps.config.storage import StorageSettings, storage_settings
-
-KINDS = ("grid", "sensitivity", "random", "optuna")
-DIRECTIONS = ("max", "min")
-ON_UNREACHABLE = ("refuse", "queue")
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """Which points are tried.
-
-    Attributes:
-        kind: "grid", "sensitivity" (the grid for each layer alone), "random" (drawn while planning) or "optuna"
-            (proposed while running).
-        n_samples: points of a method (random), or of a method on one baseline (optuna); unused by the others.
-        seed: of the draw.
-        objectives: {metric: "max" or "min"}, one or two; used by optuna.
-    """
-
-    kind: str = "grid"
-    n_samples: int = 20
-    seed: int = 0
-    objectives: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ComputeSettings:
-    """Where the work is done; every field is explained in conf/compute/local.yaml.
-
-    `target` is the kind of cluster that takes the sweep as a job, and `submission` its section, compute.<target>.
-    """
-
-    target: str | None = None
-    submission: dict[str, Any] = field(default_factory=dict)
-    address: str | None = None
-    num_cpus: int | None = None
-    num_gpus: int | None = None
-    cpus_per_trial: float = 1
-    gpus_per_trial: float = 0
-    gpu_memory_mb: int | None = None
-    memory_mb_per_trial: int | None = None
-    accelerator_type: str | None = None
-    max_concurrent: int | None = None
-    max_retries: int = 2
-    trial_timeout_s: float | None = None
-
-
-@dataclass(frozen=True)
-class TrackingSettings:
-    """Where results are shown; every field is explained in conf/tracking/sqlite.yaml."""
-
-    uri: str | None = None
-    experiment: str = "prune-sweep"
-    artifact_location: str | None = None
-    on_unreachable: str = "refuse"
-    flush_timeout_s: float = 60
-
-
-@dataclass(frozen=True)
-class MeasureSettings:
-    """What is measured beside the figures that every trial has."""
-
-    latency: bool = True
-    latency_batch_size: int = 256
+from sweeps.config.settings import (
+    DIRECTIONS,
+    KINDS,
+    ON_UNREACHABLE,
+    TARGETS,
+    ComputeSettings,
+    MeasureSettings,
+    SearchSettings,
+    Settings,
+    TrackingSettings,
+)
+from sweeps.config.storage import storage_settings
 
 
 @dataclass(frozen=True)
@@ -87,37 +34,6 @@ class _Top:
     seeds: list[int] = field(default_factory=list)
     prune_output: bool = False
     dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A sweep as it was asked for, checked as far as that is possible without looking at networks and data.
-
-    Attributes:
-        seeds: one baseline each.
-        prune_output, dry_run: as in conf/config.yaml.
-        datasets, models: {name: its section}.
-        methods: {name: what is fixed and what varies in it}, shortcuts applied.
-        training: section of the same name, methods' own parts (finetune, rvsm) included.
-        measure: how latency is measured.
-        config: the resolved configuration, whole, for the record.
-        reference: published results that the report shows beside ours.
-    """
-
-    seeds: list[int]
-    prune_output: bool
-    dry_run: bool
-    datasets: Mapping[str, dict[str, Any]]
-    models: Mapping[str, dict[str, Any]]
-    methods: Mapping[str, Axes]
-    training: dict[str, Any]
-    search: SearchSettings
-    compute: ComputeSettings
-    tracking: TrackingSettings
-    measure: dict[str, Any]
-    storage: StorageSettings
-    config: Mapping[str, Any]
-    reference: Reference | None = None
 
 
 def settings_of(composed: Composed) -> Settings:
@@ -155,6 +71,7 @@ def settings_of(composed: Composed) -> Settings:
         storage=storage_settings(_section(config, "storage")),
         config=config,
         reference=Reference.read(config.get("reference")),
+        overrides=composed.overrides,
     )
 
 
@@ -246,7 +163,7 @@ def _compute(section: Mapping[str, Any]) -> ComputeSettings:
     keys = {key: value for key, value in section.items() if key not in TARGETS}
     target = section.get("target")
     if target is not None:
-        one_of("compute.target", str(target), list(TARGETS))
+        one_of("compute.target", str(target), TARGETS)
     compute = typed(ComputeSettings, "compute", {**keys, "submission": section.get(str(target)) or {}})
     for name, least in (("num_cpus", 1), ("num_gpus", 0), ("max_retries", 0), ("max_concurrent", 1)):
         at_least(f"compute.{name}", getattr(compute, name), least)
@@ -254,8 +171,8 @@ def _compute(section: Mapping[str, Any]) -> ComputeSettings:
         at_least(f"compute.{name}", getattr(compute, name), 1)
     positive("compute.cpus_per_trial", compute.cpus_per_trial)
     positive("compute.trial_timeout_s", compute.trial_timeout_s)
-    share("compute.gpus_per_trial", compute.gpus_per_trial)
-    share("compute.cpus_per_trial", compute.cpus_per_trial)
+    amount("compute.gpus_per_trial", compute.gpus_per_trial)
+    amount("compute.cpus_per_trial", compute.cpus_per_trial)
     if compute.address is not None and (compute.num_cpus is not None or compute.num_gpus is not None):
         raise UserError(
             "compute.num_cpus and num_gpus are for a Ray started here, not the one at compute.address: leave them out"

@@ -1,4 +1,4 @@
-"""What others published, as data of a preset (`reference:`), so that a report can put it beside what came out here.
+"""Published results as data of a preset (`reference:`), so that a report can show them beside ours.
 
 Part of no content key: changing it changes no result.
 """
@@ -22,7 +22,7 @@ class ReferencePoint:
 
     Attributes:
         method: the method that is its counterpart here.
-        axes: the grid point of the counterpart, or as much of it as the source tells.
+        axes: the grid point of the counterpart, or the part of it that the source tells.
         metrics: what was published, by the names of our metrics.
     """
 
@@ -44,7 +44,7 @@ class Reference:
     Attributes:
         source: what a legend calls it.
         dataset, model: names; results on others are not compared with it.
-        dense: metrics of the dense network, as far as published.
+        dense: published metrics of the dense network.
         points: of pruned networks.
     """
 
@@ -59,7 +59,7 @@ class Reference:
         """The section `reference` of a configuration; None where it is null or empty.
 
         Raises:
-            UserError: an unknown or missing key, or a value that is none; names the key.
+            UserError: an unknown or missing key, or a value of the wrong type; names the key.
         """
         if not section:
             return None

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -10,34 +9,18 @@ from urllib.parse import unquote, urlsplit
 from prune_core.errors import UserError
 from prune_core.registry import closest
 from sweeps.config.checks import folder
-from sweeps.process.surroundings import home, own_folder
+from sweeps.config.settings import StorageSettings
+from sweeps.process import home, own_folder
 
 KEYS = ("root", "data", "uri", "cache")
 SCHEMES = ("file", "s3", "gs")
-
-
-@dataclass(frozen=True)
-class StorageSettings:
-    """Folders are absolute.
-
-    Attributes:
-        root: of results, sweeps and databases; the driver's.
-        data: of downloaded datasets; the driver's.
-        uri: what all nodes reach: a folder that they share, file://, s3:// or gs://; None: they share `root`.
-        cache: of each other node, for its copies of results; None: `sweeps.engine.driver_node.cache_folder`.
-    """
-
-    root: Path
-    data: Path
-    uri: str | None = None
-    cache: Path | None = None
 
 
 def storage_settings(section: Mapping[str, Any]) -> StorageSettings:
     """Check and type the section.
 
     Raises:
-        UserError: an unknown key, a value that is no folder, an address that nothing here can use.
+        UserError: an unknown key, a value that is not a folder, an address that nothing here can use.
     """
     for name in section:
         if name not in KEYS:

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 from prune_core.faces import lazy_face
 
 if TYPE_CHECKING:
+    from sweeps.engine.events import Listener as Listener
     from sweeps.engine.events import Outcome as Outcome
     from sweeps.engine.execution import run_plan as run_plan
-    from sweeps.engine.ray_session import room as room
+    from sweeps.engine.phases import Phases as Phases
 
 _HOMES = {
+    "Listener": "events",
     "Outcome": "events",
-    "room": "ray_session",
+    "Phases": "phases",
     "run_plan": "execution",
 }
 __all__ = [*_HOMES]

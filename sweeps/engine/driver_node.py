@@ -11,7 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from prune_core.errors import UserError
 from prune_core.files import make_folder, remove_partial, write_atomically
-from sweeps.process.surroundings import own_folder
+from sweeps.process import own_folder
 from sweeps.specs import BaselineSpec, Work
 from sweeps.store import ResultStore
 
@@ -19,7 +19,7 @@ ANSWER_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Home:
+class DriverNode:
     """The driver's node, as far as workers need to know it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Home:
     files: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
 
     @classmethod
-    def here(cls, cache: Path | None, baselines: Sequence[BaselineSpec]) -> "Home":
+    def here(cls, cache: Path | None, baselines: Sequence[BaselineSpec]) -> "DriverNode":
         """The node of this process; the files of the baselines go into shared memory."""
         paths = {baseline.model_config.get("path") for baseline in baselines}
         files = {path: ray.put(Path(path).read_bytes()) for path in paths if path and Path(path).is_file()}
@@ -69,13 +69,13 @@ class Home:
         return replace(work, model_config={**work.model_config, "path": str(copy)})
 
 
-def check_storage(store: ResultStore, home: Home, bundle: Mapping[str, float]) -> None:
+def check_storage(store: ResultStore, driver: DriverNode, bundle: Mapping[str, float]) -> None:
     """Ask each other node with room for a piece of work, which takes `bundle`, whether it reaches the store.
 
     Raises:
         UserError: one of them does not.
     """
-    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != home.node and _holds(node, bundle)]
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != driver.node and _holds(node, bundle)]
     if not others:
         return
     with store.probe() as probe:
@@ -83,23 +83,24 @@ def check_storage(store: ResultStore, home: Home, bundle: Mapping[str, float]) -
             _problem.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
                 name=f"storage as seen from {node['NodeManagerAddress']}",
-            ).remote(store, home, probe): node["NodeManagerAddress"]
+            ).remote(store, driver, probe): node["NodeManagerAddress"]
             for node in others
         }
         for answer, address in answers.items():
             try:
                 problem = ray.get(answer, timeout=ANSWER_TIMEOUT_S)
             except ray.exceptions.RayError as error:
-                problem = f"nothing could be run ({str(error).strip().splitlines()[-1]}): see what ails it"
+                why = str(error).strip().splitlines()[-1]
+                problem = f"nothing can be run ({why}): repair that node, or take it out of the cluster"
             if problem:
                 raise UserError(f"on node {address} of the cluster, {problem}")
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _problem(store: ResultStore, home: Home, probe: str) -> str:
+def _problem(store: ResultStore, driver: DriverNode, probe: str) -> str:
     """Why work on this node would come to nothing, or ""."""
     try:
-        if store.on_node(home.copies()).sees(probe):
+        if store.on_node(driver.copies()).sees(probe):
             return ""
     except UserError as error:
         return str(error)

@@ -5,28 +5,29 @@ from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sweeps.config.settings import Settings
 from sweeps.engine import orphans
 from sweeps.engine.events import Announcer, Listener, Outcome
-from sweeps.engine.ray_watch import RayLost, RayWatch
+from sweeps.engine.lost_ray import RayLost
+from sweeps.engine.ray_watch import RayWatch
 from sweeps.engine.search import PointSource
-from sweeps.engine.work_queue import Schedule, baseline_of
-from sweeps.process.signals import Signals
+from sweeps.engine.work_queue import WorkQueue
+from sweeps.machines import Request, Room, ray_internals, room_of
+from sweeps.process import Signals
 from sweeps.specs import BaselineSpec, Plan
 from sweeps.store import ResultStore
-
-if TYPE_CHECKING:
-    from sweeps.config import Settings
 
 
 def run_plan(
     plan: Plan,
-    settings: "Settings",
+    settings: Settings,
     store: ResultStore,
     listeners: Sequence[Listener],
     procedures: Any = None,
     signals: Signals | None = None,
+    room: Room | None = None,
 ) -> Outcome:
     """Do what is missing of a plan.
 
@@ -42,6 +43,7 @@ def run_plan(
         listeners: hear of everything.
         procedures: `sweeps.engine.worker.Procedures`; None: the real thing.
         signals: entered already; None: signals are caught while this runs.
+        room: what fits at once, where that has been asked (`sweeps.machines.room_of`); None: it is asked here.
 
     Raises:
         UserError: no node has what a trial asks for, the cluster does not answer, a node does not reach the store, a
@@ -55,58 +57,60 @@ def run_plan(
         store.sweep_temporary()
         store.sync([work.key for work in plan], stopped=lambda: bool(signals.caught))
         searches = [PointSource(search, records / f"{search.key}.jsonl") for search in plan.searches]
-        schedule = Schedule(plan, searches, store, announcer, settings.compute.max_retries)
-        if not schedule.done:
+        queue = WorkQueue(plan, searches, store, announcer, settings.compute.max_retries)
+        if not queue.done:
             try:
-                _execute(settings, store, schedule, signals, procedures, ray_folder)
+                if room is None:
+                    room_of(settings.compute)  # refused at once, not when data are loaded
+                _execute(settings, store, queue, signals, procedures, ray_folder)
             except RayLost as error:
                 announcer.close()  # what waits for Ray may still come back from there
-                if not schedule.done:
-                    schedule.halt(str(error))
+                if not queue.done:
+                    queue.halt(str(error))
             store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
-        return announcer.outcome(signals.caught, schedule.halted)
+        return announcer.outcome(signals.caught, queue.halted)
 
 
 def _execute(
-    settings: "Settings",
+    settings: Settings,
     store: ResultStore,
-    schedule: Schedule,
+    queue: WorkQueue,
     signals: Signals,
     procedures: Any,
     ray_folder: Path,
 ) -> None:
-    from sweeps.engine import ray_session
-
-    ray_session.room(settings.compute)  # refused at once, not when data are loaded
     import ray
 
-    from sweeps.engine.driver_node import Home, check_storage
-    from sweeps.engine.tune import Run, execute
-    from sweeps.engine.worker import Bench, Job, Procedures
+    from sweeps.engine import ray_session
+    from sweeps.engine.driver_node import DriverNode, check_storage
+    from sweeps.engine.tune import execute
+    from sweeps.engine.tune_state import Run
+    from sweeps.engine.worker import Job, Procedures, SharedContext
 
     procedures = procedures or Procedures()
     datasets = {
         key: procedures.load(baseline.dataset, baseline.dataset_config, settings.storage.data)
-        for key, baseline in _datasets(schedule.baselines()).items()
+        for key, baseline in _datasets(queue.baselines()).items()
     }
     data_bytes = sum(_bytes(data) for data in datasets.values())
     with (
         ExitStack() as until_ray_has_ended,
         ray_session.connected(settings.compute, data_bytes, ray_folder) as slots,
-        RayWatch(ray_session.node, last_resort=partial(orphans.clear, ray_folder)) as watch,
+        RayWatch(ray_internals.this_node, last_resort=partial(orphans.clear, ray_folder)) as watch,
     ):
-        request = ray_session.Request.of(settings.compute)
+        request = Request.of(settings.compute)
         references = {key: ray.put(data) for key, data in datasets.items()}
         del datasets
-        home = Home.here(settings.storage.cache, schedule.baselines() if settings.compute.address else ())
-        check_storage(store, home, request.bundle())
-        bench = ray.put(Bench(procedures, store, home, request, settings.compute.gpu_memory_mb, references))
+        driver_node = DriverNode.here(settings.storage.cache, queue.baselines() if settings.compute.address else ())
+        check_storage(store, driver_node, request.bundle())
+        gpu_memory = settings.compute.gpu_memory_mb
+        shared = ray.put(SharedContext(procedures, store, driver_node, request, gpu_memory, references))
         ray_folder.mkdir(exist_ok=True)  # a Ray that was joined has its files elsewhere
         run = Run(
-            schedule=schedule,
+            queue=queue,
             request=request,
             slots=slots,
-            job_of=lambda work: Job(work, _dataset_key(baseline_of(work)) if work else "", bench),
+            job_of=lambda work: Job(work, _dataset_key(work.baseline) if work else "", shared),
             interrupted=lambda: signals.caught,
             timeout_s=settings.compute.trial_timeout_s,
             folder=ray_folder,

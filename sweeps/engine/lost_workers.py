@@ -1,4 +1,4 @@
-"""Workers that die: what Ray and they themselves say of it, and that nothing but their work is lost."""
+"""Workers that die: what Ray and they themselves say about it. Only their work is lost."""
 
 import re
 from dataclasses import dataclass, replace
@@ -13,20 +13,12 @@ from sweeps.plain_text import plain
 _WORDLESS = "somebody ended it (with SIGKILL, as Linux does when memory runs out), or it ended itself without a word"
 
 
-def confine(actor_manager: Any) -> None:
-    """Let Ray Tune's manager of actors take every error of Ray's at an actor as the end of this one actor.
+def as_end_of_one(error: Exception) -> Exception:
+    """An error of Ray's at a worker, as one that Ray Tune takes for the end of this one worker.
 
-    Left to itself, it raises on those that it does not know, such as the end by Ray's memory monitor: the whole Tune
-    run ends with all its workers.
+    It does not know all of them, such as the end by Ray's memory monitor, and would end the run with all its workers.
     """
-    raises_on_unknown = actor_manager._actor_task_failed
-
-    def failed(tracked_actor_task: Any, exception: Exception) -> None:
-        if not isinstance(exception, (RayActorError, RayTaskError)):
-            exception = RayActorError(error_msg=str(exception))
-        raises_on_unknown(tracked_actor_task, exception)
-
-    actor_manager._actor_task_failed = failed
+    return error if isinstance(error, (RayActorError, RayTaskError)) else RayActorError(error_msg=str(error))
 
 
 def text_of(trial: Any) -> str:

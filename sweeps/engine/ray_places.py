@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from sweeps.machines import MIB
-from sweeps.process.surroundings import is_writable, temporary_folder
+from sweeps.process import is_writable, temporary_folder
 
 SHARED_MEMORY = Path("/dev/shm")
 _LONGEST_SOCKET = 107

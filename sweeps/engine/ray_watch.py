@@ -6,68 +6,27 @@ are watched, whoever waits for Ray waits in a thread of its own, and the main th
 """
 
 import ctypes
-import logging
 import os
 import select
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
-import psutil
+from sweeps.engine.lost_ray import RayLost
+from sweeps.engine.watched_connections import Connections, Head
+from sweeps.engine.watched_processes import Watched, new_children, processes_of
+from sweeps.process import GO_ON
 
-from sweeps.process.signals import GO_ON
-
-log = logging.getLogger(__name__)
 PATIENCE_S = 10.0
 """From the loss to the end of the process, where the main thread waits for Ray itself and does not come back."""
 _LOOK_EVERY_S = 0.5
 _THROW_EVERY_S = 2.0
-_HUNG_UP = select.POLLHUP | getattr(select, "POLLRDHUP", 0)  # the latter on Linux
 # Ray ends this process after a minute without the cluster's head; one that restarts is back before.
 _HEAD_MAY_BE_AWAY_S = 50.0
-_ROLES = {"gcs_server": "head (gcs_server)", "raylet": "raylet"}
-# What the raylet cannot live without: the names of their files, and those that they give themselves.
-_AGENTS = ("dashboard/agent.py", "runtime_env/agent/main.py", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
-
-
-class RayLost(Exception):
-    """Ray itself has died: ask it for nothing more, and do not shut it down."""
-
-    def __init__(self, message: str = f"Ray is lost: {GO_ON}") -> None:
-        super().__init__(message)
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """A process of Ray's.
-
-    Attributes:
-        name: of the part of Ray that ends with it.
-        process: the process; None: it had gone when it was looked for.
-        status: what is known of how it ended.
-    """
-
-    name: str
-    process: psutil.Process | None
-    status: Callable[[], str]
-
-    @property
-    def is_alive(self) -> bool:
-        if self.process is None:
-            return False
-        try:
-            return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
 
 
 class RayWatch:
@@ -88,9 +47,9 @@ class RayWatch:
         self._starting = starting
         self._lost: Future[Any] = Future()  # of a sentence
         self._looking = threading.RLock()
-        self._watched: list[_Watched] = []
-        self._head: _Head | None = None
-        self._store: _Connections | None = None
+        self._watched: list[Watched] = []
+        self._head: Head | None = None
+        self._store: Connections | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "RayWatch":
@@ -160,12 +119,12 @@ class RayWatch:
         with ExitStack() as until_left:
             ends = select.poll()
             ends.register(self._left, select.POLLIN)
-            heard_of: list[_Watched] = []
+            heard_of: list[Watched] = []
             while not self.is_lost():
                 if self._watched != heard_of:
                     heard_of = self._watched
                     for watched in heard_of:
-                        _hear_of(watched, ends, until_left)
+                        watched.hear_of_end(ends, until_left)
                     if self._store:
                         self._store.hear_of_end(ends)
                 if self._left in dict(ends.poll(1000 * _LOOK_EVERY_S)):
@@ -188,11 +147,11 @@ class RayWatch:
 
     def _what_is_lost(self) -> str:
         if self._starting and not self._node():
-            self._watched = [*self._watched, *_new_children(self._watched)]
+            self._watched = [*self._watched, *new_children(self._watched)]
         elif not self._store and (node := self._node()):
-            self._watched = list(_processes(node))
-            self._head = None if node.is_head() else _Head(node.gcs_address)
-            self._store = _Connections(node.plasma_store_socket_name)
+            self._watched = list(processes_of(node))
+            self._head = None if node.is_head() else Head(node.gcs_address)
+            self._store = Connections(node.plasma_store_socket_name)
         for watched in self._watched:
             if not watched.is_alive:
                 return f"Ray is lost, its {watched.name} has died{watched.status()}: {GO_ON}"
@@ -211,143 +170,7 @@ class RayWatch:
             os._exit(1)
 
 
-def _hear_of(watched: _Watched, ends: Any, until_left: ExitStack) -> None:
-    """On Linux the end of a process is heard of at once; elsewhere it is looked for now and then."""
-    if sys.platform == "linux" and watched.process is not None:
-        with suppress(OSError):
-            descriptor = os.pidfd_open(watched.process.pid)
-            until_left.callback(os.close, descriptor)
-            ends.register(descriptor, select.POLLIN)
-
-
 def _throw(thread: int, error: type[BaseException] | None) -> None:
     """Raise an exception in a thread as soon as it runs Python code again; None: not any more."""
     set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
     set_exception(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
-
-
-class _Head:
-    """The head of a cluster, on whatever machine."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._seen = self._asked = time.monotonic()
-        self._is_away = False
-
-    def seconds_away(self) -> float:
-        """For how long it has not answered."""
-        if time.monotonic() - self._asked > 4 * _LOOK_EVERY_S:
-            self._asked = time.monotonic()
-            self._ask()
-        return self._asked - self._seen
-
-    def _ask(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
-        except OSError as error:
-            if not self._is_away:
-                log.warning("the head of the cluster at %s does not answer (%s): it is waited for", self.address, error)
-            self._is_away = True
-            return
-        if self._is_away:
-            log.warning("the head of the cluster at %s answers again", self.address)
-        self._seen, self._is_away = self._asked, False
-
-
-class _Connections:
-    """This process's connections to a socket."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._descriptors = [number for number in _descriptors() if _peer(number) == name]
-        self._nobody = socket.socketpair()
-
-    def hear_of_end(self, ends: "select.poll") -> None:
-        """Have `ends` wake up as soon as the other end is closed."""
-        for number in self._descriptors:
-            ends.register(number, _HUNG_UP)
-
-    def are_broken(self) -> bool:
-        """Whether the other end has closed one of them."""
-        ends = select.poll()
-        self.hear_of_end(ends)
-        broken = [number for number, events in ends.poll(0) if events & _HUNG_UP]
-        return any(_peer(number) == self._name for number in broken)
-
-    def hold(self) -> None:
-        """Whoever asks there from now on waits for ever.
-
-        A connection that breaks would make Ray's C++ code end this process, within 0.1 s of the raylet's orderly end.
-        """
-        for number in self._descriptors:
-            if _peer(number) == self._name:
-                os.dup2(self._nobody[0].fileno(), number, inheritable=False)
-
-
-def _descriptors() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:  # not Linux
-        return []
-
-
-def _peer(descriptor: int) -> str | None:
-    """The name of the socket that a descriptor is connected to, if it is."""
-    try:
-        if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):
-            return None
-        with closing(socket.socket(fileno=os.dup(descriptor))) as ours:
-            peer = ours.getpeername()
-    except OSError:
-        return None
-    return peer if isinstance(peer, str) else None
-
-
-def _new_children(known: list[_Watched]) -> list[_Watched]:
-    """Those that Ray has started from this process before there is an object that tells them."""
-    seen = {watched.process for watched in known}
-    found = []
-    for child in set(psutil.Process().children()) - seen:
-        with suppress(psutil.Error):
-            watched = _Watched(_ROLES.get(child.name(), ""), child, str)
-            found += [watched] if watched.name and watched.is_alive else []
-    return found
-
-
-def _processes(node: Any) -> Iterator[_Watched]:
-    """The head, if it was started by this process, the raylet, and what the raylet ends with."""
-    raylets = []
-    for name, role in _ROLES.items():
-        for info in node.all_processes.get(name, ()):
-            process = None
-            with suppress(psutil.NoSuchProcess):
-                process = psutil.Process(info.process.pid)
-                raylets += [process] if name == "raylet" else []
-            yield _Watched(role, process, partial(_status, info.process))
-    if not node.all_processes:  # those of a Ray that somebody else has started
-        argument = f"--raylet_socket_name={node.raylet_socket_name}"
-        raylets = [process for process in psutil.process_iter() if argument in _command(process)]
-        yield from (_Watched("raylet", process, str) for process in raylets)
-    for raylet in raylets:
-        with suppress(psutil.Error):
-            for child in raylet.children():
-                if any(name in " ".join(_command(child)) for name in _AGENTS):
-                    yield _Watched("raylet", child, lambda: " with one of its agents")
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _status(child: "subprocess.Popen[bytes]") -> str:
-    code = child.poll()
-    if code is None:
-        return ""
-    try:
-        return f" ({signal.Signals(-code).name})" if code < 0 else f" (exit code {code})"
-    except ValueError:
-        return f" (signal {-code})"

@@ -4,10 +4,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import psutil
-import ray
+
+from sweeps.machines import ray_internals
 
 
 def use_folder_of_ray() -> None:
@@ -15,8 +15,7 @@ def use_folder_of_ray() -> None:
 
     A Ray that sweeps join does not end: there, what dead workers have left is removed by the next one that starts.
     """
-    node: Any = ray._private.worker._global_node  # no public way in Ray 2.60
-    use(Path(node.get_session_dir_path()) / "temporary")
+    use(Path(ray_internals.this_node().get_session_dir_path()) / "temporary")
 
 
 def use(folder: Path) -> None:

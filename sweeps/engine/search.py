@@ -76,7 +76,7 @@ class PointSource:
         return self._study
 
     def _write_last(self) -> None:
-        """Add the last point to the record, or make the record anew if there is something in it that is no point."""
+        """Add the last point to the record, or write the record again if a line of it is not a point."""
         make_folder(self._record.parent)
         if self._damaged:
             write_atomically(self._record, b"".join(map(_line, self._points)))

@@ -3,9 +3,9 @@
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from sweeps.engine.events import Announcer
+from sweeps.engine.open_searches import Searches
 from sweeps.engine.search import PointSource
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 from sweeps.store import ResultStore, StorageAway, StorageFull
@@ -13,21 +13,7 @@ from sweeps.store import ResultStore, StorageAway, StorageFull
 log = logging.getLogger(__name__)
 
 
-def baseline_of(work: Work) -> BaselineSpec:
-    """The network that a piece of work trains or prunes."""
-    return work if isinstance(work, BaselineSpec) else work.baseline
-
-
-@dataclass
-class _Search:
-    """A point source, and whether its baseline is finished."""
-
-    points: PointSource
-    open: bool = False
-    waiting: list[tuple[int, str]] = field(default_factory=list)
-
-
-class Schedule:
+class WorkQueue:
     """The state of a sweep.
 
     The caller asks `next()` for work, and says what became of it with `finished`, `failed` or `lost`; everything is
@@ -50,15 +36,13 @@ class Schedule:
         self._ready: deque[Work] = deque()
         self._running: dict[str, Work] = {}
         self._waiting: dict[str, list[Work]] = defaultdict(list)
-        self._searches: dict[str, list[_Search]] = defaultdict(list)
+        self._searches = Searches(searches)
         self._attempts: Counter[str] = Counter()
         self._alone: set[str] = set()
         self._failed: set[str] = set()
         self._announced: set[str] = set()
         self._stopped = False
         self._halted = ""
-        for points in searches:
-            self._searches[points.search.baseline.key].append(_Search(points))
         self._take_in(plan)
 
     def next(self) -> Work | None:
@@ -80,7 +64,7 @@ class Schedule:
         """Whether nothing runs and nothing will."""
         if self._running:
             return False
-        return self._stopped or not (self._ready or self._waiting or any(self._unexhausted()))
+        return self._stopped or not (self._ready or self._waiting or self._searches.remaining)
 
     @property
     def running(self) -> dict[str, Work]:
@@ -90,15 +74,12 @@ class Schedule:
     @property
     def unstarted(self) -> int:
         """Pieces of work still to hand out, as far as they are known now."""
-        points = sum(search.points.remaining for search in self._unexhausted())
-        return len(self._ready) + sum(map(len, self._waiting.values())) + points
+        return len(self._ready) + sum(map(len, self._waiting.values())) + self._searches.remaining
 
     def baselines(self) -> list[BaselineSpec]:
         """The networks that the work still to hand out is about."""
         waiting = [work for works in (self._ready, *self._waiting.values()) for work in works]
-        found = [baseline_of(work) for work in waiting] + [
-            search.points.search.baseline for search in self._unexhausted()
-        ]
+        found = [work.baseline for work in waiting] + self._searches.baselines()
         return list({baseline.key: baseline for baseline in found}.values())
 
     def stop(self) -> None:
@@ -167,15 +148,15 @@ class Schedule:
             self._give_up(key, Failure(self._running[key], "failed", reason, traceback, self._attempts[key]))
 
     def no_room(self, key: str, reason: str) -> None:
-        """The work could not be kept, because a disk is full. That is not its failure, and it would be all others'."""
+        """The work could not be kept, because a disk is full: it is not at fault, and no other work could be."""
         self.halt(reason)
         self.lost(key, reason)
 
     def lost(self, key: str, reason: str, out_of_memory: bool = False, traceback: str = "") -> None:
-        """The worker died. The work is tried again, after running out of memory with nothing beside it, and then once.
+        """The worker died. The work is tried again; if memory ran out, once more only, with nothing beside it.
 
-        So is work that was lost twice: Linux may have ended its workers for want of memory, and leaves no word of it.
-        Once stopped, lost work is neither tried again nor a failure.
+        Work that was lost twice is tried alone as well: Linux may have ended its workers because memory was short, and
+        it does not say so. Once stopped, lost work is neither tried again nor a failure.
         """
         if key not in self._running:
             return
@@ -218,55 +199,52 @@ class Schedule:
                 self._announce(trial, cached[trial.key], cached=True)
 
     def _must_run(self, baseline: BaselineSpec) -> bool:
-        """Open the searches of a baseline that has gone, so far as results are there; whether one needs the network."""
-        for search in self._searches.get(baseline.key, []):
+        """Whether a search needs a baseline that is not in the store.
+
+        Points on record whose results are there are announced on the way. The first one without a result then waits.
+        """
+        for search in self._searches.of(baseline.key):
             while search.points.knows_next:
-                number, trial = search.points.propose()
+                trial = search.propose()
                 result = self._store.load(trial.key)
-                search.waiting.append((number, trial.key))
                 if result is None:
                     self._waiting[baseline.key].append(trial)
                     return True
                 self._announce(trial, result, cached=True)
-        return any(not search.points.exhausted for search in self._searches.get(baseline.key, []))
+        return any(not search.points.exhausted for search in self._searches.of(baseline.key))
 
     def _announce(self, work: Work, result: Result, cached: bool) -> None:
         if work.key not in self._announced:
             self._announced.add(work.key)
             self._announcer.finished(work, result, cached)
-        self._tell_searches(work.key, result)
+        self._searches.tell(work.key, result.metrics)
         if isinstance(work, BaselineSpec):
             self._ready.extend(self._waiting.pop(work.key, []))
-            for search in self._searches.get(work.key, []):
-                search.open = True
+            self._searches.open(work.key)
 
     def _give_up(self, key: str, failure: Failure) -> None:
         work = self._running.pop(key)
         self._failed.add(key)
         self._announcer.failed(failure)
-        self._tell_searches(key, None)
+        self._searches.tell(key, None)
         if isinstance(work, BaselineSpec):
             self._block(work, failure.reason)
 
     def _block(self, baseline: BaselineSpec, reason: str) -> None:
-        self._searches.pop(baseline.key, None)
+        self._searches.drop(baseline.key)
         for trial in self._waiting.pop(baseline.key, []):
             self._failed.add(trial.key)
             because = f"its baseline ({baseline.label}) has no result: {reason}"
             self._announcer.failed(Failure(trial, "blocked", because, "", attempts=0))
 
-    def _unexhausted(self) -> list[_Search]:
-        return [s for searches in self._searches.values() for s in searches if not s.points.exhausted]
-
     def _next_of_searches(self) -> Work | None:
         """The next point that has to be run. What is known of a point already is told to its search on the way."""
-        for search in self._unexhausted():
-            while search.open and not search.points.exhausted:
-                number, trial = search.points.propose()
+        for search in self._searches.unexhausted():
+            while search.is_open and not search.points.exhausted:
+                trial = search.propose()
                 if trial.key in self._failed:
-                    search.points.tell(number, None)
+                    search.tell(trial.key, None)
                     continue
-                search.waiting.append((number, trial.key))
                 if trial.key in self._running:
                     continue
                 result = self._store.load(trial.key)
@@ -274,12 +252,3 @@ class Schedule:
                     return trial
                 self._announce(trial, result, cached=True)
         return None
-
-    def _tell_searches(self, key: str, result: Result | None) -> None:
-        for searches in self._searches.values():
-            for search in searches:
-                due = [number for number, waited_for in search.waiting if waited_for == key]
-                if due:
-                    search.waiting = [entry for entry in search.waiting if entry[1] != key]
-                for number in due:
-                    search.points.tell(number, result.metrics if result else None)

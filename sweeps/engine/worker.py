@@ -15,7 +15,7 @@ from ray.tune import Trainable
 
 from prune_core.errors import UserError
 from sweeps.engine import last_words, scratch
-from sweeps.engine.driver_node import Home
+from sweeps.engine.driver_node import DriverNode
 from sweeps.machines import Request
 from sweeps.plain_text import plain
 from sweeps.specs import Work
@@ -82,13 +82,13 @@ class Procedures:
 
 
 @dataclass(frozen=True)
-class Bench:
+class SharedContext:
     """What all pieces of work of a sweep share; lies in Ray's object store.
 
     Attributes:
         procedures: what is done.
         store: where results go; a worker takes it as it is `on_node`.
-        home: the driver's node.
+        driver_node: the driver's node.
         request: what one piece of work may use.
         gpu_memory_mb: limit of GPU memory, or None.
         datasets: {dataset key: reference to the dataset in shared memory}.
@@ -96,7 +96,7 @@ class Bench:
 
     procedures: Procedures
     store: ResultStore
-    home: Home
+    driver_node: DriverNode
     request: Request
     gpu_memory_mb: int | None
     datasets: Mapping[str, ray.ObjectRef] = field(default_factory=dict)
@@ -108,10 +108,10 @@ class Job:
     Tune copies what it hands out and spells it in file names: this is neither copied nor spelled.
     """
 
-    def __init__(self, work: Work | None, dataset: str, bench: ray.ObjectRef) -> None:
+    def __init__(self, work: Work | None, dataset: str, shared: ray.ObjectRef) -> None:
         self.work = work
         self.dataset = dataset
-        self.bench = bench
+        self.shared = shared
 
     def __deepcopy__(self, memo: dict) -> "Job":
         return self
@@ -133,7 +133,7 @@ class Worker(Trainable):
         last_words.say_exits()
         try:
             self._take(config["job"])
-            self._bench.procedures.prepare(self._bench.request, self._bench.gpu_memory_mb)
+            self._shared.procedures.prepare(self._shared.request, self._shared.gpu_memory_mb)
         except BaseException as error:
             self._unready = self._describe(error)
 
@@ -155,21 +155,22 @@ class Worker(Trainable):
     def _describe(self, error: BaseException) -> dict[str, Any]:
         """What the driver is told of an error; `no_room`: which disk is full, if that is the cause."""
         full = error if isinstance(error, StorageFull) else self._store.full(error)
-        where = "" if self._bench.home.is_here() else f"on node {ray.util.get_node_ip_address()} of the cluster, "
+        is_here = self._shared.driver_node.is_here()
+        where = "" if is_here else f"on node {ray.util.get_node_ip_address()} of the cluster, "
         return {**_describe(error), "no_room": f"{where}{full}" if full else ""}
 
     def _take(self, job: Job) -> None:
-        self._bench = _fetch(job.bench)
-        self._store = self._bench.store
-        self._store = self._store.on_node(self._bench.home.copies())
+        self._shared = _fetch(job.shared)
+        self._store = self._shared.store
+        self._store = self._store.on_node(self._shared.driver_node.copies())
         self._work, self._dataset = job.work, job.dataset
         self._steps: Iterator[tuple[float, str]] | None = None
         last_words.begin(repr(job))
 
     def _advance(self, work: Work) -> dict[str, Any]:
         if self._steps is None:
-            data = _fetch(self._bench.datasets[self._dataset])
-            self._steps = _once(self._bench.home.placed(work), data, self._store, self._bench.procedures)
+            data = _fetch(self._shared.datasets[self._dataset])
+            self._steps = _once(self._shared.driver_node.placed(work), data, self._store, self._shared.procedures)
         until = time.monotonic() + _REPORT_EVERY_S
         for fraction, note in self._steps:
             if time.monotonic() >= until:
@@ -178,11 +179,11 @@ class Worker(Trainable):
 
 
 def _once(work: Work, data: Any, store: ResultStore, procedures: Procedures) -> Iterator[tuple[float, str]]:
-    """Do the work. If another sweep is at it at this moment, wait for its result and take that."""
+    """Do the work. If another sweep is doing it now, wait for its result and take that."""
     lock = store.lock(work.key)
     try:
         while not lock.acquire():
-            yield 0.0, "another sweep is at it"
+            yield 0.0, "another sweep is running it"
             time.sleep(_LOOK_AGAIN_S)
         if store.fetch(work.key) is None:
             yield from procedures.run(work, data, store)

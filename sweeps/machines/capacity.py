@@ -6,14 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from prune_core.errors import UserError
-
-if TYPE_CHECKING:  # workers need no configuration library
-    from sweeps.config import ComputeSettings
+from sweeps.config.settings import ComputeSettings
 
 MIB = 1024**2
 MIN_OBJECT_STORE = 256 * MIB
@@ -43,7 +40,7 @@ class Request:
     gpu_type: str | None = None
 
     @classmethod
-    def of(cls, compute: "ComputeSettings") -> "Request":
+    def of(cls, compute: ComputeSettings) -> "Request":
         """What the settings say."""
         return cls(
             float(compute.cpus_per_trial),
@@ -100,6 +97,7 @@ class Room:
         slots: pieces of work.
         machines: that hold any of them.
         idle_cpus, cpus, idle_gpus, gpus: of all machines, and how much of that is left over.
+        addresses: IP addresses of all machines of a cluster; () for this machine alone.
     """
 
     slots: int
@@ -108,6 +106,7 @@ class Room:
     cpus: float
     idle_gpus: float
     gpus: float
+    addresses: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         idle = [
@@ -165,7 +164,7 @@ def _refusal(request: Request, nodes: Sequence[Node], where: str) -> UserError:
     )
 
 
-def local_node(compute: "ComputeSettings") -> Node:
+def local_node(compute: ComputeSettings) -> Node:
     """What a Ray started on this machine offers: what the settings say, else what is there."""
     cpus = compute.num_cpus if compute.num_cpus is not None else len(os.sched_getaffinity(0))
     gpus = compute.num_gpus if compute.num_gpus is not None else physical_gpus()

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prune_core.errors import UserError
+from sweeps.machines import ray_internals
 from sweeps.machines.capacity import Node
 from sweeps.machines.token import REFUSED, is_on, named_in_environment, ready_token, switch_off
 
-_PATIENCE = ("RAY_py_gcs_connect_timeout_s", "10")
+_PATIENCE_S = 10
 """Ray's own choice is 30 s."""
 _CONNECT_S = 3.0
 _ANSWER_S = 10.0
-_ALIVE = 0  # ray.core.generated.gcs_pb2.GcsNodeInfo.ALIVE
 
 
 def machines_of(address: str) -> list[tuple[str, Node]]:
@@ -34,21 +34,20 @@ def machines_of(address: str) -> list[tuple[str, Node]]:
         _check_listening(address)
     named = named_in_environment()
     ready_token()
-    os.environ.setdefault(*_PATIENCE)
-    from ray._private.services import canonicalize_bootstrap_address
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    ray_internals.limit_patience(_PATIENCE_S)
     from ray.exceptions import AuthenticationError, RayError
 
     try:
         with _nothing_on_stderr():
-            head = canonicalize_bootstrap_address(address)
-            assert head is not None  # it is for no address only
-            useless = is_on() and _lets_anybody_in(head)
+            head = ray_internals.address_of_head(address)
+            useless = is_on() and ray_internals.lets_anybody_in(head, _ANSWER_S)
             if useless:
                 switch_off()
-            found = GcsClient(address=head).get_all_node_info(timeout=_ANSWER_S)
+            found = ray_internals.living_nodes(head, _ANSWER_S)
     except AuthenticationError:
         raise UserError(f"compute.address={address} does not let us in: {REFUSED}") from None
+    except ray_internals.RayChanged:
+        raise
     except (RayError, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
@@ -60,8 +59,7 @@ def machines_of(address: str) -> list[tuple[str, Node]]:
             f"compute.address={address} takes no token, and for a driver that has one it would start no worker: unset "
             f"{' and '.join(named)}, or start the cluster with RAY_AUTH_MODE=token"
         )
-    alive = [node for node in found.values() if node.state == _ALIVE]
-    return [(node.node_manager_address, Node.of(node.resources_total)) for node in alive]
+    return [(address, Node.of(resources)) for address, resources in found]
 
 
 def _check_listening(address: str) -> None:
@@ -77,19 +75,6 @@ def _check_listening(address: str) -> None:
         raise UserError(
             f"compute.address={address} does not answer ({reason}): start the cluster, or leave the address out"
         ) from None
-
-
-def _lets_anybody_in(head: str) -> bool:
-    """Whether a head answers without a token. Asked past Ray, whose processes have one token or none for good."""
-    import grpc
-
-    with grpc.insecure_channel(head) as channel:
-        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
-        try:
-            ask(b"", timeout=_ANSWER_S)
-        except grpc.RpcError:  # it wants a token, or something that is said when it is asked with one
-            return False
-    return True
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from prune_core.errors import UserError
+from sweeps.machines import ray_internals
 
 REFUSED = "name the file that holds the cluster's token with RAY_AUTH_TOKEN_PATH=..., or correct the token in it"
 """The fix for every way in which a cluster refuses a token, as part of a sentence."""
@@ -52,7 +53,5 @@ def is_on() -> bool:
 
 def switch_off() -> None:
     """Make Ray use none after all. Only before it has talked to anybody: it keeps what it has begun with."""
-    from ray._raylet import Config  # type: ignore[attr-defined]
-
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    Config.initialize("")
+    ray_internals.read_token_mode()

@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from prune_core import data, models
+from prune_core import models
 from prune_core.spec import MethodSpec
 from prune_core.training.config import TrainingConfig
+from sweeps.dataset_facts import facts_of
 from sweeps.plan.points import point_of
 from sweeps.specs import BaselineSpec, SearchSpec, TrialSpec
 
@@ -42,20 +43,23 @@ def _trial(baseline: BaselineSpec, method: MethodSpec, training: Mapping[str, An
 
 
 def _epoch(baseline: BaselineSpec) -> float | None:
-    given = [baseline.dataset, baseline.dataset_config, baseline.model, baseline.model_config]
-    samples, macs = _sizes(json.dumps(given, sort_keys=True, default=str))
-    if samples is None or macs is None:
+    facts = facts_of(baseline)
+    samples = facts.sizes["train"] if facts else None
+    if facts is None or samples is None:
+        return None
+    given = [baseline.model, baseline.model_config, facts.input_shape, facts.classes]
+    macs = _macs(json.dumps(given, sort_keys=True, default=str))
+    if macs is None:
         return None
     steps = samples / baseline.training.get("batch_size", 128)
     return steps * SECONDS_A_STEP + samples * 2 * PASSES * macs / OPERATIONS_A_SECOND
 
 
 @functools.cache
-def _sizes(given: str) -> tuple[int | None, int | None]:
-    """Training samples, and multiply-accumulates for one of them."""
-    dataset, dataset_config, model, model_config = json.loads(given)
-    about = data.describe(dataset, dataset_config)
-    return about.sizes["train"], models.check(model, model_config, about.input_shape, about.classes).macs
+def _macs(given: str) -> int | None:
+    """Multiply-accumulates of a network for one sample."""
+    model, model_config, input_shape, classes = json.loads(given)
+    return models.check(model, model_config, tuple(input_shape), classes).macs
 
 
 def _times(count: float, seconds: float | None) -> float | None:

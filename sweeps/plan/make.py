@@ -18,6 +18,7 @@ from prune_core.selections.coverage import expectation
 from prune_core.spec import MethodSpec, entries_of
 from prune_core.versions import versions_of_method, versions_of_network
 from sweeps.config import Axes, Layers, SearchSettings, Settings, canonical, check_lists, layers_of
+from sweeps.dataset_facts import facts_from
 from sweeps.plan.points import (
     Point,
     drawn_points,
@@ -126,7 +127,8 @@ def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
             for seed in settings.seeds:
                 key = content_key(_baseline_content(about, model, model_config, info, training, seed))
                 config = (scaled_config, model_config, training)
-                yield BaselineSpec(key, dataset, model, seed, *config, fingerprints, remark), info
+                facts = facts_from(about)
+                yield BaselineSpec(key, dataset, model, seed, *config, fingerprints, remark, facts=facts), info
 
 
 def _brought_together(

@@ -10,8 +10,7 @@ from typing import Any
 from prune_core.axes import AXES
 from prune_core.errors import UserError
 from prune_core.spec import MethodSpec, with_own_parameters
-from sweeps.config import Axes, Layers, axis_of, gathered, identity
-from sweeps.config.per_layer import PER_LAYER
+from sweeps.config import PER_LAYER, Axes, Layers, axis_of, gathered, identity
 from sweeps.specs import format_value
 
 MOST_POINTS = 1_000_000

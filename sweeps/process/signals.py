@@ -31,7 +31,7 @@ class Signals:
 
     Attributes:
         caught: number of the first signal, 0 if there was none.
-        patience_s: what "in time" is; None: there is no hurry.
+        patience_s: what "in time" is; None: there is no limit.
         last_resort: called before the process is ended by the thread.
     """
 

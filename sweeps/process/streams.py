@@ -1,4 +1,4 @@
-"""Standard streams that never end a process: whoever prints need not ask whether anybody still listens.
+"""Standard streams that never end a process: code that prints need not ask whether anybody still reads.
 
 A reader may go away (`| head`, a terminal that is closed), a log file's disk may be full, a stream may be closed from
 the start (`>&-`), and its encoding may lack a sign. What cannot be printed is not printed, and the work goes on.

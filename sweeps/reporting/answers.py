@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 
 from prune_core.axes import NONE
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.lines import Line, lines_of
 from sweeps.reporting.markup import Cell, details, table, text
 from sweeps.reporting.results import TOLERANCES, Group, choices
@@ -22,12 +22,12 @@ Reached = Sequence[tuple[Line, Sequence[Group | None]]]
 """Lines, each with its smallest network within each of TOLERANCES."""
 
 
-def size_and_speed(scene: Scene) -> str:
+def size_and_speed(comparison: Comparison) -> str:
     """Whether the networks became smaller and faster, for each kind that the sweep delivers, and why."""
-    told = [_said(kind, members, scene) for kind, members in _kinds(scene.points).items()]
+    told = [_said(kind, members, comparison) for kind, members in _kinds(comparison.points).items()]
     if not told:
         return ""
-    if not any(group.is_shrunk for group in scene.points):
+    if not any(group.is_shrunk for group in comparison.points):
         told.append(
             "<b>To get a faster network</b>, remove whole units: <code>method=unit</code> or "
             "<code>method=importance</code> take them out of the matrices."
@@ -45,9 +45,9 @@ def speed(group: Group) -> str:
     return f" and {faster:.1f} times faster" if faster >= 1.05 else ", though not faster as measured,"
 
 
-def ratio(scene: Scene) -> str:
+def ratio(comparison: Comparison) -> str:
     """How far each method goes within each tolerance, and where to look closer."""
-    reached = [(line, _furthest(line.groups)) for line in lines_of(scene.points, MOST_LINES)]
+    reached = [(line, _furthest(line.groups)) for line in lines_of(comparison.points, MOST_LINES)]
     if not any(group for _, groups in reached for group in groups):
         return (
             "<p>No pruned network here stays within 2 points of dense on validation: prune less, or train on after "
@@ -56,9 +56,9 @@ def ratio(scene: Scene) -> str:
     parts = [
         "<p>Choose what the network may lose; the cell says how far the method goes within that, and how many times "
         "smaller it gets. Losses are of the validation split, means over seeds, so that the test split stays "
-        f"unseen until the choice is made.{_doubt(scene)}</p>",
+        f"unseen until the choice is made.{_doubt(comparison)}</p>",
         _reach_table(reached),
-        *(f"<p>{sentence}</p>" for sentence in (*_recovered(reached), *_closer(scene))),
+        *(f"<p>{sentence}</p>" for sentence in (*_recovered(reached), *_closer(comparison))),
     ]
     return "".join(parts)
 
@@ -76,19 +76,19 @@ def _kinds(points: Sequence[Group]) -> dict[str, list[Group]]:
     return {kind: found[kind] for kind in ("zeros", "shrunk", "shared") if kind in found}
 
 
-def _said(kind: str, members: Sequence[Group], scene: Scene) -> str:
+def _said(kind: str, members: Sequence[Group], comparison: Comparison) -> str:
     members = [group for group in members if group.method != CONTROL] or members
     (choice,) = choices(members, tolerances=(0.01,))
     group = choice.group or max(members, key=lambda g: g.mean("val_accuracy") or 0)
     name = f"<b>{_TITLES[kind]}</b>, such as {text(group.label)}: "
     smaller = group.mean("compression_ratio")
-    stored = f"{_size(group.mean('size_bytes'))} instead of {_size(scene.dense.get('size_bytes'))}"
+    stored = f"{_size(group.mean('size_bytes'))} instead of {_size(comparison.dense.get('size_bytes'))}"
     size = f"{stored}, {smaller:.1f} times smaller" if smaller else stored
     if kind == "zeros":
         return (
             f"{name}{100 * (group.mean('sparsity') or 0):.0f} % of the weights are zero, but they are still in the "
-            f"matrices, so memory and time stay what they were{_noise(scene)}. Only what is stored shrinks, because "
-            f"zeros pack well: {size}."
+            f"matrices, so memory and time stay what they were{_noise(comparison)}. Only what is stored shrinks, "
+            f"because zeros pack well: {size}."
         )
     if kind == "shrunk":
         faster = group.mean("speedup")
@@ -103,9 +103,9 @@ def _said(kind: str, members: Sequence[Group], scene: Scene) -> str:
 _TITLES = {"zeros": "Zeros in place", "shrunk": "Units removed", "shared": "Weights shared"}
 
 
-def _noise(scene: Scene) -> str:
+def _noise(comparison: Comparison) -> str:
     """What the measured times of networks with unchanged matrices scatter by."""
-    speeds = [s for group in scene.points if not group.is_shrunk and (s := group.mean("speedup")) is not None]
+    speeds = [s for group in comparison.points if not group.is_shrunk and (s := group.mean("speedup")) is not None]
     if not speeds:
         return ""
     return (
@@ -136,13 +136,13 @@ def _reach(line: Line, group: Group | None) -> Cell:
     return Cell(f"{at} · {group.mean('compression_ratio') or 1:.1f}x")
 
 
-def _doubt(scene: Scene) -> str:
-    if not scene.standard_error:
+def _doubt(comparison: Comparison) -> str:
+    if not comparison.standard_error:
         return ""
-    points = 100 * scene.standard_error
+    points = 100 * comparison.standard_error
     return (
-        f" It has {scene.val_samples:,} samples, which leaves the accuracy of one network uncertain by {points:.1f} "
-        "points (standard error): do not read more into a difference than that."
+        f" It has {comparison.val_samples:,} samples, which leaves the accuracy of one network uncertain by "
+        f"{points:.1f} points (standard error): do not read more into a difference than that."
     )
 
 
@@ -168,10 +168,10 @@ def _twin(line: Line) -> str:
     return f"{line.method} {describe_axes(rest)}".strip()
 
 
-def _closer(scene: Scene) -> Iterator[str]:
+def _closer(comparison: Comparison) -> Iterator[str]:
     """What to add to the command so that values between the choice and the next one are tried, where the knee is."""
-    (choice,) = choices(scene.points, tolerances=(0.01,))
-    for line in lines_of(scene.points, MOST_LINES):
+    (choice,) = choices(comparison.points, tolerances=(0.01,))
+    for line in lines_of(comparison.points, MOST_LINES):
         if choice.group in line.groups and (values := _between(line, choice.group)):
             override = f"methods.{line.method}.grid.{line.axis}=[{','.join(f'{value:.4g}' for value in values)}]"
             yield f"To look closer at the knee, give the same command with <code>'{text(override)}'</code>."

@@ -5,15 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from prune_core.errors import UserError
 from sweeps.config import Reference, ReferencePoint
+from sweeps.dataset_facts import facts_of
 from sweeps.reporting.results import Group, Row, groups
 from sweeps.specs import BaselineSpec
-from sweeps.tracking import baseline_of
 
 
 @dataclass(frozen=True)
-class Scene:
+class Comparison:
     """Everything on one network and one dataset.
 
     Attributes:
@@ -52,8 +51,8 @@ class Scene:
         return self.reference.points_on(self.model, self.dataset) if self.reference else ()
 
 
-def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scene]:
-    """One scene for every network and dataset that has trials, in order of appearance."""
+def comparisons_of(rows: Sequence[Row], reference: Reference | None = None) -> list[Comparison]:
+    """One comparison for every network and dataset that has trials, in order of appearance."""
     points = groups(rows)
     found = []
     for model, dataset in dict.fromkeys((group.model, group.dataset) for group in points):
@@ -66,16 +65,8 @@ def scenes(rows: Sequence[Row], reference: Reference | None = None) -> list[Scen
         dense = {name: fmean(b[name] for b in baselines if name in b) for name in names}
         here = tuple(group for group in points if (group.model, group.dataset) == (model, dataset))
         is_about = reference is not None and (reference.model, reference.dataset) == (model, dataset)
-        of = next(of for row in rows if ((of := baseline_of(row.work)).model, of.dataset) == (model, dataset))
-        samples = _val_samples(of)
-        found.append(Scene(model, dataset, here, dense, reference if is_about else None, of.title, samples))
+        of = next(of for row in rows if ((of := row.work.baseline).model, of.dataset) == (model, dataset))
+        facts = facts_of(of)
+        samples = facts.sizes.get("val") if facts else None
+        found.append(Comparison(model, dataset, here, dense, reference if is_about else None, of.title, samples))
     return found
-
-
-def _val_samples(baseline: BaselineSpec) -> int | None:
-    from prune_core import data
-
-    try:
-        return data.describe(baseline.dataset, baseline.dataset_config).sizes.get("val")
-    except UserError:
-        return None

@@ -9,9 +9,9 @@ from typing import Any
 
 from prune_core.files import write_atomically
 from sweeps.config import Reference
+from sweeps.redact import redact
 from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Plan, Work, of_dense
-from sweeps.tracking import baseline_of, params_of, redact
 
 TARGET = "target."
 """Before the names of axes in results.csv that are metrics as well: target.sparsity is what was asked for."""
@@ -32,7 +32,7 @@ def write_files(
         folder: made if need be; files of an earlier report are replaced.
         plan: for plan.csv.
         rows, failures: how it went.
-        run_ids: {key: MLflow run id}, as far as delivered.
+        run_ids: {key: MLflow run id} of what is delivered.
         reference: published points for the pictures.
     """
     from sweeps.reporting.main_pictures import write_pictures
@@ -48,21 +48,21 @@ def write_files(
 
 
 def _plan_record(work: Work) -> dict[str, Any]:
-    return {"kind": work.kind, **_cells(params_of(work)), "key": work.key, "baseline.key": baseline_of(work).key}
+    return {"kind": work.kind, **_cells(work.params), "key": work.key, "baseline.key": work.baseline.key}
 
 
 def _result_records(rows: Sequence[Row], run_ids: Mapping[str, str]) -> list[dict[str, Any]]:
     dense = {row.work.key: row.result.metrics for row in rows if isinstance(row.work, BaselineSpec)}
     return [
         {
-            **_asked(_cells(params_of(row.work)), row.result.metrics),
-            **of_dense(dense.get(baseline_of(row.work).key, {})),  # results of earlier versions lack some of it
+            **_asked(_cells(row.work.params), row.result.metrics),
+            **of_dense(dense.get(row.work.baseline.key, {})),  # results of earlier versions lack some of it
             **row.result.metrics,
             **row.result.timings,
             **{name: redact(text) for name, text in row.result.tags.items()},
             "cached": str(row.cached).lower(),
             "trial.key": row.work.key,
-            "baseline.key": baseline_of(row.work).key,
+            "baseline.key": row.work.baseline.key,
             "run_id": run_ids.get(row.work.key, ""),
         }
         for row in rows

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from sweeps.reporting.by_layer import LayerCurve, allocations, layer_curves
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.markup import Cell, number, table
 
 TOLERANCES = (0.005, 0.01, 0.02)
 
 
-def sensitivity_table(scene: Scene) -> str:
+def sensitivity_table(comparison: Comparison) -> str:
     """For every layer how much of it alone can go within each tolerance; empty where no layer was pruned alone."""
-    curves = layer_curves(scene.points)
+    curves = layer_curves(comparison.points)
     if not curves:
         return ""
     labels = list(dict.fromkeys(curve.label for curve in curves))
@@ -25,9 +25,9 @@ def sensitivity_table(scene: Scene) -> str:
     return table(heads, rows, caption)
 
 
-def allocation_table(scene: Scene) -> str:
+def allocation_table(comparison: Comparison) -> str:
     """Equal shares beside the unequal ones that were found to be no larger; empty where no search went by layer."""
-    found = allocations(scene.points)
+    found = allocations(comparison.points)
     if not found:
         return ""
     rows: list[list[Cell | str]] = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.config import Reference
-from sweeps.reporting.comparisons import Scene, scenes
+from sweeps.reporting.comparisons import Comparison, comparisons_of
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.figures.comparison import layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.curves import accuracy_figure
@@ -15,7 +15,7 @@ from sweeps.reporting.results import Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PICTURES: "dict[str, Callable[[Scene], Figure | None]]" = {
+PICTURES: "dict[str, Callable[[Comparison], Figure | None]]" = {
     "accuracy_vs_sparsity": accuracy_figure,
     "pareto_front": pareto_figure,
     "layers": layers_figure,
@@ -32,12 +32,12 @@ def write_pictures(rows: Sequence[Row], folder: Path, reference: Reference | Non
     Returns:
         The files.
     """
-    found = scenes(rows, reference)
+    found = comparisons_of(rows, reference)
     files = []
-    for scene in found:
-        of = f"_{scene.model}_{scene.dataset}" if len(found) > 1 else ""
+    for comparison in found:
+        of = f"_{comparison.model}_{comparison.dataset}" if len(found) > 1 else ""
         for name, draw in PICTURES.items():
-            figure = draw(scene)
+            figure = draw(comparison)
             if figure is not None:
                 files.append(folder / (re.sub(r"[^\w.-]", "_", name + of) + ".png"))
                 figure.savefig(files[-1], dpi=110)

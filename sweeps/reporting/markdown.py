@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 
-from sweeps.reporting.comparisons import Scene, scenes
+from sweeps.reporting.comparisons import Comparison, comparisons_of
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Row
@@ -17,9 +17,9 @@ TABLES = (published_table, choice_table, sensitivity_table, allocation_table)
 def as_markdown(record: SweepRecord, rows: Sequence[Row]) -> str:
     """What was run, and for every network and dataset the tables of the report that a reader wants first."""
     parts = [f"`{_command(record)}`"]
-    for scene in scenes(rows, record.reference):
-        parts.append(f"**{scene.title}**, {_seeds(scene, rows)}")
-        parts += [markdown_of(html) for html in (table(scene) for table in TABLES) if html]
+    for comparison in comparisons_of(rows, record.reference):
+        parts.append(f"**{comparison.title}**, {_seeds(comparison, rows)}")
+        parts += [markdown_of(html) for html in (table(comparison) for table in TABLES) if html]
     return "\n\n".join(parts) + "\n"
 
 
@@ -36,9 +36,9 @@ def _command(record: SweepRecord) -> str:
     return shlex.join(a for a in arguments if a.partition(".")[0] not in ("storage", "compute", "tracking"))
 
 
-def _seeds(scene: Scene, rows: Sequence[Row]) -> str:
+def _seeds(comparison: Comparison, rows: Sequence[Row]) -> str:
     works = [row.work for row in rows if isinstance(row.work, BaselineSpec)]
-    seeds = sorted(work.seed for work in works if (work.model, work.dataset) == (scene.model, scene.dataset))
+    seeds = sorted(work.seed for work in works if (work.model, work.dataset) == (comparison.model, comparison.dataset))
     return f"seed{'s' * (len(seeds) != 1)} {format_value(seeds).strip('[]').replace(',', ', ')}"
 
 

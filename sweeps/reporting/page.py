@@ -8,11 +8,12 @@ from pathlib import Path
 from statistics import fmean
 
 from prune_core.axes import GRANULARITIES
-from prune_core.errors import UserError
 from prune_core.files import write_atomically
 from prune_core.masks import load_masks
+from sweeps.dataset_facts import facts_of
+from sweeps.redact import as_yaml, redact
 from sweeps.reporting.answers import ratio, size_and_speed, speed
-from sweeps.reporting.comparisons import Scene, scenes
+from sweeps.reporting.comparisons import Comparison, comparisons_of
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.figures.comparison import knee_of, layers_figure, pareto_figure, values_figure
 from sweeps.reporting.figures.curves import accuracy_figure
@@ -21,7 +22,7 @@ from sweeps.reporting.figures.trial import masks_figure, weights_figure
 from sweeps.reporting.layer_tables import allocation_table, sensitivity_table
 from sweeps.reporting.markup import details, page, picture, table, text
 from sweeps.reporting.masked_size import masked_bytes
-from sweeps.reporting.profile import profile
+from sweeps.reporting.profile import profile_of
 from sweeps.reporting.record import SweepRecord
 from sweeps.reporting.results import Group, Row, choices
 from sweeps.reporting.tables import (
@@ -36,13 +37,13 @@ from sweeps.reporting.tables import (
     trials_table,
     warning_table,
 )
-from sweeps.specs import BaselineSpec, TrialSpec
+from sweeps.specs import MASKS_FILE, MODEL_FILE, BaselineSpec, TrialSpec
 from sweeps.store import ResultStore
-from sweeps.tracking import DatasetRecord, as_yaml, dataset_record, redact
-from sweeps.trial import MODEL_FILE, summary
+from sweeps.tracking import DatasetRecord, dataset_record
+from sweeps.trial import summary
 
 PAGE_FILE = "report.html"
-MOST_SCENES_WITH_TRIALS = 6
+MOST_COMPARISONS_WITH_TRIALS = 6
 """Networks and datasets whose trials get pictures of their own, so that the page stays a few megabytes."""
 
 MOST_OPEN = 3
@@ -51,10 +52,10 @@ MOST_OPEN = 3
 
 def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: ResultStore) -> Path:
     """Draw the report of `rows` into `folder`; returns the file."""
-    drawn = scenes(rows, record.reference)
+    drawn = comparisons_of(rows, record.reference)
     parts = [
         _head(record, rows, drawn),
-        *(_scene(number, scene, rows, store) for number, scene in enumerate(drawn)),
+        *(_comparison(number, comparison, rows, store) for number, comparison in enumerate(drawn)),
         _trouble(record, rows),
         _time(record, rows),
         _how(record, rows),
@@ -64,7 +65,7 @@ def write_page(folder: Path, record: SweepRecord, rows: Sequence[Row], store: Re
     return path
 
 
-def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Scene]) -> str:
+def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Comparison]) -> str:
     trials = [row for row in rows if isinstance(row.work, TrialSpec)]
     dense = len(rows) - len(trials)
     ended = max((row.result.ended_at for row in rows), default=0.0)
@@ -77,85 +78,91 @@ def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Scene]) -> s
         (f"{len(seeds)}", f"seed{'s' * (len(seeds) != 1)}: {', '.join(map(str, seeds))}"),
         (_duration(work), "of work in all"),
     ]
-    links = [(f"scene-{number}", scene.title) for number, scene in enumerate(drawn)]
+    links = [(f"comparison-{number}", comparison.title) for number, comparison in enumerate(drawn)]
     links += [("trouble", "failures and warnings"), ("time", "where the time went"), ("how", "how it was run")]
     anchors = [f'<a href="#{place}">{text(name)}</a>' for place, name in links]
     return (
         f"<h1>{text(record.name)}</h1><p class='soft'>sweep {text(record.sweep_id)} · {when}</p>"
         f"<nav>{''.join(anchors)}</nav>"
-        f"{_tiles(facts)}{''.join(_best(scene) for scene in drawn)}"
+        f"{_tiles(facts)}{''.join(_best(comparison) for comparison in drawn)}"
     )
 
 
-def _best(scene: Scene) -> str:
+def _best(comparison: Comparison) -> str:
     """In one sentence, what a person gets."""
-    (choice,) = choices(scene.points, tolerances=(0.01,))
+    (choice,) = choices(comparison.points, tolerances=(0.01,))
     group = choice.group
     if group is None:
-        return f"<p><b>{text(scene.title)}</b>: no pruned network stays within 1 point of dense on validation.</p>"
+        return f"<p><b>{text(comparison.title)}</b>: no pruned network stays within 1 point of dense on validation.</p>"
     drop = 100 * (group.mean("accuracy_drop") or 0)
     change = f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} dense" if abs(drop) >= 0.005 else "as dense"
     return (
-        f"<p><b>{text(scene.title)}</b>: {group.mean('compression_ratio') or 1:.1f} times smaller{speed(group)} with "
-        f"{text(group.label)}, at {100 * (group.mean('accuracy') or 0):.2f} % on the test split, {change}.</p>"
+        f"<p><b>{text(comparison.title)}</b>: {group.mean('compression_ratio') or 1:.1f} times smaller{speed(group)} "
+        f"with {text(group.label)}, at {100 * (group.mean('accuracy') or 0):.2f} % on the test split, {change}.</p>"
     )
 
 
-def _scene(number: int, scene: Scene, rows: Sequence[Row], store: ResultStore) -> str:
-    knee = knee_of(scene.points, scene.standard_error)
+def _comparison(number: int, comparison: Comparison, rows: Sequence[Row], store: ResultStore) -> str:
+    knee = knee_of(comparison.points, comparison.standard_error)
     told = "none, every pruned network loses more" if knee is None else knee.label
     parts = [
-        f'<h2 id="scene-{number}">{text(scene.title)}</h2>',
-        choice_table(scene),
-        _titled("Did it get smaller and faster?", size_and_speed(scene)),
-        _titled("How do I choose the ratio?", ratio(scene)),
-        *_by_layer(scene),
+        f'<h2 id="comparison-{number}">{text(comparison.title)}</h2>',
+        choice_table(comparison),
+        _titled("Did it get smaller and faster?", size_and_speed(comparison)),
+        _titled("How do I choose the ratio?", ratio(comparison)),
+        *_by_layer(comparison),
         "<h3>Accuracy against what is saved</h3>",
         picture(
-            accuracy_figure(scene),
-            f"Test accuracy of {scene.title} against sparsity, compression ratio, multiplications and time",
+            accuracy_figure(comparison),
+            f"Test accuracy of {comparison.title} against sparsity, compression ratio, multiplications and time",
             "Lines are means over seeds, bars their standard deviation."
-            + " Stars: published by the source." * bool(scene.published),
+            + " Stars: published by the source." * bool(comparison.published),
         ),
-        _titled("Beside the source", published_table(scene)),
-        _titled("RVSM", rvsm_table(scene)),
+        _titled("Beside the source", published_table(comparison)),
+        _titled("RVSM", rvsm_table(comparison)),
         "<h3>Pareto front</h3>",
         picture(
-            pareto_figure(scene), "Validation accuracy against size with the Pareto front", "Numbers: see its table."
+            pareto_figure(comparison),
+            "Validation accuracy against size with the Pareto front",
+            "Numbers: see its table.",
         ),
-        details("the front as a table, by number", front_table(scene)),
+        details("the front as a table, by number", front_table(comparison)),
         "<h3>Layer by layer</h3>",
         "<p>The knee by rule, the smallest network whose validation accuracy is within one standard error of dense "
-        f"({100 * scene.standard_error:.2f} points): <b>{text(told)}</b>.</p>",
-        picture(layers_figure(scene), "Zeros and units left in every layer, along each method's axis"),
-        _titled("Distinct values", picture(values_figure(scene), "Test accuracy against distinct weight values")),
+        f"({100 * comparison.standard_error:.2f} points): <b>{text(told)}</b>.</p>",
+        picture(layers_figure(comparison), "Zeros and units left in every layer, along each method's axis"),
+        _titled("Distinct values", picture(values_figure(comparison), "Test accuracy against distinct weight values")),
         "<h3>Size and speed</h3>",
-        speed_table(scene, lambda group: _with_zeros(group, rows, store)),
+        speed_table(comparison, lambda group: _with_zeros(group, rows, store)),
     ]
-    if number < MOST_SCENES_WITH_TRIALS:
-        parts += ["<h3>Weights and masks</h3>", *_trials(scene, rows, store)]
-    parts.append(details(f"all {len(scene.points)} grid points as a table", trials_table(scene)))
+    if number < MOST_COMPARISONS_WITH_TRIALS:
+        parts += ["<h3>Weights and masks</h3>", *_trials(comparison, rows, store)]
+    parts.append(details(f"all {len(comparison.points)} grid points as a table", trials_table(comparison)))
     return "\n".join(filter(None, parts))
 
 
-def _by_layer(scene: Scene) -> Iterator[str]:
+def _by_layer(comparison: Comparison) -> Iterator[str]:
     """What a sweep says that gives single layers shares of their own; nothing of other sweeps."""
-    alone = picture(sensitivity_figure(scene), "Test accuracy against what is removed of one layer, for every layer")
-    yield _titled("What each layer tolerates alone", alone + sensitivity_table(scene))
-    shares = picture(allocation_figure(scene), "Test accuracy against weights left, with equal and with unequal shares")
-    yield _titled("How much each layer should lose", shares + allocation_table(scene))
+    alone = picture(
+        sensitivity_figure(comparison), "Test accuracy against what is removed of one layer, for every layer"
+    )
+    yield _titled("What each layer tolerates alone", alone + sensitivity_table(comparison))
+    shares = picture(
+        allocation_figure(comparison), "Test accuracy against weights left, with equal and with unequal shares"
+    )
+    yield _titled("How much each layer should lose", shares + allocation_table(comparison))
 
 
-def _trials(scene: Scene, rows: Sequence[Row], store: ResultStore) -> Iterator[str]:
+def _trials(comparison: Comparison, rows: Sequence[Row], store: ResultStore) -> Iterator[str]:
     """Pictures of one trial a method: its choice, the first seed."""
-    for number, group in enumerate(representatives(scene)):
+    for number, group in enumerate(representatives(comparison)):
         row = _first_row(group, rows)
         if row is None or not isinstance(row.work, TrialSpec):
             continue
         folder = store.folder(row.work.key)
-        seen = summary.load(folder / summary.LOOK_FILE)
+        seen = summary.load(folder / summary.SUMMARY_FILE)
         by_units = GRANULARITIES.get(row.work.parameters["granularity"]).scored_as == "unit"
-        masks = masks_figure(load_masks(folder / "masks.npz"), seen, _input_shape(row.work.baseline), by_units)
+        masks = masks_figure(load_masks(folder / MASKS_FILE), seen, _input_shape(row.work.baseline), by_units)
         name = f"{group.label}, seed {row.work.baseline.seed}"
         shown = picture(masks, f"Masks of {name}", dots=True)
         shown += picture(weights_figure(seen), f"Histograms of the weights of {name}, before and after")
@@ -175,7 +182,7 @@ def _with_zeros(group: Group, rows: Sequence[Row], store: ResultStore) -> float 
     if not (group.is_shrunk or group.mean("unique_values")):
         return group.mean("size_bytes")
     network = store.folder(row.work.baseline.key) / MODEL_FILE
-    masks = load_masks(store.folder(row.work.key) / "masks.npz")
+    masks = load_masks(store.folder(row.work.key) / MASKS_FILE)
     return masked_bytes(network, row.result.metrics["size_bytes_baseline"], masks)
 
 
@@ -194,12 +201,8 @@ def _first_row(group: Group, rows: Sequence[Row]) -> Row | None:
 
 
 def _input_shape(baseline: BaselineSpec) -> tuple[int, ...]:
-    from prune_core import data
-
-    try:
-        return tuple(data.describe(baseline.dataset, baseline.dataset_config).input_shape)
-    except UserError:  # the user's file has gone meanwhile: pictures that need the shape are left out
-        return ()
+    facts = facts_of(baseline)
+    return facts.input_shape if facts else ()  # pictures that need the shape are then left out
 
 
 def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:
@@ -212,7 +215,7 @@ def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:
 
 def _time(record: SweepRecord, rows: Sequence[Row]) -> str:
     """The work of every run of the sweep, and the driver's phases of its last one."""
-    lines = profile([replace(row, cached=False) for row in rows], record.phases)
+    lines = profile_of([replace(row, cached=False) for row in rows], record.phases)
     drawn = picture(time_figure(lines), "Seconds of every step of the work and of every phase of the driver")
     return f'<h2 id="time">Where the time went</h2>{drawn or "<p>Nothing has taken any.</p>"}'
 

@@ -1,15 +1,11 @@
 """Where the time of a sweep went: that of its workers by step, that of the driver by phase."""
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from sweeps.reporting.results import Row
-from sweeps.specs import Failure, Result, Work
 
-Phase = Literal["start", "work", "stop", "deliver", "report"]
-"""Workers and tracker start, work is done, Ray ends, MLflow takes what still waits, the report is drawn."""
 OTHER = "other"
 
 
@@ -30,12 +26,12 @@ class Line:
     share: float
 
 
-def profile(rows: Sequence[Row], phases: Mapping[str, float]) -> list[Line]:
+def profile_of(rows: Sequence[Row], phases: Mapping[str, float]) -> list[Line]:
     """Workers' steps, longest first, then the driver's phases in their order.
 
     Args:
         rows: finished work; what was there already took no time of this sweep.
-        phases: {phase: seconds}, from `Phases`.
+        phases: {phase: seconds}, from `sweeps.engine.Phases`.
     """
     steps: dict[str, float] = {}
     for result in (row.result for row in rows if not row.cached):
@@ -56,51 +52,3 @@ def sentence(lines: Sequence[Line], most: int = 4) -> str:
 def _lines(of: Literal["workers", "driver"], seconds: Mapping[str, float]) -> list[Line]:
     whole = sum(seconds.values()) or 1.0
     return [Line(of, step, spent, spent / whole) for step, spent in seconds.items()]
-
-
-@dataclass
-class Phases:
-    """A `sweeps.engine.events.Listener` that times the phases of a sweep; the first begins when it is made.
-
-    Work begins when a worker takes the first piece of it, and ends with the last piece.
-    """
-
-    _entered: dict[Phase, float] = field(default_factory=lambda: {"start": time.monotonic()})
-    _last: float | None = None
-
-    def enter(self, phase: Phase) -> None:
-        """The next phase begins."""
-        self._entered.setdefault(phase, time.monotonic())
-
-    def stopped(self) -> None:
-        """Ray has ended; it began to when the last piece of work was done."""
-        if self._last is not None:
-            self._entered["stop"] = self._last
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """{phase: seconds so far}, in their order."""
-        begins = list(self._entered.values())
-        ends = [*begins[1:], time.monotonic()]
-        return {phase: end - begin for phase, begin, end in zip(self._entered, begins, ends, strict=True)}
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The same by their names on the sweep's run in MLflow: "seconds.start", ..."""
-        return {f"seconds.{phase}": seconds for phase, seconds in self.seconds.items()}
-
-    def started(self, work: Work) -> None:
-        """Work begins with the first piece."""
-        self.enter("work")
-
-    def progressed(self, work: Work, fraction: float, note: str) -> None:
-        """Not of interest here."""
-
-    def finished(self, work: Work, result: Result, cached: bool) -> None:
-        """This may have been the last piece."""
-        if not cached:
-            self._last = time.monotonic()
-
-    def failed(self, failure: Failure) -> None:
-        """This may have been the last piece."""
-        self._last = time.monotonic()

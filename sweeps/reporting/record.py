@@ -1,4 +1,4 @@
-"""What of a sweep must be kept beside its results so that its report can be drawn again later: one JSON file.
+"""The record of a sweep, which its report is drawn from, together with its results: one JSON file.
 
     <root>/sweeps/<sweep id>/sweep.json
 
@@ -6,7 +6,8 @@ The results themselves lie in the store, under their keys.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,10 @@ from prune_core.errors import UserError
 from prune_core.files import make_folder, write_atomically
 from sweeps.config import Reference
 from sweeps.json_text import parse
+from sweeps.redact import redact, redact_all
 from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Result, TrialSpec, Work
 from sweeps.store import ResultStore, is_key
-from sweeps.tracking import redact, redact_all
 
 RECORD_FILE = "sweep.json"
 
@@ -47,6 +48,7 @@ class SweepRecord:
         failures: what has no result.
         seconds: wall time of its last run.
         phases: its parts, {phase: seconds}, as in `sweeps.reporting.profile`.
+        overrides: of the command, word by word, credentials replaced.
     """
 
     sweep_id: str
@@ -59,6 +61,7 @@ class SweepRecord:
     failures: tuple[FailureNote, ...] = ()
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
 
     @property
     def reference(self) -> Reference | None:
@@ -71,16 +74,17 @@ def note(failure: Failure) -> FailureNote:
     return FailureNote(failure.work.label, failure.status, redact(failure.reason))
 
 
-def save(folder: Path, record: SweepRecord) -> Path:
+def save_record(folder: Path, record: SweepRecord) -> Path:
     """Write the record into the sweep's folder, whole or not at all; returns the file."""
-    content = {**asdict(record), "config": redact_all(record.config), "command": redact(record.command)}
+    asked = {"command": redact(record.command), "overrides": redact_all(record.overrides)}
+    content = {**asdict(record), "config": redact_all(record.config), **asked}
     path = folder / RECORD_FILE
     make_folder(folder)
     write_atomically(path, json.dumps(content, indent=1, default=str))
     return path
 
 
-def load(root: Path, sweep: str) -> SweepRecord:
+def load_record(root: Path, sweep: str) -> SweepRecord:
     """The record of a sweep under `root`.
 
     Args:
@@ -88,7 +92,7 @@ def load(root: Path, sweep: str) -> SweepRecord:
         sweep: its id, the beginning of it, or "latest".
 
     Raises:
-        UserError: there is none, several begin like that, or the file is damaged.
+        UserError: no sweep or several sweeps begin like that, or the file is damaged.
     """
     found = recorded(root)
     chosen = found[-1:] if sweep == "latest" else [one for one in found if sweep and one.startswith(sweep)]
@@ -112,24 +116,34 @@ def _read(path: Path) -> SweepRecord:
         content = parse(path.read_bytes())
         failures = tuple(FailureNote(**failure) for failure in content["failures"])
         if not all(map(is_key, content["keys"])):
-            raise ValueError("a key in it is none")
+            raise ValueError("a key in it is not a content key")
         tuples = {"keys": tuple(content["keys"]), "cached": tuple(content["cached"]), "failures": failures}
-        return SweepRecord(**{**content, **tuples})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return SweepRecord(**{**content, **tuples, "overrides": _overrides(content)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): run the sweep's command again to write it anew") from None
 
 
-def rows_of(record: SweepRecord, store: ResultStore) -> list[Row]:
-    """Its finished work, from the store."""
+def _overrides(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Raises ValueError, KeyError or AttributeError for a damaged record."""
+    if "overrides" not in content:  # written before they were kept: the command is "python sweeps/run.py ..."
+        return tuple(shlex.split(content["command"])[2:])
+    if not all(isinstance(word, str) for word in content["overrides"]):
+        raise ValueError("an override in it is not a text")
+    return tuple(content["overrides"])
+
+
+def rows_of(record: SweepRecord, store: ResultStore, plan: Iterable[Work] = ()) -> list[Row]:
+    """Its finished work, from the store: as `plan` has it, and what is not in there as the result says itself."""
+    works = {work.key: work for work in plan}
     results = ((key, store.load(key)) for key in record.keys)
-    return [Row(work_of(result), result, key in record.cached) for key, result in results if result]
+    return [Row(works.get(key) or work_of(result), result, key in record.cached) for key, result in results if result]
 
 
 def work_of(result: Result) -> Work:
     """The work that a result came from, rebuilt from what the result says of itself.
 
     Raises:
-        UserError: it says nothing of the kind; another version has written it.
+        UserError: it does not say so; another version has written it.
     """
     try:
         if result.kind == "baseline":

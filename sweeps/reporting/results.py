@@ -1,4 +1,4 @@
-"""What a sweep comes to: rows, groups over seeds, choices. Fed by the engine's events or by the store.
+"""The results of a sweep: rows, groups over seeds, choices. Fed by the engine's events or by the store.
 
 Choices are made on the validation split (`val_accuracy`) and reported on the test split (`accuracy`).
 """
@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from sweeps.specs import Failure, Plan, Result, TrialSpec, Work, describe_axes
-from sweeps.store import ResultStore
-from sweeps.tracking import params_of
+from sweeps.specs import Failure, Result, TrialSpec, Work, describe_axes
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
 UNCHANGED = "as dense"
@@ -99,11 +97,6 @@ class Choice:
     group: Group | None
 
 
-def rows_of_store(plan: Plan, store: ResultStore) -> list[Row]:
-    """The rows of everything in the plan that is finished, e.g. to draw a report again."""
-    return [Row(work, result, cached=True) for work in plan if (result := store.load(work.key))]
-
-
 def groups(rows: Iterable[Row]) -> list[Group]:
     """Trials with equal axes on equal networks and datasets, put together over seeds; in order of appearance."""
     rows = list(rows)
@@ -111,7 +104,7 @@ def groups(rows: Iterable[Row]) -> list[Group]:
     members: dict[str, list[tuple[TrialSpec, Result]]] = {}
     for row in rows:
         if isinstance(row.work, TrialSpec):
-            content = {**params_of(row.work), "seed": None}
+            content = {**row.work.params, "seed": None}
             members.setdefault(json.dumps(content, sort_keys=True, default=str), []).append((row.work, row.result))
     return [_group(trials, dense) for trials in members.values()]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from sweeps.config import ReferencePoint
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.comparison import front_of
 from sweeps.reporting.markup import Cell, number, table
 from sweeps.reporting.record import FailureNote
@@ -16,11 +16,11 @@ MOST_MATCHES = 3
 _FIGURES = ("test acc. %", "drop, points", "zeros %", "kB", "times smaller", "mult., % of dense", "times faster")
 
 
-def choice_table(scene: Scene) -> str:
+def choice_table(comparison: Comparison) -> str:
     """The smallest network within each tolerance, and the knee: chosen on validation, reported on test."""
-    rows: list[list[Cell | str]] = [_dense(scene)] if scene.dense else []
-    knee = scene.standard_error
-    for choice in choices(scene.points, sorted({*TOLERANCES, knee})):
+    rows: list[list[Cell | str]] = [_dense(comparison)] if comparison.dense else []
+    knee = comparison.standard_error
+    for choice in choices(comparison.points, sorted({*TOLERANCES, knee})):
         points = f"{100 * choice.tolerance:.2g} point" + "s" * (choice.tolerance != 0.01)
         lost = "nothing" if not choice.tolerance else f"{points}, the knee" if choice.tolerance == knee else points
         if choice.group is None:
@@ -35,49 +35,49 @@ def choice_table(scene: Scene) -> str:
     )
 
 
-def front_table(scene: Scene) -> str:
+def front_table(comparison: Comparison) -> str:
     """The Pareto front of size and validation accuracy."""
     rows: list[list[Cell | str]] = [
         [number(place, "{:.0f}"), group.label, number(_percent(group.mean("val_accuracy"))), *figures(group)]
-        for place, group in enumerate(front_of(scene), start=1)
+        for place, group in enumerate(front_of(comparison), start=1)
     ]
     return table(["no.", "method", "val. acc. %", *_FIGURES], rows, "The Pareto front, largest network first.", True)
 
 
-def published_table(scene: Scene) -> str:
+def published_table(comparison: Comparison) -> str:
     """The source's numbers and ours side by side; empty where nothing was published on this network and dataset."""
     rows: list[list[Cell | str]] = [
-        ["dense", name, *_beside(name, value, scene.dense.get(name)), "dense"]
-        for name, value in (scene.reference.dense if scene.reference else {}).items()
+        ["dense", name, *_beside(name, value, comparison.dense.get(name)), "dense"]
+        for name, value in (comparison.reference.dense if comparison.reference else {}).items()
     ]
-    for point in scene.published:
-        for group in _counterparts(point, scene.points):
+    for point in comparison.published:
+        for group in _counterparts(point, comparison.points):
             ours = group.label if group else "not in this sweep"
             for name, value in point.metrics.items():
                 if name not in point.axes:  # what was asked for is no result
                     mean, spread = (group.mean(name), group.spread(name)) if group else (None, None)
                     rows.append([_described(point), name, *_beside(name, value, mean, spread), ours])
-    if not rows or scene.reference is None:
+    if not rows or comparison.reference is None:
         return ""
-    caption = f"Published ({scene.reference.source}) and here, mean ± standard deviation over seeds; shares in %."
+    caption = f"Published ({comparison.reference.source}) and here, mean ± standard deviation over seeds; shares in %."
     return table(["published", "metric", "there", "here", "difference", "our trial"], rows, caption, sortable=True)
 
 
-def speed_table(scene: Scene, with_zeros: Callable[[Group], float | None]) -> str:
+def speed_table(comparison: Comparison, with_zeros: Callable[[Group], float | None]) -> str:
     """Bytes and milliseconds of the dense network and of each method's choice.
 
     Args:
-        scene: with its points.
+        comparison: with its points.
         with_zeros: bytes of a group's network with its zeros left in place, None if unknown.
     """
-    chosen = representatives(scene)
+    chosen = representatives(comparison)
     measured = [ms for group in chosen if (ms := group.mean("latency_ms_baseline")) is not None]
     latency = fmean(measured) if measured else None
-    size = scene.dense.get("size_bytes")
+    size = comparison.dense.get("size_bytes")
     rows: list[list[Cell | str]] = []
-    if scene.dense:
+    if comparison.dense:
         times = [number(latency, "{:.2f}"), number(latency, "{:.2f}"), number(1.0)]
-        macs = number(_kilo(scene.dense.get("macs")), "{:,.0f}")
+        macs = number(_kilo(comparison.dense.get("macs")), "{:,.0f}")
         rows.append(["dense", "as trained", *_sizes(size, size, 1.0), *times, macs])
     for group in chosen:
         stored, ratio = group.mean("size_bytes"), group.mean("compression_ratio")
@@ -104,9 +104,9 @@ def _faster(group: Group) -> Cell:
     return number(group.mean("speedup"), "{:.2f}") if group.is_shrunk else Cell(UNCHANGED, 1.0, True)
 
 
-def rvsm_table(scene: Scene) -> str:
+def rvsm_table(comparison: Comparison) -> str:
     """Accuracy with w, with u and with the reversed mask; empty without RVSM."""
-    trained = [group for group in scene.points if group.mean("accuracy_reversed") is not None]
+    trained = [group for group in comparison.points if group.mean("accuracy_reversed") is not None]
     rows: list[list[Cell | str]] = [
         [
             group.label,
@@ -122,7 +122,7 @@ def rvsm_table(scene: Scene) -> str:
     return table(heads, rows, "Test accuracy of RVSM's two copies, and of the weights it removed.") if rows else ""
 
 
-def trials_table(scene: Scene) -> str:
+def trials_table(comparison: Comparison) -> str:
     """Every grid point, means over seeds, sortable."""
     rows: list[list[Cell | str]] = [
         [
@@ -133,7 +133,7 @@ def trials_table(scene: Scene) -> str:
             number(group.mean("unique_values"), "{:,.0f}"),
             _units(group),
         ]
-        for group in scene.points
+        for group in comparison.points
     ]
     heads = ["method", "seeds", "val. acc. %", *_FIGURES, "distinct values", "units left"]
     return table(heads, rows, "Click a column to sort by it.", sortable=True)
@@ -158,11 +158,11 @@ def warning_table(rows: Sequence[Row]) -> str:
     return table(["work", "warning", "seeds"], cells) if cells else ""
 
 
-def representatives(scene: Scene) -> list[Group]:
+def representatives(comparison: Comparison) -> list[Group]:
     """For each method its smallest network within a point of dense, else its most accurate one, on validation."""
     found = []
-    for method in dict.fromkeys(group.method for group in scene.points):
-        members = [group for group in scene.points if group.method == method]
+    for method in dict.fromkeys(group.method for group in comparison.points):
+        members = [group for group in comparison.points if group.method == method]
         (choice,) = choices(members, tolerances=(0.01,))
         found.append(choice.group or max(members, key=lambda group: group.mean("val_accuracy") or 0))
     return found
@@ -190,15 +190,15 @@ def figures(group: Group) -> list[Cell]:
     ]
 
 
-def _dense(scene: Scene) -> list[Cell | str]:
+def _dense(comparison: Comparison) -> list[Cell | str]:
     ones = [number(100.0, "{:.1f}"), number(1.0, "{:.2f}")]
     return [
         "",
         "dense",
-        number(_percent(scene.dense.get("accuracy"))),
+        number(_percent(comparison.dense.get("accuracy"))),
         number(0.0, "{:+.2f}"),
         number(0.0, "{:.1f}"),
-        number(_kilo(scene.dense.get("size_bytes")), "{:,.1f}"),
+        number(_kilo(comparison.dense.get("size_bytes")), "{:,.1f}"),
         number(1.0, "{:.1f}"),
         *ones,
     ]

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from prune_core.files import sync_files, sync_folder
+from prune_core.files import write_atomically
 from prune_core.training import EpochCheckpoint, Variable, epochs_done
 from sweeps.store.remote import Remote, StorageAway
 
@@ -32,9 +34,8 @@ class SharedCheckpoint(EpochCheckpoint):
         theirs = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             if self._remote.get(self._name, theirs) and epochs_done(theirs) > epochs_done(self.file):
-                sync_files([theirs])
-                theirs.replace(self.file)
-                sync_folder(self.file.parent)
+                with theirs.open("rb") as source:
+                    write_atomically(self.file, partial(shutil.copyfileobj, source))
         except StorageAway as error:
             log.warning("a checkpoint that may be there is not looked for: %s", error)
         finally:

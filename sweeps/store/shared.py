@@ -26,7 +26,7 @@ from sweeps.store.local import RECORD, ResultStore
 from sweeps.store.remote import Remote, StorageAway
 
 if TYPE_CHECKING:
-    from sweeps.config import StorageSettings
+    from sweeps.config.settings import StorageSettings
 
 log = logging.getLogger(__name__)
 WORKER_PATIENCE_S = 300.0

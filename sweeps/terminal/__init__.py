@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from prune_core.faces import lazy_face
 
 if TYPE_CHECKING:
-    from sweeps.terminal.closing import show as show
+    from sweeps.terminal.closing import show_end as show_end
+    from sweeps.terminal.dry_run import show_plan as show_plan
     from sweeps.terminal.plan_text import headline as headline
-    from sweeps.terminal.plan_text import outlook as outlook
     from sweeps.terminal.plan_text import plan_lines as plan_lines
     from sweeps.terminal.plan_text import summary as summary
     from sweeps.terminal.progress import Progress as Progress
@@ -17,9 +17,9 @@ _HOMES = {
     "Progress": "progress",
     "format_duration": "progress",
     "headline": "plan_text",
-    "outlook": "plan_text",
     "plan_lines": "plan_text",
-    "show": "closing",
+    "show_end": "closing",
+    "show_plan": "dry_run",
     "summary": "plan_text",
 }
 __all__ = [*_HOMES]

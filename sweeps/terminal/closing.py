@@ -1,4 +1,4 @@
-"""The last lines of a sweep on the terminal: what is best, what failed, where everything is and how to look at it."""
+"""The last lines of a sweep on the terminal: the best networks, failures, where the results are and how to see them."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.plain_text import plain
-from sweeps.reporting.results import UNCHANGED, Choice, Group, Row, choices, groups, ranked
+from sweeps.redact import redact
+from sweeps.reporting import UNCHANGED, Choice, Group, Row, choices, groups, ranked
 from sweeps.specs import BaselineSpec, Failure, Plan
-from sweeps.tracking import Place, Target, redact, sweep_link, trials_link, ui_base, ui_command
+from sweeps.tracking import Place, Target, sweep_link, trials_link, ui_base, ui_command
 
 MOST_ROWS = 12
 WIDE = 108
@@ -20,7 +21,7 @@ WIDE = 108
 _FIGURES = ("val. acc. %", "test acc. %", "drop, points", "sparsity %", "smaller", "faster")
 
 
-def show(
+def show_end(
     console: Console,
     plan: Plan,
     rows: Sequence[Row],
@@ -36,7 +37,7 @@ def show(
         console: where to; tables are as wide as it is.
         plan, rows, failures: what was asked for and how it went.
         place: of the sweep in MLflow (`Tracker.place`).
-        default: what `make ui` serves (`sweeps.ui.default_target`).
+        default: what `make ui` serves (`sweeps.tracking.default_target`).
         folder: of the report's files.
         waiting: deliveries that MLflow has not taken (`Tracker.finish`).
     """
@@ -139,7 +140,7 @@ def _is_wide(width: int, networks: Mapping[tuple[str, str], str]) -> bool:
 
 
 def _names(method: str, network: str | None, is_wide: bool) -> list[Text]:
-    """Method and network in columns of their own, or in one where there is no room."""
+    """Method and network in two columns, or in one where the terminal is narrow."""
     parts = [method, *filter(None, [network])]
     return [Text(plain(part)) for part in (parts if is_wide else [", ".join(parts)])]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prune_core.errors import UserError
-from sweeps.process.surroundings import is_utf8
+from sweeps import __version__
+from sweeps.process import is_utf8
 
 _EXAMPLES = """\
 examples
@@ -20,17 +21,20 @@ examples
   prune-sweep method=mine 'hydra.searchpath=[file:///my/conf]'  with files of your own in /my/conf/method"""
 
 
+Action = Literal["help", "version", "print", "sweep"]
+
+
 @dataclass(frozen=True)
 class Request:
     """What the command line asks for: `action`, with the settings as `overrides`."""
 
-    action: Literal["help", "print", "sweep"]
+    action: Action
     overrides: tuple[str, ...]
 
 
 def read(arguments: Sequence[str]) -> Request:
     """Sort the words of a command line. Raises UserError, with the way to say it, for what is not supported."""
-    action: Literal["help", "print", "sweep"] = "sweep"
+    action: Action = "sweep"
     overrides: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -38,6 +42,8 @@ def read(arguments: Sequence[str]) -> Request:
             raise UserError(f"{word!r} is not UTF-8, which databases and addresses need: rename that file or folder")
         if word in ("-h", "--help"):
             return Request("help", ())
+        if word == "--version":
+            return Request("version", ())
         if word in ("-c", "--cfg") or word.startswith("--cfg="):
             what = word.partition("=")[2] or next(words, "")
             if what != "job":
@@ -65,6 +71,11 @@ def _refuse_second_choices(overrides: Sequence[str]) -> None:
             raise UserError(f"{group} is given {len(given)} times: write '{group}=[{','.join(given)}]'")
 
 
+def version() -> str:
+    """The answer to --version."""
+    return f"prune-sweep {__version__}"
+
+
 def text() -> str:
     """The answer to --help: groups and their choices as they lie in the folder conf."""
     from sweeps.config import MANY, choices, conf_folder
@@ -75,10 +86,10 @@ def text() -> str:
     ]
     return "\n".join(
         [
-            "usage: prune-sweep [key=value ...] [--cfg job] [--help]",
+            "usage: prune-sweep [key=value ...] [--cfg job] [--version] [--help]",
             "",
             "Sweeps pruning methods over datasets and networks; results go to storage.root (./outputs) and to MLflow.",
-            "The same command again goes on where the last one ended: what is finished is not done again.",
+            "Run the same command again to resume a sweep: finished trials are not repeated.",
             "",
             f"groups, one file a choice in {conf_folder()}",
             *groups,

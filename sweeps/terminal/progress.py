@@ -24,7 +24,7 @@ class Clock:
     """Estimates the time left from what work of the same kind took so far, and from how much of it runs at once."""
 
     def __init__(self, plan: Plan, slots: int = 1) -> None:
-        self._left: dict[str, int] = {"baseline": len(plan.baselines), "trial": len(plan) - len(plan.baselines)}
+        self._left: dict[str, int] = {"baseline": len(plan.baselines), "trial": plan.n_trials}
         self._took: dict[str, list[float]] = defaultdict(list)
         self._at_once = slots
 
@@ -64,7 +64,7 @@ class Progress:
 
     Args:
         plan: what is to be done; baselines that turn out not to be needed count as well.
-        slots: pieces of work at once, as far as that is known; corrected upwards by what is seen.
+        slots: pieces of work at once, as known beforehand; corrected upwards by what is seen.
         stream: where to print, standard output by default; a terminal gets a live line.
     """
 
@@ -132,10 +132,6 @@ class Progress:
 
     def _say(self, line: str) -> None:
         self._console.print(plain(line))
-
-    def say(self, sentence: str) -> None:
-        """Print a sentence of somebody else's without disturbing the live line."""
-        self._say(escape(sentence))
 
     def _position(self) -> str:
         return f"{self._finished + self._cached + self._failed}/{self._total}"

@@ -1,4 +1,4 @@
-"""Artifacts of MLflow: a folder that looks like them, their way onto the disk, whether they are what they should be."""
+"""Artifacts of MLflow: put together in a folder, written to the disk, compared with what they should be."""
 
 import hashlib
 import os

@@ -9,7 +9,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from prune_core.files import sync_folder
-from sweeps.tracking.target import MOVE_IT_AWAY, Target, Unreachable, probe, sqlite_uri
+from sweeps.tracking.health import probe
+from sweeps.tracking.target import MOVE_IT_AWAY, Target, Unreachable, sqlite_uri
 
 _LOCK_TIMEOUT_S = 60
 # Those that we need, and the last that MLflow 3.17 makes.
@@ -31,7 +32,7 @@ def check(target: Target) -> None:
     """Ask in a few seconds whether a place takes runs; a database that MLflow has left half made is completed.
 
     Raises:
-        Unreachable: it does not, as in `sweeps.tracking.target.probe`, or MLflow cannot complete the database.
+        Unreachable: it does not, as in `sweeps.tracking.health.probe`, or MLflow cannot complete the database.
     """
     probe(target)
     if target.sqlite_file is not None:
@@ -46,7 +47,7 @@ def _complete(uri: str, file: Path) -> None:
     try:
         with opening(file):
             MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-    except Timeout:  # somebody else is at it
+    except Timeout:  # another process is making it
         return
     except Exception as error:  # of MLflow, Alembic, SQLAlchemy or SQLite
         if isinstance(error, OSError) or "disk is full" in str(error):  # not the file's fault, and met again in time

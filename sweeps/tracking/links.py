@@ -1,11 +1,9 @@
 """Addresses in the MLflow UI that show a sweep as one wants to see it, and the command that serves the UI."""
 
-import json
 import shlex
 from urllib.parse import quote, urlsplit
 
-from sweeps.tracking.target import Target
-from sweeps.tracking.tracker import Place
+from sweeps.tracking.target import Place, Target
 
 LOCAL_UI = "http://127.0.0.1:5000"
 _TRAINING = "workflowType=machine_learning"
@@ -28,12 +26,6 @@ def trials_link(base: str, experiment_id: str, sweep_id: str) -> str:
         f"{base}/#/experiments/{experiment_id}/runs?searchFilter={where}"
         f"&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART&{_TRAINING}"
     )
-
-
-def compare_link(base: str, experiment_id: str, run_ids: list[str]) -> str:
-    """Runs side by side, with parallel coordinates of their params."""
-    runs, experiments = quote(json.dumps(run_ids), safe=""), quote(json.dumps([experiment_id]), safe="")
-    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{_TRAINING}"
 
 
 def sweep_link(base: str, place: Place) -> str:

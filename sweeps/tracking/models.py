@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.tracking.artifacts import DIGEST, Expected, digest_of, digest_of_text, folder_at, sizes_of, staged, sync
-from sweeps.tracking.content import Network, RunContent
+from sweeps.tracking.content import RunContent
+from sweeps.tracking.networks import Network
 from sweeps.tracking.provenance import provenance
 
 if TYPE_CHECKING:

@@ -4,20 +4,22 @@ Repeating is harmless: a run is looked up before one is made, metrics carry fixe
 only after everything in it is written.
 """
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.tracking.artifacts import staged, sync
+from sweeps.specs import MODEL_FILE
+from sweeps.tracking.artifacts import sync
 from sweeps.tracking.content import RunContent
 from sweeps.tracking.database import opening
+from sweeps.tracking.environment import prepare_environment
 from sweeps.tracking.inspection import Inspection
-from sweeps.tracking.models import log_network, models_of
+from sweeps.tracking.models import log_network
+from sweeps.tracking.run_index import RunIndex
+from sweeps.tracking.run_writer import RunWriter
 from sweeps.tracking.target import Target
-from sweeps.trial import MODEL_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,27 +27,10 @@ if TYPE_CHECKING:
 Gap = Callable[[str], None]
 """Called with the name of each gap between two writes; tests end the process there."""
 
-TEXTS_PER_CALL = 100
-METRICS_PER_CALL = 500
-_PAGE = 1000
 # The UI opens such an experiment on its runs instead of on traces of language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # On a sweep's run: who has taken it up last.
 _DRIVER = "sweep.driver"
-# Retrying is ours, and a request that MLflow repeats by itself after a lost answer would make a second run.
-_FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
-}
-
-
-def prepare_environment() -> None:
-    """Settings that MLflow reads while it is imported or called. Call before the first import of it."""
-    os.environ.update(_FORCED)
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
 
 
 def no_gap(name: str) -> None:
@@ -56,9 +41,8 @@ class SweepRuns:
     """The parent run of a sweep and its children in one experiment.
 
     Attributes:
+        client: of MLflow.
         experiment_id: of the experiment.
-        parent_id: run id of the sweep's own run; "" until `open_parent`.
-        finished: {key: run id} of the results that are complete.
     """
 
     def __init__(self, target: Target, sweep_id: str, gap: Gap = no_gap, prefix: str = "prune-sweep-") -> None:
@@ -76,16 +60,22 @@ class SweepRuns:
         self._alone = True
         self._has_news = False
         self._reopened: set[str] = set()
-        self.finished: dict[str, str] = {}
-        self.parent_id = ""
-        self._unfinished: dict[str, str] = {}  # key -> run id
-        self._failed: dict[str, str] = {}
-        self._unsure: set[str] = set()  # keys for which a run may have been made without our hearing of it
         with opening(target.sqlite_file):
             self.client = MlflowClient(tracking_uri=target.uri)
             self.experiment_id = self._experiment(target)
+        self._write = RunWriter(self.client, prefix)
         self._inspection = Inspection(self.client)
-        self._index()
+        self._index = RunIndex(self.client, self.experiment_id, sweep_id, self._inspection.meet)
+
+    @property
+    def parent_id(self) -> str:
+        """Run id of the sweep's own run; "" until `open_parent` if there is none yet."""
+        return self._index.parent_id
+
+    @property
+    def finished(self) -> Mapping[str, str]:
+        """{key: run id} of the results that are complete."""
+        return self._index.finished
 
     def alive(self) -> bool:
         """Whether the server answers at all."""
@@ -104,13 +94,13 @@ class SweepRuns:
         tags = {**tags, "kind": "sweep", "sweep.id": self._sweep_id, _DRIVER: self._driver}
         if not self.parent_id:
             run = self.client.create_run(self.experiment_id, round(started_at * 1000), tags, name)
-            self.parent_id = run.info.run_id
+            self._index.parent_id = run.info.run_id
         else:
             run = self.client.get_run(self.parent_id)
             self._alone = run.info.status != "RUNNING"
             self.client.update_run(self.parent_id, status="RUNNING")
-        self._log(self.parent_id, params, {}, tags, 0)
-        self._send(self.parent_id, {}, {"config.yaml": config})
+        self._write.values(self.parent_id, params, {}, tags, 0)
+        self._write.files(self.parent_id, {}, {"config.yaml": config})
         sync(run.info.artifact_uri)
 
     def deliver(self, content: RunContent) -> str:
@@ -125,17 +115,16 @@ class SweepRuns:
         run = self._begun(content)
         run_id = run.info.run_id
         self._gap("values logged")
-        self._log_dataset(run_id, content)
+        if content.dataset:
+            self._write.dataset(run_id, content.dataset)
         if content.files or content.texts:
-            self._send(run_id, content.files, content.texts)
+            self._write.files(run_id, content.files, content.texts)
         self._gap("files logged")
         self._log_network(run_id, content)
         sync(run.info.artifact_uri)
         self.client.set_terminated(run_id, content.status, round(content.ended_at * 1000))
         self._gap("run finished")
-        self._unfinished.pop(key, None)
-        self._failed.pop(key, None)
-        (self.finished if content.status == "FINISHED" else self._failed)[key] = run_id
+        self._index.ended(key, run_id, is_finished=content.status == "FINISHED")
         return run_id
 
     def ask(self, keys: Collection[str]) -> None:
@@ -163,17 +152,14 @@ class SweepRuns:
 
     def reopen(self, key: str) -> None:
         """The finished run of a key is not what it should be: let `deliver` complete it."""
-        run_id = self.finished.pop(key)
-        self._unfinished[key] = run_id
+        run_id = self._index.reopen(key)
         self._reopened.add(key)
         self._inspection.forget(run_id)
         self.client.update_run(run_id, status="RUNNING")
 
     def forget(self, key: str) -> None:
         """Let the next attempt look the run of `key` up again: somebody may have deleted it."""
-        for runs in (self._unfinished, self._failed):
-            runs.pop(key, None)
-        self._unsure.add(key)
+        self._index.forget(key)
 
     def close_parent(self, status: str, artifacts: Mapping[str, Path], metrics: Mapping[str, float]) -> None:
         """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED.
@@ -183,17 +169,16 @@ class SweepRuns:
         now = time.time()
         parent = self.client.get_run(self.parent_id)
         if self._has_news or not parent.data.metrics:
-            self._log(self.parent_id, {}, metrics, {}, now)
+            self._write.values(self.parent_id, {}, metrics, {}, now)
         for name, path in artifacts.items():
             folder, _, base = name.rpartition("/")
-            with staged({base: path}, {}, self._prefix) as there:
-                self.client.log_artifacts(self.parent_id, str(there), folder or None)
+            self._write.files(self.parent_id, {base: path}, {}, folder)
         sync(parent.info.artifact_uri)
         if self._alone and self.client.get_run(self.parent_id).data.tags.get(_DRIVER) == self._driver:
-            self._index(" and attributes.status = 'RUNNING'")
+            self._index.refresh(" and attributes.status = 'RUNNING'")
         else:  # of what another driver has delivered at the same time, one run a key stays
-            self._index()
-        for run_id in self._unfinished.values():
+            self._index.refresh()
+        for run_id in self._index.unfinished.values():
             self.client.set_terminated(run_id, "KILLED")
         self.client.set_terminated(self.parent_id, status, round(now * 1000))
 
@@ -212,112 +197,33 @@ class SweepRuns:
             raise RuntimeError(f"the experiment {target.experiment} is deleted: restore it or name another one")
         return found.experiment_id
 
-    def _index(self, only: str = "") -> None:
-        """List the sweep's runs; all drivers that do so come to the same."""
-        where = f"tags.`sweep.id` = '{self._sweep_id}'" + only
-        page = None
-        parents, children = [], []
-        while True:
-            runs = self.client.search_runs([self.experiment_id], where, max_results=_PAGE, page_token=page)
-            for run in runs:
-                tags, info = run.data.tags, run.info
-                if tags.get("kind") == "sweep":
-                    parents.append((info.start_time, info.run_id))
-                elif key := tags.get("trial.key") or tags.get("baseline.key"):
-                    children.append((info.start_time, info.run_id, key, info.status))
-                    if not self.parent_id:  # before anything is delivered
-                        self._inspection.meet(run)
-            page = runs.token
-            if not page:
-                break
-        if not only:
-            self.finished, self._failed, self._unfinished = {}, {}, {}
-        for _, run_id, key, status in sorted(children):
-            self._sort_in(key, run_id, status)
-        if parents and not self.parent_id:
-            self.parent_id = min(parents)[1]
-
-    def _sort_in(self, key: str, run_id: str, status: str) -> None:
-        """File a run by its status; of several for one key (two drivers on two hosts) the most complete one stays."""
-        order = (self.finished, self._failed, self._unfinished)
-        mine = 0 if status == "FINISHED" else 1 if status == "FAILED" else 2
-        for rank, runs in enumerate(order):
-            other = runs.get(key)
-            if other == run_id:
-                del runs[key]
-            if other in (None, run_id):
-                continue
-            self._delete(run_id if rank <= mine else other)
-            if rank <= mine:
-                return
-            del runs[key]
-        order[mine][key] = run_id
-
-    def _find_unsure(self, key: str) -> str:
-        """The run of an earlier attempt whose answer was lost."""
-        if key not in self._unsure:
-            return ""
-        for tag in ("trial.key", "baseline.key"):
-            self._index(f" and tags.`{tag}` = '{key}'")
-        return self.finished.get(key) or self._failed.get(key) or self._unfinished.get(key) or ""
-
     def _begun(self, content: RunContent) -> "Run":
         """The run of this content, with its values: the one that is there, or a new one."""
         key = content.key
-        run_id = self._failed.get(key) or self._unfinished.get(key) or self._find_unsure(key)
+        run_id = self._index.to_complete(key)
         run = self.client.get_run(run_id) if run_id else None
         if run is not None and any(content.metrics.get(name) != value for name, value in run.data.metrics.items()):
             # The work was done once more since: of values of two makings, MLflow would keep both.
-            self._delete(run_id)
+            self._index.delete(run_id)
             run = None
         if run is None:
             run = self._create(content)
             self._gap("run created")
-            self._log(run.info.run_id, content.params, content.metrics, {}, content.ended_at)
+            self._write.values(run.info.run_id, content.params, content.metrics, {}, content.ended_at)
             return run
-        self._log(run_id, content.params, content.metrics, content.tags, content.ended_at)
+        self._write.values(run_id, content.params, content.metrics, content.tags, content.ended_at)
         if content.status == "FINISHED" and "failure" in run.data.tags:
             self.client.delete_tag(run_id, "failure")
         return run
 
-    def _delete(self, run_id: str) -> None:
-        for model in models_of(self.client, self.experiment_id, run_id):
-            self.client.delete_logged_model(model.model_id)
-        self.client.delete_run(run_id)
-
     def _create(self, content: RunContent) -> "Run":
         tags = {**content.tags, "mlflow.parentRunId": self.parent_id}
-        self._unsure.add(content.key)
+        self._index.about_to_create(content.key)
         run = self.client.create_run(self.experiment_id, round(content.started_at * 1000), tags, content.name)
-        self._unsure.discard(content.key)
-        self._unfinished[content.key] = run.info.run_id
+        self._index.created(content.key, run.info.run_id)
         return run
-
-    def _log(
-        self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str], at: float
-    ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        stamp = round(at * 1000)
-        numbers = [Metric(name, value, stamp, 0) for name, value in metrics.items()]
-        texts = [Param(name, value) for name, value in params.items()]
-        marks = [RunTag(name, value) for name, value in tags.items()]
-        while numbers or texts or marks:
-            self.client.log_batch(run_id, numbers[:METRICS_PER_CALL], texts[:TEXTS_PER_CALL], marks[:TEXTS_PER_CALL])
-            del numbers[:METRICS_PER_CALL], texts[:TEXTS_PER_CALL], marks[:TEXTS_PER_CALL]
-
-    def _log_dataset(self, run_id: str, content: RunContent) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        if record := content.dataset:
-            dataset = Dataset(record.name, record.digest, "prune_core", record.source, profile=record.profile)
-            self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train and test")])])
 
     def _log_network(self, run_id: str, content: RunContent) -> None:
         if content.network:
             log_network(self.client, run_id, content.network, content, self._prefix)
             self._gap("network logged")
-
-    def _send(self, run_id: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:
-        with staged(files, texts, self._prefix) as folder:
-            self.client.log_artifacts(run_id, str(folder))

@@ -5,16 +5,12 @@ from typing import TYPE_CHECKING
 from prune_core.faces import lazy_face
 
 if TYPE_CHECKING:
-    from sweeps.trial.summary import Look as Look
-    from sweeps.trial.work import MODEL_FILE as MODEL_FILE
-    from sweeps.trial.work import OUTPUTS as OUTPUTS
+    from sweeps.trial.summary import TrialSummary as TrialSummary
     from sweeps.trial.work import prepare as prepare
     from sweeps.trial.work import run as run
 
 _HOMES = {
-    "Look": "summary",
-    "MODEL_FILE": "work",
-    "OUTPUTS": "work",
+    "TrialSummary": "summary",
     "prepare": "work",
     "run": "work",
 }

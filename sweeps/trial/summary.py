@@ -10,7 +10,7 @@ import numpy as np
 from prune_core.data.npz_archive import MalformedNpz, NpzArchive
 
 log = logging.getLogger(__name__)
-LOOK_FILE = "look.npz"
+SUMMARY_FILE = "look.npz"
 """The file among those of a trial's result."""
 BINS = 81
 MOST_VALUES = 1024
@@ -36,8 +36,8 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What `save` wrote.
+class TrialSummary:
+    """What `save` wrote of one trial.
 
     Attributes:
         histograms: {layer: of its kernel}.
@@ -87,19 +87,19 @@ def save(
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def load(path: Path) -> Look:
+def load(path: Path) -> TrialSummary:
     """Read it back; an empty one where there is none, or none that can be read (results of other versions)."""
     try:
         archive = NpzArchive(path)
-        return _look({name: archive.read(name) for name in archive.headers})
+        return _summary_of({name: archive.read(name) for name in archive.headers})
     except (MalformedNpz, KeyError, TypeError, ValueError) as error:
         log.debug("%s is not drawn: %s", path, error)
-        return Look()
+        return TrialSummary()
 
 
-def _look(arrays: Mapping[str, np.ndarray]) -> Look:
+def _summary_of(arrays: Mapping[str, np.ndarray]) -> TrialSummary:
     layers = [name.partition(" ")[2] for name in arrays if name.startswith("edges ")]
-    return Look(
+    return TrialSummary(
         histograms={
             layer: Histogram(
                 arrays[f"edges {layer}"],

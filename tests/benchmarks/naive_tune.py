@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sweeps.specs import BaselineSpec, Plan
+from sweeps.specs import MODEL_FILE, BaselineSpec, Plan
 from sweeps.store import ResultStore
-from sweeps.trial import MODEL_FILE
 from tests.benchmarks.post_training import OVERRIDES
 from tests.benchmarks.sweep_costs import in_fresh_process, plan_of, service
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sweeps.engine.events import Announcer
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.work_queue import WorkQueue
+from sweeps.plan import missing_of
 from sweeps.specs import Work
 from sweeps.store import ResultStore
-from sweeps.terminal import outlook
 from tests.benchmarks.sleeping import sleep
 from tests.benchmarks.sweep_costs import plan_of
 
@@ -48,8 +48,8 @@ def measure(trials: int = 100_000) -> dict:
         with ThreadPoolExecutor(16) as pool:  # what is written waits for the disk
             list(pool.map(lambda work: _commit(store, work), some))
         started = time.perf_counter()
-        assert not outlook(some, store).is_work_left
-        assert Schedule(some, [], store, Announcer([]), 0).done
+        assert not missing_of(some, store).is_work_left
+        assert WorkQueue(some, [], store, Announcer([]), 0).done
         found = time.perf_counter() - started
     return {
         "name": "planning",

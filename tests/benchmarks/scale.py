@@ -1,6 +1,6 @@
 """How the driver's own work grows with the cluster: thousands of workers that exist in a simulated clock only.
 
-Plan, schedule, store, progress and tracker (MLflow on sqlite) are the real thing; Ray is left out, whose share is in
+Plan, work queue, store, progress and tracker (MLflow on sqlite) are the real thing; Ray is left out, whose share is in
 `bookkeeping`. A trial takes a minute of simulated time, a commit to the store is the workers' and is not counted. Each
 worker gets two trials at least, so that all of them are busy at once and end at once.
 """
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from sweeps.config import settings_of
 from sweeps.config.compose import compose
 from sweeps.engine.events import Announcer
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.work_queue import WorkQueue
 from sweeps.plan import make_plan
 from sweeps.store import ResultStore
 from sweeps.terminal import Progress
@@ -48,9 +48,9 @@ def _cost(workers: int, trials: int) -> dict[str, float]:
         tracker = Tracker(settings, plan, store, settings.config, problems=print)
         tracker.start()
         with Progress(plan, workers, io.StringIO()) as progress:
-            schedule = Schedule(plan, [], store, Announcer([progress, tracker]), 2)
+            queue = WorkQueue(plan, [], store, Announcer([progress, tracker]), 2)
             before = time.process_time()
-            clock, committing = _simulate(schedule, store, workers)
+            clock, committing = _simulate(queue, store, workers)
             tracker.flush(3600.0)
             spent = time.process_time() - before - committing
         tracker.finish("FINISHED", {}, {}, 3600.0)
@@ -61,18 +61,18 @@ def _cost(workers: int, trials: int) -> dict[str, float]:
     }
 
 
-def _simulate(schedule: Schedule, store: ResultStore, workers: int) -> tuple[float, float]:
-    """Run the schedule; gives the simulated seconds that it took, and the CPU seconds that were the workers'."""
+def _simulate(queue: WorkQueue, store: ResultStore, workers: int) -> tuple[float, float]:
+    """Do all work; gives the simulated seconds that it took, and the CPU seconds that were the workers'."""
     clock = committing = 0.0
     running: list[tuple[float, str]] = []
-    while not schedule.done:
-        while len(running) < workers and (work := schedule.next()):
-            schedule.started(work.key)
+    while not queue.done:
+        while len(running) < workers and (work := queue.next()):
+            queue.started(work.key)
             before = time.process_time()
             with store.writing(work.key) as folder:
                 store.commit(folder, sleep(work, seconds=0))
             committing += time.process_time() - before
             heapq.heappush(running, (clock + TRIAL_S, work.key))
         clock, key = heapq.heappop(running)
-        schedule.finished(key)
+        queue.finished(key)
     return clock, committing

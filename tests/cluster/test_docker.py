@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps import submit
+from sweeps.cluster.command import act
 from tests.helpers.drivers import ROOT
 
 DOCKER = ROOT / "docker"
@@ -82,7 +82,7 @@ def test_images_of_others_are_pinned(compose: dict) -> None:
 def test_templates_are_what_the_command_in_them_prints(template: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = (DOCKER / template).read_text()
     command = re.findall("^#   (.*)", shown, re.MULTILINE)
-    assert submit.act(shlex.split(" ".join(command))[2:]) == 0
+    assert act(shlex.split(" ".join(command))[2:]) == 0
     printed = re.sub("(?<=prune-sweep-)[0-9a-f]{12}", "example", capsys.readouterr().out)
     first, rest = printed.replace(str(ROOT), "/shared/prune-sweep").split("\n", 1)
     body = (ROOT / "sweeps" / "cluster" / "slurm_job.sh").read_text().rstrip()

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from prune_core.errors import UserError
-from sweeps import submit
+from sweeps.cluster.command import act
 
 TARGET = ("compute=kuberay", "tracking=server", "tracking.uri=http://mlflow:5000")
 WHOLE = (*TARGET, "compute.kuberay.image=prune-sweep:1", "compute.kuberay.volume_claim=work")
@@ -23,7 +23,7 @@ SCHEMA = yaml.safe_load(Path(__file__).with_name("rayjob_schema.yaml").read_text
 
 def manifest(capsys: pytest.CaptureFixture[str], *overrides: str) -> dict[str, Any]:
     """What `prune-sweep submit --print` shows."""
-    assert submit.act(["--print", *overrides]) == 0
+    assert act(["--print", *overrides]) == 0
     return yaml.safe_load(capsys.readouterr().out)
 
 
@@ -97,13 +97,13 @@ def test_values_reach_the_sweep_as_they_are(capsys: pytest.CaptureFixture[str]) 
 )
 def test_what_cannot_work_is_said_before_it_is_submitted(overrides: tuple[str, ...], names: str) -> None:
     with pytest.raises(UserError, match=names):
-        submit.act(["--print", *overrides])
+        act(["--print", *overrides])
 
 
 def test_without_kubectl_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"kubectl is not here: .*--print"):
-        submit.act(list(WHOLE))
+        act(list(WHOLE))
 
 
 KUBECTL = """\
@@ -152,10 +152,10 @@ def test_exit_code_is_the_sweeps_and_an_ended_job_makes_room(
     program.chmod(0o755)
     (tmp_path / "status.json").write_text(json.dumps(status))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert submit.act(list(WHOLE)) == code
-    assert submit.act(list(WHOLE)) == code
+    assert act(list(WHOLE)) == code
+    assert act(list(WHOLE)) == code
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     words = [word for command in told for word in command if word in ("apply", "delete")]
     assert words == ["apply", "delete", "apply"]
-    assert submit.act(["list", *TARGET]) == 0
+    assert act(["list", *TARGET]) == 0
     assert "prune-sweep-" in capsys.readouterr().out

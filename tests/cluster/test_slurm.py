@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prune_core.errors import UserError
-from sweeps import submit
+from sweeps.cluster.command import act
 from sweeps.specs import Plan
 from tests.helpers.cluster.slurm_cluster import SlurmCluster, slurm
 from tests.helpers.drivers import Findings, audit, conclude, fingerprints, finished_keys, planned, repeats, wait_for
@@ -28,7 +28,7 @@ END_S = 900.0
 
 def script(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
     """What `prune-sweep submit --print` shows."""
-    assert submit.act(["--print", *TARGET, *overrides]) == 0
+    assert act(["--print", *TARGET, *overrides]) == 0
     return capsys.readouterr().out
 
 
@@ -72,7 +72,7 @@ def test_values_reach_the_sweep_as_they_are(tmp_path: Path, capsys: pytest.Captu
 )
 def test_what_cannot_work_is_said_before_it_is_submitted(override: str, names: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=names):
-        submit.act(
+        act(
             [
                 "--print",
                 *TARGET[:1],
@@ -86,7 +86,7 @@ def test_what_cannot_work_is_said_before_it_is_submitted(override: str, names: s
 def test_without_slurm_it_says_where_to_submit_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"squeue is not here: .*--print"):
-        submit.act([*TARGET, f"storage.root={tmp_path}"])
+        act([*TARGET, f"storage.root={tmp_path}"])
 
 
 @dataclass

@@ -77,7 +77,7 @@ def test_the_same_sweep_twice_is_one_job_and_stopped_is_no_success(ray: Loopback
     first.until("starting 1 worker")
     (job,) = ray.jobs()
     second = Submit(tmp_path, ray, *overrides)
-    second.until(f"{job} is at it", "starting 1 worker")
+    second.until(f"{job} is running it", "starting 1 worker")
     code, said = Submit(tmp_path, ray, "stop", job).end()
     assert (code, said.count("is stopped")) == (0, 1), said
     assert first.end()[0] == second.end()[0] == 143

@@ -12,6 +12,7 @@ from sweeps.cluster.base import Submission
 from sweeps.config import settings_of
 from sweeps.config.compose import compose
 from sweeps.plan import make_plan
+from sweeps.tracking import check_shared
 
 CLUSTER = ("compute=ray_jobs", "compute.address=http://head:8265")
 
@@ -49,8 +50,8 @@ def test_a_password_does_not_travel(override: str) -> None:
 
 def test_a_database_file_is_refused_on_a_cluster(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tracking in a database file does not work on a cluster"):
-        preflight.check_tracking(submission(f"storage.root={tmp_path}").settings)
-    preflight.check_tracking(submission("tracking=server", "tracking.uri=http://mlflow:5000").settings)
+        check_shared(submission(f"storage.root={tmp_path}").settings.tracking, tmp_path)
+    check_shared(submission("tracking=server", "tracking.uri=http://mlflow:5000").settings.tracking, tmp_path)
 
 
 def test_results_need_a_place_that_outlives_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

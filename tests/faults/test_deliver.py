@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.orphans import clear, folder_of
-from sweeps.reporting.redraw import main
+from sweeps.report import main
 from tests.helpers.drivers import SWEEP, Driver, client_of, finished_keys, planned
 from tests.helpers.light import journal
 from tests.helpers.servers import free_port

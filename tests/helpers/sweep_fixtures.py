@@ -6,16 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sweeps.config import TrackingSettings
 from sweeps.specs import BaselineSpec, Plan, Result, TrialSpec, Work, content_key
 from sweeps.store import ResultStore
-
-
-@dataclass(frozen=True)
-class Tracking:
-    uri: str | None = None
-    experiment: str = "prune-sweep"
-    artifact_location: str | None = None
-    on_unreachable: str = "refuse"
 
 
 @dataclass(frozen=True)
@@ -26,7 +19,7 @@ class Storage:
 @dataclass(frozen=True)
 class Settings:
     storage: Storage
-    tracking: Tracking = field(default_factory=Tracking)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 def baseline(seed: int = 0, model: str = "lenet_300_100", dataset: str = "digits") -> BaselineSpec:

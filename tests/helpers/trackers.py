@@ -3,16 +3,17 @@
 from collections import Counter
 from pathlib import Path
 
+from sweeps.config import TrackingSettings
 from sweeps.specs import Plan
 from sweeps.store import ResultStore
 from sweeps.tracking import Tracker
-from tests.helpers.sweep_fixtures import Settings, Storage, Tracking, commit
+from tests.helpers.sweep_fixtures import Settings, Storage, commit
 
 PATIENCE_S = 300  # far more than it takes: the machine may be busy
 
 
 def make_tracker(root: Path, plan: Plan, problems: list[str] | None = None, **tracking: object) -> Tracker:
-    settings = Settings(Storage(root), Tracking(**tracking))  # type: ignore[arg-type]
+    settings = Settings(Storage(root), TrackingSettings(**tracking))  # type: ignore[arg-type]
     told = [] if problems is None else problems
     return Tracker(settings, plan, prepared_store(root), {"seeds": [0]}, told.append, "python sweeps/run.py method=x")
 

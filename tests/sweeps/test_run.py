@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import prune_core
+import sweeps
 from sweeps.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,3 +79,16 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.startswith("results go to ")
+
+
+def test_the_version_is_that_of_the_packages(capsys: pytest.CaptureFixture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"prune-sweep {sweeps.__version__}\n"
+    assert sweeps.__version__ == prune_core.__version__
+
+
+def test_a_sweep_that_is_to_be_submitted_is_refused_before_its_data_are_looked_at(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    assert main(["compute=slurm", "method=unit", "dataset=npz", "datasets.npz.path=/nowhere.npz"]) == 2
+    assert capsys.readouterr().err.startswith("error: compute=slurm is submitted, not run here: write submit before")

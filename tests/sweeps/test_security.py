@@ -19,7 +19,7 @@ from sweeps.config import settings_of
 from sweeps.config.compose import compose
 from sweeps.plan import make_plan
 from sweeps.run import main
-from sweeps.specs import BaselineSpec, Plan, Result
+from sweeps.specs import MODEL_FILE, BaselineSpec, Plan, Result
 from sweeps.store import ResultStore
 from sweeps.trial import summary
 
@@ -195,7 +195,7 @@ def test_a_dense_network_with_code_in_the_store_is_not_loaded(layer, tmp_path: P
     (baseline,) = plan.baselines
     assert isinstance(baseline, BaselineSpec)
     with store.writing(baseline.key) as folder:
-        keras.Sequential([keras.Input((5,)), layer(), keras.layers.Dense(3)]).save(folder / trial.MODEL_FILE)
+        keras.Sequential([keras.Input((5,)), layer(), keras.layers.Dense(3)]).save(folder / MODEL_FILE)
         store.commit(folder, Result(baseline.key, "baseline", {}, {"accuracy": 1.0}))
     data = prune_core.data.load("npz", baseline.dataset_config, tmp_path)
     with pytest.raises(UserError, match=r"Lambda|custom object"):

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from sweeps.reporting.by_layer import LayerCurve, allocations, layer_curves
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.style import COLOURS, MARKERS, plain_ticks, tidy
 
 if TYPE_CHECKING:
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def sensitivity_figure(scene: Scene) -> "Figure | None":
+def sensitivity_figure(comparison: Comparison) -> "Figure | None":
     """Test accuracy against the share of one layer that is removed, the others whole: a panel a method, a line a layer.
 
     None where no layer was pruned alone.
     """
-    curves = layer_curves(scene.points)
+    curves = layer_curves(comparison.points)
     if not curves:
         return None
     figure, panels = _panels(curve.label for curve in curves)
     layers = list(dict.fromkeys(curve.layer for curve in curves))
     for curve in curves:
-        _curve(panels[curve.label], curve, layers.index(curve.layer), scene.dense.get("accuracy"))
+        _curve(panels[curve.label], curve, layers.index(curve.layer), comparison.dense.get("accuracy"))
     for axes in panels.values():
-        _dense(axes, scene)
+        _dense(axes, comparison)
         axes.set_xlabel("removed of this layer alone (%)")
         axes.legend(loc="lower left", frameon=False, fontsize=9)
     return figure
 
 
-def allocation_figure(scene: Scene) -> "Figure | None":
+def allocation_figure(comparison: Comparison) -> "Figure | None":
     """Test accuracy against weights left: equal shares for all layers, and the unequal ones chosen to be no larger.
 
     None where no search went layer by layer.
     """
-    found = allocations(scene.points)
+    found = allocations(comparison.points)
     if not found:
         return None
     figure, panels = _panels(allocation.label for allocation in found)
@@ -47,7 +47,7 @@ def allocation_figure(scene: Scene) -> "Figure | None":
         equal, chosen = ([getattr(allocation, which) for allocation in members] for which in ("equal", "chosen"))
         _line(axes, sizes, equal, 1, "the same share of every layer")
         _line(axes, sizes, chosen, 0, "shares found by the search, no larger")
-        _dense(axes, scene)
+        _dense(axes, comparison)
         plain_ticks(axes)
         axes.set_xlabel("weights left (thousands, logarithmic)")
         axes.legend(loc="lower right", frameon=False, fontsize=9)
@@ -89,7 +89,7 @@ def _line(axes: "Axes", xs: Sequence[float], accuracies: Sequence[Sequence[float
     axes.errorbar(xs, means, yerr=spreads, capsize=2, elinewidth=0.8, markersize=5, linewidth=1.4, label=label, **how)
 
 
-def _dense(axes: "Axes", scene: Scene) -> None:
-    if "accuracy" in scene.dense:
-        dense = 100 * scene.dense["accuracy"]
+def _dense(axes: "Axes", comparison: Comparison) -> None:
+    if "accuracy" in comparison.dense:
+        dense = 100 * comparison.dense["accuracy"]
         axes.axhline(dense, color="#555555", linestyle="--", linewidth=1, label=f"dense: {dense:.2f} %")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.lines import Line, best_lines, is_as_pruned, lines_of, pareto
 from sweeps.reporting.figures.style import COLOURS, MARKERS, methods_of, plain_ticks, span, style, tidy
 from sweeps.reporting.results import Group, choices
@@ -22,29 +22,29 @@ _UNITS = re.compile(r"units\.(.+)")
 _SPARSITY = re.compile(r"sparsity\.(.+)")
 
 
-def front_of(scene: Scene) -> list[Group]:
+def front_of(comparison: Comparison) -> list[Group]:
     """The Pareto front of size and validation accuracy, smallest network last."""
-    return pareto(scene.points, lambda g: g.mean("size_bytes"), lambda g: g.mean("val_accuracy"))[::-1]
+    return pareto(comparison.points, lambda g: g.mean("size_bytes"), lambda g: g.mean("val_accuracy"))[::-1]
 
 
-def pareto_figure(scene: Scene) -> "Figure":
+def pareto_figure(comparison: Comparison) -> "Figure":
     """All trials by size and validation accuracy, the split that choices are made on; the front as a stair."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.add_subplot()
-    methods = methods_of(scene)
-    for line in best_lines(scene.points):
+    methods = methods_of(comparison)
+    for line in best_lines(comparison.points):
         how = {**style(line, methods), "linestyle": "", "alpha": 0.9 if len(line.groups) < MANY else 0.45}
         axes.plot(*_by_size(line.groups), label=line.method, **how)
-    front = front_of(scene)
+    front = front_of(comparison)
     sizes, accuracies = _by_size(front)
     axes.step(sizes, accuracies, where="post", color="#222222", linewidth=1.2, zorder=1, label="Pareto front")
-    dense = scene.dense.get("val_accuracy")
-    if dense is not None and "size_bytes" in scene.dense:
-        axes.plot(scene.dense["size_bytes"] / 1e3, 100 * dense, "x", color="#222222", markersize=9, label="dense")
+    dense = comparison.dense.get("val_accuracy")
+    if dense is not None and "size_bytes" in comparison.dense:
+        axes.plot(comparison.dense["size_bytes"] / 1e3, 100 * dense, "x", color="#222222", markersize=9, label="dense")
         axes.axhline(100 * dense, color="#555555", linestyle="--", linewidth=0.8)
-        _focus(axes, scene, 100 * dense)
+        _focus(axes, comparison, 100 * dense)
     plain_ticks(axes)
     _number_points(axes, front)
     tidy(axes)
@@ -53,7 +53,7 @@ def pareto_figure(scene: Scene) -> "Figure":
     return figure
 
 
-def layers_figure(scene: Scene) -> "Figure | None":
+def layers_figure(comparison: Comparison) -> "Figure | None":
     """Along each method's axis: zeros of every layer where layers differ, units left where units go, and the knee.
 
     The knee is the smallest network of the line that is within one standard error of dense on validation. None where
@@ -61,7 +61,7 @@ def layers_figure(scene: Scene) -> "Figure | None":
     """
     from matplotlib.figure import Figure
 
-    plain = _plain_lines(scene)
+    plain = _plain_lines(comparison)
     lines = [line for line in plain if _differ_by_layer(line)]
     with_units = [line for line in plain if _names(line.groups, _UNITS) and line.method != "random"]
     if not lines and not with_units:
@@ -75,7 +75,7 @@ def layers_figure(scene: Scene) -> "Figure | None":
     places = iter(grid[: -(-len(lines) // columns)].ravel())
     for line in lines:
         axes = next(places)
-        _layers(axes, line, "sparsity.", _names(line.groups, _SPARSITY), 100, scene.standard_error)
+        _layers(axes, line, "sparsity.", _names(line.groups, _SPARSITY), 100, comparison.standard_error)
         axes.set_ylabel("zeros (%)")
         axes.set_ylim(-3, 103)
     for axes in places:
@@ -85,7 +85,7 @@ def layers_figure(scene: Scene) -> "Figure | None":
         axes = next(places)
         hidden = _names(line.groups, _SPARSITY)
         names = [name for name in _names(line.groups, _UNITS) if name in hidden]
-        _layers(axes, line, "units.", names, 1, scene.standard_error)
+        _layers(axes, line, "units.", names, 1, comparison.standard_error)
         axes.set_ylabel("units left")
         axes.set_ylim(bottom=0)
     for axes in places:
@@ -93,16 +93,16 @@ def layers_figure(scene: Scene) -> "Figure | None":
     return figure
 
 
-def values_figure(scene: Scene) -> "Figure | None":
+def values_figure(comparison: Comparison) -> "Figure | None":
     """Test accuracy against the number of distinct values that weights take; None where no weights are shared."""
     from matplotlib.figure import Figure
 
-    shared = [group for group in scene.points if group.mean("unique_values")]
+    shared = [group for group in comparison.points if group.mean("unique_values")]
     if not shared:
         return None
     figure = Figure(figsize=(11, 4), layout="constrained")
     axes = figure.add_subplot()
-    methods = methods_of(scene)
+    methods = methods_of(comparison)
     for method in dict.fromkeys(group.method for group in shared):
         index = methods.index(method)
         members = [group for group in shared if group.method == method]
@@ -110,7 +110,7 @@ def values_figure(scene: Scene) -> "Figure | None":
         ys = [100 * (group.mean("accuracy") or 0) for group in members]
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
         axes.plot(xs, ys, linestyle="", marker=marker, color=colour, alpha=0.6, label=method)
-    published = [p.metrics for p in scene.published if {"unique_values", "accuracy"} <= p.metrics.keys()]
+    published = [p.metrics for p in comparison.published if {"unique_values", "accuracy"} <= p.metrics.keys()]
     if published:
         stars: dict[str, Any] = {
             "markersize": 13,
@@ -120,8 +120,8 @@ def values_figure(scene: Scene) -> "Figure | None":
         }
         xs = [metrics["unique_values"] for metrics in published]
         axes.plot(xs, [100 * metrics["accuracy"] for metrics in published], "*", **stars)
-    if "accuracy" in scene.dense:
-        dense = 100 * scene.dense["accuracy"]
+    if "accuracy" in comparison.dense:
+        dense = 100 * comparison.dense["accuracy"]
         axes.axhline(dense, color="#555555", linestyle="--", linewidth=1, label=f"dense: {dense:.2f} %")
         axes.set_ylim(bottom=max(axes.get_ylim()[0], dense - 10))
     plain_ticks(axes)
@@ -140,11 +140,11 @@ def knee_of(points: Sequence[Group], tolerance: float) -> Group | None:
     return choices(points, tolerances=(tolerance,))[0].group
 
 
-def _plain_lines(scene: Scene) -> list[Line]:
+def _plain_lines(comparison: Comparison) -> list[Line]:
     """One line a method: as pruned, before any recovery or weight sharing where the sweep has such points."""
     found: list[Line] = []
-    for method in methods_of(scene):
-        points = [group for group in scene.points if group.method == method]
+    for method in methods_of(comparison):
+        points = [group for group in comparison.points if group.method == method]
         plain = [group for group in points if is_as_pruned(group.axes)]
         lines = [line for line in lines_of(plain or points) if line.axis and not line.is_cloud]
         found += [line for line in lines if _names(line.groups, _SPARSITY)][:2]
@@ -211,12 +211,12 @@ def _number_points(axes: "Axes", front: Sequence[Group]) -> None:
             axes.annotate(str(number), (size, accuracy), fontsize=8, color="#222222", **place)
 
 
-def _focus(axes: "Axes", scene: Scene, dense: float) -> None:
+def _focus(axes: "Axes", comparison: Comparison, dense: float) -> None:
     """Show accuracies down to FOCUS below dense, and the sizes found there: what is worse is no candidate."""
     low = dense - 100 * FOCUS
-    seen = [group for group in scene.points if 100 * (group.mean("val_accuracy") or 0) >= low]
+    seen = [group for group in comparison.points if 100 * (group.mean("val_accuracy") or 0) >= low]
     sizes, accuracies = _by_size(seen)
     top, bottom = span([dense, *accuracies], low)
     axes.set_ylim(bottom, top)
     if sizes:
-        axes.set_xlim(0.8 * min(sizes), 1.25 * max([*sizes, scene.dense["size_bytes"] / 1e3]))
+        axes.set_xlim(0.8 * min(sizes), 1.25 * max([*sizes, comparison.dense["size_bytes"] / 1e3]))

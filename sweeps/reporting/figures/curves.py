@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sweeps.config import ReferencePoint
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.lines import Line, best_lines, by_what_follows, lines_of, pareto
 from sweeps.reporting.figures.style import COLOURS, methods_of, plain_ticks, span, style, tidy
 from sweeps.reporting.results import Group
@@ -37,7 +37,7 @@ class Measure:
 
     label: str
     of: Callable[[Group], float | None]
-    published: Callable[[ReferencePoint, Scene], float | None] = lambda point, scene: None
+    published: Callable[[ReferencePoint, Comparison], float | None] = lambda point, comparison: None
     log: bool = False
     noisy: bool = False
 
@@ -45,18 +45,18 @@ class Measure:
 SPARSITY = Measure(
     "sparsity (% of prunable weights that are zero)",
     lambda group: _times(100, group.mean("sparsity")),
-    lambda point, scene: _times(100, point.metrics.get("sparsity")),
+    lambda point, comparison: _times(100, point.metrics.get("sparsity")),
 )
 SIZE = Measure(
     "compression ratio (dense bytes / compressed bytes)",
     lambda group: group.mean("compression_ratio"),
-    lambda point, scene: point.metrics.get("compression_ratio"),
+    lambda point, comparison: point.metrics.get("compression_ratio"),
     log=True,
 )
 MACS = Measure(
     "multiplications left (% of dense, zeros not counted)",
     lambda group: _share(group.mean("macs"), group.mean("macs_baseline")),
-    lambda point, scene: _share(point.metrics.get("macs"), scene.dense.get("macs")),
+    lambda point, comparison: _share(point.metrics.get("macs"), comparison.dense.get("macs")),
 )
 LATENCY = Measure(
     "time of a batch (% of dense; 100 where the matrices are as large)",
@@ -65,7 +65,7 @@ LATENCY = Measure(
 )
 
 
-def accuracy_figure(scene: Scene) -> "Figure":
+def accuracy_figure(comparison: Comparison) -> "Figure":
     """Test accuracy, all of it against sparsity, and near dense against sparsity, size, multiplications and time.
 
     One line a method (and axis that parts it), mean over seeds with the standard deviation as bars; the dense network
@@ -74,17 +74,17 @@ def accuracy_figure(scene: Scene) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    whole, near = _panels(scene)
+    whole, near = _panels(comparison)
     columns = min(2, len(whole))
     upper = -(-len(whole) // columns)
     figure = Figure(figsize=(11, 3.4 * upper + 7.4), layout="constrained")
-    seeds = len({seed for group in scene.points for seed in group.seeds})
+    seeds = len({seed for group in comparison.points for seed in group.seeds})
     over = f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
     grid = figure.add_gridspec(upper + 2, 2)
     for number, (title, lines) in enumerate(whole.items()):
         row, column = divmod(number, columns)
         axes = figure.add_subplot(grid[row, column] if columns > 1 else grid[row, :])
-        _panel(axes, scene, SPARSITY, lines)
+        _panel(axes, comparison, SPARSITY, lines)
         _widen(axes)
         axes.set_title(title, loc="left", fontsize=10)
     named = [entry for axes in figure.axes for entry in zip(*axes.get_legend_handles_labels(), strict=True)]
@@ -92,31 +92,31 @@ def accuracy_figure(scene: Scene) -> "Figure":
     for number, measure in enumerate((SPARSITY, SIZE, MACS, LATENCY)):
         row, column = divmod(number, 2)
         axes = figure.add_subplot(grid[upper + row, column])
-        _panel(axes, scene, measure, near)
-        _zoom(axes, scene, measure)
+        _panel(axes, comparison, measure, near)
+        _zoom(axes, comparison, measure)
         if measure is SPARSITY:
             best = any(line.is_cloud for line in near)
             axes.set_title("near the dense network" + ": each method's best points" * best, loc="left", fontsize=10)
     how: dict[str, Any] = {"ncols": 5 if max(map(len, legend)) < 28 else 3, "frameon": False, "fontsize": 9}
-    how |= {"title": f"{scene.title} ({over})", "title_fontsize": 12}
+    how |= {"title": f"{comparison.title} ({over})", "title_fontsize": 12}
     figure.legend(legend.values(), legend.keys(), loc="outside upper center", **how)
     return figure
 
 
-def _panels(scene: Scene) -> tuple[dict[str, list[Line]], list[Line]]:
+def _panels(comparison: Comparison) -> tuple[dict[str, list[Line]], list[Line]]:
     """({title: lines} of the whole range, lines of the close-ups)."""
-    lines = lines_of(scene.points)
+    lines = lines_of(comparison.points)
     if len(lines) <= MOST_IN_PANEL:
         return {"the whole range": lines}, lines
-    best = best_lines(scene.points)
-    apart = by_what_follows(lines_of(scene.points, most=MOST_IN_PANEL))
+    best = best_lines(comparison.points)
+    apart = by_what_follows(lines_of(comparison.points, most=MOST_IN_PANEL))
     if len(apart) <= MOST_PANELS and max(map(len, apart.values())) <= MOST_IN_PANEL:
         return apart, best
     return {"the whole range: each method's best points": best}, best
 
 
-def _panel(axes: "Axes", scene: Scene, measure: Measure, lines: Sequence[Line]) -> None:
-    methods = methods_of(scene)
+def _panel(axes: "Axes", comparison: Comparison, measure: Measure, lines: Sequence[Line]) -> None:
+    methods = methods_of(comparison)
     for line in lines:
         how = style(line, methods)
         members = line.groups
@@ -134,10 +134,10 @@ def _panel(axes: "Axes", scene: Scene, measure: Measure, lines: Sequence[Line]) 
         if measure.noisy or (xs and max(xs) - min(xs) <= 0.01 * max(map(abs, xs))):
             how = {**how, "linestyle": ""}
         axes.errorbar(xs, ys, yerr=spread, capsize=2, elinewidth=0.8, label=line.label, **how)
-    if "accuracy" in scene.dense:
-        dense = 100 * scene.dense["accuracy"]
+    if "accuracy" in comparison.dense:
+        dense = 100 * comparison.dense["accuracy"]
         axes.axhline(dense, color="#555555", linestyle="--", linewidth=1, label=f"dense: {dense:.2f} %")
-    _published(axes, scene, measure, methods)
+    _published(axes, comparison, measure, methods)
     tidy(axes)
     axes.set(xlabel=measure.label, ylabel="test accuracy (%)")
     if measure.log:
@@ -148,15 +148,15 @@ def _panel(axes: "Axes", scene: Scene, measure: Measure, lines: Sequence[Line]) 
         axes.set_xlim(left=0)
 
 
-def _published(axes: "Axes", scene: Scene, measure: Measure, methods: Sequence[str]) -> None:
-    for method in dict.fromkeys(point.method for point in scene.published):
+def _published(axes: "Axes", comparison: Comparison, measure: Measure, methods: Sequence[str]) -> None:
+    for method in dict.fromkeys(point.method for point in comparison.published):
         index = methods.index(method) if method in methods else len(methods)
         placed = [
             (x, 100 * point.metrics["accuracy"])
-            for point in scene.published
+            for point in comparison.published
             if point.method == method
             and "accuracy" in point.metrics
-            and (x := measure.published(point, scene)) is not None
+            and (x := measure.published(point, comparison)) is not None
         ]
         axes.plot(
             [x for x, _ in placed],
@@ -180,17 +180,17 @@ def _widen(axes: "Axes") -> None:
         axes.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
 
 
-def _zoom(axes: "Axes", scene: Scene, measure: Measure) -> None:
+def _zoom(axes: "Axes", comparison: Comparison, measure: Measure) -> None:
     """Show what is at most ZOOM below the dense network, and as much of the horizontal axis as that takes."""
-    if "accuracy" not in scene.dense:
+    if "accuracy" not in comparison.dense:
         return
-    low = 100 * (scene.dense["accuracy"] - ZOOM)
-    near = [(x, y) for x, y, _ in _placed(scene.points, measure) if y >= low]
-    for point in scene.published:
-        x, y = measure.published(point, scene), point.metrics.get("accuracy")
+    low = 100 * (comparison.dense["accuracy"] - ZOOM)
+    near = [(x, y) for x, y, _ in _placed(comparison.points, measure) if y >= low]
+    for point in comparison.published:
+        x, y = measure.published(point, comparison), point.metrics.get("accuracy")
         if x is not None and y is not None and 100 * y >= low:
             near.append((x, 100 * y))
-    top, bottom = span([100 * scene.dense["accuracy"], *(y for _, y in near)], low)
+    top, bottom = span([100 * comparison.dense["accuracy"], *(y for _, y in near)], low)
     axes.set_ylim(bottom, top)
     if near and measure is not SPARSITY:
         right = max(x for x, _ in near)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from prune_core.axes import NONE, all_entries
+from prune_core.axes import NONE, transform_parameters
 from sweeps.reporting.results import Group
 from sweeps.specs import describe_axes
 
 MOST_LINES = 4
 """A method with more lines than this is drawn as points with the line of its best ones."""
-AFTERWARDS = ("recovery", *(name for axis, entry in all_entries() if axis == "transforms" for name in entry.parameters))
+AFTERWARDS = ("recovery", *sorted(transform_parameters()))
 """Axes of what follows on pruning: the recovery, and the parameters of transforms."""
 
 

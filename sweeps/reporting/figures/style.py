@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.lines import Line
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ def plain_ticks(axes: "Axes") -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def methods_of(scene: Scene) -> list[str]:
+def methods_of(comparison: Comparison) -> list[str]:
     """In order of appearance, which is the order of colours."""
-    return list(dict.fromkeys(group.method for group in scene.points))
+    return list(dict.fromkeys(group.method for group in comparison.points))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sweeps.trial import Look
+from sweeps.trial import TrialSummary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ _STRIP = 100
 _REMOVED, _KEPT = "#dde1e6", "#17375e"
 
 
-def weights_figure(look: Look) -> "Figure | None":
+def weights_figure(look: TrialSummary) -> "Figure | None":
     """Histograms of each layer's kernel, dense and delivered, with the codebook's values where weights are shared."""
     from matplotlib.figure import Figure
 
@@ -57,7 +57,7 @@ def weights_figure(look: Look) -> "Figure | None":
 
 
 def masks_figure(
-    masks: Mapping[str, np.ndarray], look: Look, input_shape: Sequence[int], by_units: bool
+    masks: Mapping[str, np.ndarray], look: TrialSummary, input_shape: Sequence[int], by_units: bool
 ) -> "Figure | None":
     """What is kept: of the input, of the first layer's units or weights, and of every hidden layer's units.
 
@@ -123,7 +123,7 @@ def _show(figure: "Figure", axes: "Axes", picture: _Picture) -> None:
         figure.colorbar(shown, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
 
 
-def _relevance(look: Look, shape: Sequence[int]) -> _Picture | None:
+def _relevance(look: TrialSummary, shape: Sequence[int]) -> _Picture | None:
     if look.relevance is None or len(shape) != 3:
         return None
     seen = look.relevance.reshape(shape).sum(axis=-1)
@@ -184,7 +184,7 @@ def _tiled(tiles: np.ndarray) -> np.ndarray:
     return image
 
 
-def _codebook(axes: "Axes", look: Look, name: str) -> None:
+def _codebook(axes: "Axes", look: TrialSummary, name: str) -> None:
     if name not in look.codebooks:
         return
     values, counts = look.codebooks[name]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from prune_core.errors import UserError
 from sweeps.config import MANY, conf_folder, settings_of
 from sweeps.config.compose import compose
-from sweeps.plan import make_plan
+from sweeps.plan import make_plan, outlook_of
 from sweeps.store import ResultStore
-from sweeps.terminal import outlook, plan_lines
+from sweeps.terminal import plan_lines
 from sweeps.tracking import resolve
 from tests.mutations import altered, damaged, fuzzing
 
@@ -94,7 +94,7 @@ def planned_or_sentence(overrides: list[str], conf: Path | None = None) -> None:
         settings = settings_of(compose(overrides, conf))
         resolve(settings.tracking, settings.storage.root)
         plan = make_plan(settings)
-        assert plan_lines(plan, outlook(plan, ResultStore(NOWHERE)), 2)
+        assert plan_lines(plan, outlook_of(plan, ResultStore(NOWHERE)), 2)
     except UserError as error:
         said = str(error)
     assert said.strip()

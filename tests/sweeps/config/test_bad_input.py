@@ -52,7 +52,7 @@ SENTENCES = {
     "methods.importance.grid.sparsity=[0.5]": "methods.importance.grid has no axis 'sparsity': did you mean 'start'? "
     "known: n_clusters, recovery, start, threshold; +methods.importance.grid.sparsity=[...] adds one",
     "+methods.importance.grid.sparsty=[0.5]": "methods.importance.grid.sparsty is not an axis: did you mean "
-    "'sparsity'? known: beta, curve, granularity, hold_zeros, include_biases, lambda, n_clusters, recovery, samples, "
+    "'sparsity'? known: beta, curve, damping, granularity, hold_zeros, include_biases, lambda, n_clusters, recovery, samples, "
     "schedule, score, selection, sparsity, start, steps, threshold, transforms",
     "methods.importance.score=relevance": "methods.importance: unknown score 'relevance': "
     "known: importance, l1_norm, l2_norm, lamp, magnitude, random",
@@ -79,7 +79,7 @@ SENTENCES = {
     "n_clusters=0": "methods.importance: n_clusters=0 must be a whole number >= 1, or a list of them with one a layer",
     "n_clusters=[[9,24,110,13]]": "n_clusters=[9,24,110,13] has 4 values, but mlp_800_800 has 3 layers "
     "(dense_1, dense_2, output): give one a layer",
-    "recovery=retrain": "methods.importance: unknown recovery 'retrain': known: batchnorm, finetune, none",
+    "recovery=retrain": "methods.importance: unknown recovery 'retrain': known: batchnorm, finetune, none, reconstruct",
     "thresholds=[1] methods.importance.grid.threshold=[1]": "thresholds and methods.importance.grid.threshold set the "
     "same axis: give one of them",
     "seeds=[]": "seeds is empty: give at least one, as in 'seeds=[0,1,2]'",

@@ -14,9 +14,11 @@ import ray
 
 from sweeps.config import ComputeSettings, StorageSettings
 from sweeps.engine import ray_session, run_plan, tune
-from sweeps.engine.driver_node import Home
+from sweeps.engine.driver_node import DriverNode
 from sweeps.engine.events import Announcer
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.tune_state import Run
+from sweeps.engine.work_queue import WorkQueue
+from sweeps.engine.work_searcher import NoWorkersError
 from sweeps.engine.worker import Procedures
 from sweeps.specs import BaselineSpec, Failure, Plan, Result, SearchSpec, Work
 from sweeps.store import ResultStore
@@ -320,25 +322,25 @@ def test_a_search_over_few_values_does_each_once(ray_of_two, store):
 def test_when_ray_tune_gives_up_as_a_whole_the_rest_is_done_by_a_fresh_run(store, monkeypatch):
     b = trivial.baseline("b")
     heard = Recorder()
-    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
+    queue = WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
     endings = [RuntimeError("Caught unexpected exception: OutOfMemoryError"), None, None]
 
     def fit(run):
-        work = schedule.next()
+        work = queue.next()
         ending = endings.pop(0)
         if ending:
             raise ending
         commit(store, work.key, work.kind)
-        schedule.finished(work.key)
+        queue.finished(work.key)
 
     monkeypatch.setattr(tune, "_fit", fit)
-    run = tune.Run(schedule, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None)
+    run = Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None)
     tune.execute(run)
     assert heard.events == [("finished", "b"), ("finished", "t")]
 
 
 def test_when_ray_tune_gives_up_while_nothing_runs_it_is_started_again_but_not_for_ever(store, monkeypatch):
-    schedule = Schedule(trivial.plan(trivial.trial("t", trivial.baseline("b"))), [], store, Announcer([]), 1)
+    queue = WorkQueue(trivial.plan(trivial.trial("t", trivial.baseline("b"))), [], store, Announcer([]), 1)
     runs = []
 
     def fit(run):
@@ -347,20 +349,20 @@ def test_when_ray_tune_gives_up_while_nothing_runs_it_is_started_again_but_not_f
 
     monkeypatch.setattr(tune, "_fit", fit)
     with pytest.raises(RuntimeError, match="no"):
-        tune.execute(tune.Run(schedule, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
+        tune.execute(Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
     assert 1 < len(runs) < 10
 
 
 def test_without_workers_everything_is_lost_or_blocked_and_the_run_ends(store, monkeypatch):
     b = trivial.baseline("b")
     heard = Recorder()
-    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
+    queue = WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=1)
 
     def fit(run):
-        raise tune.NoWorkersError("6 workers in a row died while starting")
+        raise NoWorkersError("6 workers in a row died while starting")
 
     monkeypatch.setattr(tune, "_fit", fit)
-    tune.execute(tune.Run(schedule, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
+    tune.execute(Run(queue, ray_session.Request(1, 0, None), 1, lambda work: None, lambda: 0, None))
     assert heard.events == [("lost", "b"), ("blocked", "t")]
 
 
@@ -373,7 +375,7 @@ def test_a_listener_that_raises_stops_nothing(store):
     after = Recorder()
     announcer = Announcer([Broken(), after])
     b = trivial.baseline("b")
-    Schedule(trivial.plan(trivial.trial("t", b)), [], store, announcer, 0)
+    WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, announcer, 0)
     assert after.events == [("cached", "b")]
 
 
@@ -398,24 +400,24 @@ def test_results_are_where_all_nodes_reach_them(ray_of_two, tmp_path):
 
 def test_another_node_gets_what_networks_are_built_from(ray_of_two, tmp_path):
     base = BaselineSpec("b", "data", "model", 0, {}, {"path": "/on/the/driver/my.keras"}, {})
-    elsewhere = Home("another node", tmp_path / "cache", {"/on/the/driver/my.keras": ray.put(b"a network")})
+    elsewhere = DriverNode("another node", tmp_path / "cache", {"/on/the/driver/my.keras": ray.put(b"a network")})
     path = Path(elsewhere.placed(base).model_config["path"])
     assert (path.parent, path.suffix, path.read_bytes()) == (tmp_path / "cache/files", ".keras", b"a network")
-    assert Home.here(None, []).placed(base) is base
+    assert DriverNode.here(None, []).placed(base) is base
 
 
 def test_a_result_that_cannot_be_read_is_a_failure_and_no_stall(store, monkeypatch):
     heard = Recorder()
     b = trivial.baseline("b")
     commit(store, "b", "baseline")
-    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
-    assert schedule.next().key == "t"
+    queue = WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
+    assert queue.next().key == "t"
     (store.results / "t").mkdir()  # without a record, so that it has to be moved aside
     monkeypatch.setattr(
         "sweeps.store.local.os.rename", lambda *names: (_ for _ in ()).throw(PermissionError(13, "denied"))
     )
-    schedule.finished("t")
-    assert schedule.done
+    queue.finished("t")
+    assert queue.done
     assert "cannot be read (denied)" in heard.failures["t"].reason
 
 
@@ -423,14 +425,14 @@ def test_work_that_was_lost_twice_is_tried_alone(store):
     """The first loss may be anything; after a second one it may be memory, of which Linux leaves no word."""
     one, other = trivial.baseline("one"), trivial.baseline("other")
     plan = trivial.plan(trivial.trial("t", one), trivial.trial("u", other))
-    schedule = Schedule(plan, [], store, Announcer([]), max_retries=2)
-    assert [schedule.next(), schedule.next()] == [one, other]
-    schedule.lost("one", "its worker died")
-    assert schedule.next() == one
-    schedule.lost("one", "its worker died")
-    assert schedule.next() is None
-    schedule.failed("other", "a bug")
-    assert schedule.next() == one
+    queue = WorkQueue(plan, [], store, Announcer([]), max_retries=2)
+    assert [queue.next(), queue.next()] == [one, other]
+    queue.lost("one", "its worker died")
+    assert queue.next() == one
+    queue.lost("one", "its worker died")
+    assert queue.next() is None
+    queue.failed("other", "a bug")
+    assert queue.next() == one
 
 
 def test_work_that_is_too_big_even_alone_is_given_up_without_using_up_the_retries(ray_of_two, store):
@@ -450,12 +452,12 @@ def test_idle_workers_that_died_cost_the_next_work_no_try(store):
     heard = Recorder()
     b = trivial.baseline("b")
     commit(store, "b", "baseline")
-    schedule = Schedule(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
-    run = tune.Run(schedule, ray_session.Request(1, 0, None), 2, lambda work: None, lambda: 0, None)
+    queue = WorkQueue(trivial.plan(trivial.trial("t", b)), [], store, Announcer([heard]), max_retries=0)
+    run = Run(queue, ray_session.Request(1, 0, None), 2, lambda work: None, lambda: 0, None)
     for _ in range(2):
-        assert schedule.next().key == "t"
+        assert queue.next().key == "t"
         run.lost("t", "its worker died", out_of_memory=True)
-    assert schedule.next().key == "t"
+    assert queue.next().key == "t"
     run.started_at["t"] = 0.0
     run.lost("t", "its worker died", out_of_memory=True)
     assert heard.events[-1] == ("lost", "t")

@@ -8,7 +8,7 @@ import pytest
 from prune_core.errors import UserError
 from sweeps.engine import ray_places
 from sweeps.engine.orphans import folder_of, ray_folder
-from sweeps.engine.ray_session import _shared_memory
+from sweeps.engine.ray_start import _shared_memory
 
 SWEEP = Path("/data/outputs/sweeps/0123456789ab")
 

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from sweeps.engine import ray_watch
-from sweeps.engine.ray_watch import RayLost, RayWatch
+from sweeps.engine import watched_connections
+from sweeps.engine.lost_ray import RayLost
+from sweeps.engine.ray_watch import RayWatch
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -115,10 +116,10 @@ def test_a_process_that_waits_for_ray_itself_is_ended_with_the_sentence():
 
 
 def test_a_head_that_comes_back_is_waited_for(monkeypatch, caplog):
-    monkeypatch.setattr(ray_watch, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(watched_connections, "_ASK_EVERY_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        head = ray_watch._Head(address)
+        head = watched_connections.Head(address)
         assert head.seconds_away() == 0
     assert head.seconds_away() > 0
     assert head.seconds_away() > 0
@@ -132,7 +133,7 @@ def test_a_head_that_comes_back_is_waited_for(monkeypatch, caplog):
 
 def test_descriptors_that_are_no_sockets_are_left_alone():
     with open(os.devnull) as file:
-        assert ray_watch._peer(file.fileno()) is None
+        assert watched_connections._peer(file.fileno()) is None
 
 
 def test_of_a_ray_that_somebody_else_has_started_this_nodes_raylet_is_watched(node):

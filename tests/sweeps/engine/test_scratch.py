@@ -9,8 +9,8 @@ from sweeps.config import settings_of
 from sweeps.config.compose import compose
 from sweeps.engine import scratch
 from sweeps.plan import make_plan
-from sweeps.reporting.record import load
-from sweeps.run import _keep as keep
+from sweeps.reporting.record import load_record
+from sweeps.sweep import _keep as keep
 
 NOBODY = 2**22 + 1
 """No process has this id: Linux gives none above 2**22."""
@@ -40,5 +40,5 @@ def test_a_record_that_is_damaged_when_a_sweep_starts_is_written_anew(tmp_path):
     (folder / "sweep.json").touch()
     (folder / ".sweep.json.0a1b2c3d.part").write_text("{")
     keep(settings, plan)
-    assert load(tmp_path, plan.sweep_id).keys == tuple(work.key for work in plan)
+    assert load_record(tmp_path, plan.sweep_id).keys == tuple(work.key for work in plan)
     assert [path.name for path in folder.iterdir()] == ["sweep.json"]

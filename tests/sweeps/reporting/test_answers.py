@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sweeps.reporting.answers import ratio, size_and_speed, speed
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.results import Group
 
 
@@ -23,8 +23,8 @@ def point(method="weight", drop=0.0, smaller=2.0, faster=1.0, seeds=(0,), metric
     return Group(method, axes, "lenet_5", "digits", seeds, {name: [value] for name, value in values.items()}, drop)
 
 
-def scene_of(*points):
-    return Scene("lenet_5", "digits", points, {"val_accuracy": 0.94, "size_bytes": 4000.0}, None)
+def comparison_of(*points):
+    return Comparison("lenet_5", "digits", points, {"val_accuracy": 0.94, "size_bytes": 4000.0}, None)
 
 
 UNITS = {"units.dense_1": 5.0}
@@ -35,7 +35,7 @@ def plain(html):
 
 
 def test_zeros_in_place_change_only_what_is_stored():
-    said = plain(size_and_speed(scene_of(point(sparsity=0.5, faster=0.9), point(sparsity=0.6, faster=1.2))))
+    said = plain(size_and_speed(comparison_of(point(sparsity=0.5, faster=0.9), point(sparsity=0.6, faster=1.2))))
     assert "50 % of the weights are zero" in said
     assert "0.90 to 1.20 times as fast in all 2 points with unchanged matrices" in said
     assert "2.0 kB instead of 4.0 kB, 2.0 times smaller" in said
@@ -57,18 +57,18 @@ def test_the_speed_of_a_smaller_network(group, told):
 
 
 def test_removed_units_are_faster_and_need_no_advice():
-    said = plain(size_and_speed(scene_of(point("unit", faster=3.0, metrics=UNITS, sparsity=0.5))))
+    said = plain(size_and_speed(comparison_of(point("unit", faster=3.0, metrics=UNITS, sparsity=0.5))))
     assert "3.00 times as fast as dense" in said
     assert "To get a faster network" not in said
 
 
 def test_shared_weights_are_counted():
-    said = plain(size_and_speed(scene_of(point("cluster", metrics={"unique_values": 48.0}, n_clusters=16))))
+    said = plain(size_and_speed(comparison_of(point("cluster", metrics={"unique_values": 48.0}, n_clusters=16))))
     assert "48 distinct values" in said
 
 
 def test_nothing_pruned_says_nothing():
-    assert size_and_speed(scene_of()) == ""
+    assert size_and_speed(comparison_of()) == ""
 
 
 def rows_of(html):
@@ -78,7 +78,7 @@ def rows_of(html):
 
 def test_the_furthest_point_within_each_tolerance():
     points = [point(sparsity=s, drop=d, smaller=r) for s, d, r in ((0.5, 0.0, 2.0), (0.8, 0.008, 5.0), (0.9, 0.1, 9.0))]
-    said = ratio(replace(scene_of(*points), val_samples=376))
+    said = ratio(replace(comparison_of(*points), val_samples=376))
     assert rows_of(said) == {"weight": ["0.5 · 2.0x", "0.5 · 2.0x", "0.8 · 5.0x", "0.8 · 5.0x"]}
     assert "376 samples" in said
     assert "uncertain by 1.2 points" in said  # sqrt(0.94 * 0.06 / 376)
@@ -87,7 +87,7 @@ def test_the_furthest_point_within_each_tolerance():
 
 def test_whole_numbers_stay_whole():
     points = [point("cluster", n_clusters=k, drop=d, smaller=r) for k, d, r in ((4, 0.1, 9.0), (8, 0.0, 5.0))]
-    assert "methods.cluster.grid.n_clusters=[7,6,5]" in ratio(scene_of(*points))
+    assert "methods.cluster.grid.n_clusters=[7,6,5]" in ratio(comparison_of(*points))
 
 
 def test_training_on_moves_the_ratio():
@@ -95,10 +95,10 @@ def test_training_on_moves_the_ratio():
         point(sparsity=s, recovery=r, drop=d, smaller=1 / (1 - s))
         for s, r, d in ((0.5, "none", 0.0), (0.8, "none", 0.2), (0.5, "finetune", 0.0), (0.8, "finetune", 0.0))
     ]
-    said = plain(ratio(scene_of(*points)))
+    said = plain(ratio(comparison_of(*points)))
     assert "weight goes to sparsity=0.8 instead of 0.5 within 1 point of dense" in said
 
 
 @pytest.mark.parametrize("points", [(), (point(sparsity=0.9, drop=0.3),)])
 def test_without_a_choice_it_says_what_to_do(points):
-    assert "prune less, or train on after" in ratio(scene_of(*points))
+    assert "prune less, or train on after" in ratio(comparison_of(*points))

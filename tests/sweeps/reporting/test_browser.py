@@ -3,6 +3,7 @@
 Screenshots go to the folder that the environment variable SCREENSHOTS names, else to the test's temporary folder.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -11,14 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from sweeps.config import TrackingSettings
 from sweeps.tracking import Place, resolve, sweep_link, trials_link
-from sweeps.tracking.links import compare_link
 from tests.helpers.real_sweep import ROOT, runs_of
-from tests.helpers.sweep_fixtures import Tracking
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -63,7 +64,7 @@ def place(finished) -> tuple[Place, str]:
     """Where the sweep is, and its id; later sweeps of other tests may lie beside it."""
     root, _ = finished
     parent = min(runs_of(root, "sweep"), key=lambda run: run.info.start_time)
-    target = resolve(Tracking(), root)
+    target = resolve(TrackingSettings(), root)
     return Place(target, parent.info.experiment_id, parent.info.run_id), parent.data.tags["sweep.id"]
 
 
@@ -96,7 +97,11 @@ def test_trials_are_compared_by_parallel_coordinates_and_scatter(ui, page, place
     where, sweep_id = place
     # Of two methods with the same axes, so that what is drawn first is the method.
     trials = [run for run in trials_of(finished[0], sweep_id) if run.data.params["method"] in ("unit", "weight")]
-    page.goto(compare_link(ui, where.experiment_id, [run.info.run_id for run in trials]), timeout=PATIENCE_MS)
+    runs, experiments = (
+        quote(json.dumps(ids), safe="") for ids in ([run.info.run_id for run in trials], [where.experiment_id])
+    )
+    compared = f"{ui}/#/compare-runs?runs={runs}&experiments={experiments}&workflowType=machine_learning"
+    page.goto(compared, timeout=PATIENCE_MS)
     page.get_by_text(f"Comparing {len(trials)} Runs").first.wait_for()
     wait_for_drawn(page, ".axis-title", "method")
     keep(page, "parallel_coordinates", tmp_path)

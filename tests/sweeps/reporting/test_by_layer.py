@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.reporting.by_layer import allocations, layer_curves
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.by_layer import allocation_figure, sensitivity_figure
 from sweeps.reporting.results import Group
 
@@ -33,8 +33,8 @@ SEARCHED = [
 ]
 
 
-def scene(points: list[Group]) -> Scene:
-    return Scene("net", "digits", tuple(points), {"accuracy": 0.96}, None)
+def comparison(points: list[Group]) -> Comparison:
+    return Comparison("net", "digits", tuple(points), {"accuracy": 0.96}, None)
 
 
 def test_a_layer_tolerates_what_it_tolerates_all_the_way() -> None:
@@ -54,11 +54,11 @@ def test_unequal_shares_are_chosen_seed_by_seed_among_those_no_larger() -> None:
 
 
 def test_figures_show_every_layer_and_both_kinds_of_shares() -> None:
-    figure = sensitivity_figure(scene(ALONE))
+    figure = sensitivity_figure(comparison(ALONE))
     assert figure is not None
     (axes,) = [axes for axes in figure.axes if axes.get_title(loc="left")]
     assert axes.get_legend_handles_labels()[1] == ["dense: 96.00 %", "b", "a"]
-    figure = allocation_figure(scene(SEARCHED))
+    figure = allocation_figure(comparison(SEARCHED))
     assert figure is not None
     assert {"the same share of every layer", "shares found by the search, no larger"} <= set(
         figure.axes[0].get_legend_handles_labels()[1]
@@ -66,6 +66,6 @@ def test_figures_show_every_layer_and_both_kinds_of_shares() -> None:
 
 
 def test_other_sweeps_have_no_such_pictures() -> None:
-    plain = scene([group({"sparsity": 0.5}, [0.9])])
+    plain = comparison([group({"sparsity": 0.5}, [0.9])])
     assert sensitivity_figure(plain) is None
     assert allocation_figure(plain) is None

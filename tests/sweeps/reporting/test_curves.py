@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from sweeps.reporting.comparisons import Scene
+from sweeps.reporting.comparisons import Comparison
 from sweeps.reporting.figures.curves import accuracy_figure
 from sweeps.reporting.figures.style import plain_ticks
 from sweeps.reporting.results import Group
@@ -17,14 +17,16 @@ def point(sparsity: float, milliseconds: float, **metrics: float) -> Group:
 
 def test_zeros_in_place_take_the_time_of_the_dense_network():
     """What was measured of them is noise."""
-    scene = Scene("net", "data", (point(0.5, 4.0, **{"units.dense": 3.0}), point(0.6, 31.0)), {"accuracy": 0.9}, None)
-    (drawn,) = accuracy_figure(scene).axes[-1].containers
+    comparison = Comparison(
+        "net", "data", (point(0.5, 4.0, **{"units.dense": 3.0}), point(0.6, 31.0)), {"accuracy": 0.9}, None
+    )
+    (drawn,) = accuracy_figure(comparison).axes[-1].containers
     assert list(drawn.lines[0].get_xdata()) == [40.0, 100.0]
 
 
 def test_single_samples_are_not_blown_up():
     points = (point(0.5, 4.0), point(0.6, 4.0, accuracy=0.898))
-    whole = accuracy_figure(Scene("net", "data", points, {"accuracy": 0.9}, None)).axes[0]
+    whole = accuracy_figure(Comparison("net", "data", points, {"accuracy": 0.9}, None)).axes[0]
     assert whole.get_ylim() == pytest.approx((88.9, 90.9))
 
 

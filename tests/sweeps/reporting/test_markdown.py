@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.report import main
 from sweeps.reporting.markdown import as_markdown, markdown_of
 from sweeps.reporting.markup import number, table
 from sweeps.reporting.record import SweepRecord
-from sweeps.reporting.redraw import main
 from sweeps.reporting.results import Row
 from tests.helpers.sweep_fixtures import baseline, metrics_of, result_of, trial
 

@@ -12,15 +12,14 @@ import pytest
 from rich.console import Console
 
 from sweeps import ui
+from sweeps.redact import redact
 from sweeps.reporting.files import write_files
 from sweeps.reporting.markup import number
-from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked, rows_of_store
+from sweeps.reporting.results import Collector, Row, aggregates, choices, groups, ranked
 from sweeps.specs import Failure, TrialSpec
-from sweeps.store import ResultStore
 from sweeps.terminal import closing
-from sweeps.tracking import Place, Target, redact, trials_link, ui_base, ui_command
-from sweeps.tracking.links import compare_link
-from tests.helpers.sweep_fixtures import baseline, commit, grid, metrics_of, plan_of, result_of, trial
+from sweeps.tracking import Place, Target, trials_link, ui_base, ui_command
+from tests.helpers.sweep_fixtures import baseline, grid, metrics_of, plan_of, result_of, trial
 
 # (sparsity asked for, validation accuracy, compression ratio); dense has a validation accuracy of 0.94
 POINTS = ((0.5, 0.94, 2.0), (0.8, 0.93, 5.0), (0.9, 0.90, 10.0))
@@ -118,14 +117,6 @@ def test_the_files_of_a_report(tmp_path):
     assert read(files["failures.csv"])[0]["reason"] == "ValueError: at http://***@host"
 
 
-def test_a_report_can_be_drawn_again_from_the_store(tmp_path):
-    store = ResultStore(tmp_path)
-    store.prepare()
-    plan = grid(2)
-    commit(store, plan.trials[1])
-    assert [row.work for row in rows_of_store(plan, store)] == [plan.trials[1]]
-
-
 def test_a_sweep_without_any_result_still_has_its_files(tmp_path):
     files = write_files(tmp_path, grid(2), [], [], {})
     assert set(files) == {"results.csv", "plan.csv"}
@@ -136,7 +127,7 @@ def shown(rows: list[Row], failures: list[Failure], waiting: int = 0, width: int
     out = io.StringIO()
     console = Console(file=out, width=width)
     place = Place(target, "7", "parent")
-    closing.show(console, grid(1), rows, failures, place, target, Path("/data/sweeps/x"), waiting)
+    closing.show_end(console, grid(1), rows, failures, place, target, Path("/data/sweeps/x"), waiting)
     return out.getvalue()
 
 
@@ -221,8 +212,6 @@ def test_links_are_encoded_and_free_of_passwords():
     link = trials_link(ui_base(target), "7", "abc")
     assert link.startswith("https://mlflow.example:8443/base/#/experiments/7/runs?searchFilter=tags.%60sweep.id%60")
     assert "tags.`sweep.id` = 'abc' and tags.`kind` = 'trial'" in unquote(link)
-    compare = unquote(compare_link("", "7", ["a", "b"]))
-    assert compare.startswith('/#/compare-runs?runs=["a", "b"]&experiments=["7"]')
     assert ui_command(target, target) is None
     assert redact(target.uri) == "https://***@mlflow.example:8443/base/"
 

@@ -3,12 +3,12 @@
 import numpy as np
 
 from sweeps.reporting.figures.trial import MOST_LAYERS, masks_figure, weights_figure
-from sweeps.trial import Look
+from sweeps.trial import TrialSummary
 from sweeps.trial.summary import Histogram
 
 
 def titles(masks: dict[str, np.ndarray], shape: tuple[int, ...], by_units: bool) -> list[str]:
-    figure = masks_figure(masks, Look(), shape, by_units)
+    figure = masks_figure(masks, TrialSummary(), shape, by_units)
     return [axes.get_title("left").replace("\n", " ") for axes in figure.axes]
 
 
@@ -28,5 +28,5 @@ def test_layers_that_are_not_drawn_are_counted():
     (title,) = titles({f"{name}/kernel": kept for name in names}, (3,), True)
     assert title.endswith("dense_5 3 of 4, 2 more layers are not drawn")
     flat = Histogram(np.linspace(-1, 1, 4), np.ones(3), np.ones(3), 0)
-    figure = weights_figure(Look(histograms=dict.fromkeys(names, flat)))
+    figure = weights_figure(TrialSummary(histograms=dict.fromkeys(names, flat)))
     assert figure.axes[-1].get_xlabel() == "weight (2 more layers are not drawn)"

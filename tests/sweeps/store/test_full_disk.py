@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sweeps.engine.events import Announcer
-from sweeps.engine.work_queue import Schedule
+from sweeps.engine.work_queue import WorkQueue
 from sweeps.store import ResultStore, full_disk
 from sweeps.store.full_disk import no_room, reason
-from sweeps.tracking.tracker import _first_line
+from sweeps.tracking.receiver import first_line
 from tests.helpers import trivial_work as trivial
 
 AUTOFLUSH = (
@@ -76,7 +76,7 @@ def test_it_is_found_behind_other_errors_and_in_the_words_of_libraries_in_c(root
     ],
 )
 def test_what_sqlalchemy_wraps_around_an_error_is_left_out(text, said):
-    assert _first_line(text) == said
+    assert first_line(text) == said
 
 
 def test_nothing_is_handed_out_after_that_and_nothing_has_failed(tmp_path):
@@ -86,12 +86,12 @@ def test_nothing_is_handed_out_after_that_and_nothing_has_failed(tmp_path):
     with store.writing("b") as folder:
         store.commit(folder, trivial.Result("b", "baseline", {}, {}))
     announcer = Announcer([])
-    schedule = Schedule(trivial.plan(*(trivial.trial(f"t{i}", b) for i in range(5))), [], store, announcer, 2)
-    first, second = schedule.next(), schedule.next()
-    schedule.no_room(first.key, "the disk is full")
-    assert schedule.next() is None
-    assert not schedule.done
-    schedule.no_room(second.key, "full, too")
-    assert schedule.done
-    assert schedule.halted == "the disk is full"
+    queue = WorkQueue(trivial.plan(*(trivial.trial(f"t{i}", b) for i in range(5))), [], store, announcer, 2)
+    first, second = queue.next(), queue.next()
+    queue.no_room(first.key, "the disk is full")
+    assert queue.next() is None
+    assert not queue.done
+    queue.no_room(second.key, "full, too")
+    assert queue.done
+    assert queue.halted == "the disk is full"
     assert announcer.outcome(0).failures == ()

@@ -18,12 +18,12 @@ import pytest
 from prune_core.errors import UserError
 from prune_core.training import EpochCheckpoint
 from sweeps.config.storage import storage_settings
+from sweeps.plan import missing_of
 from sweeps.specs import Work
 from sweeps.store import ResultStore, StorageAway
 from sweeps.store.checkpoint import SharedCheckpoint
 from sweeps.store.remote import Remote
 from sweeps.store.shared import SharedStore
-from sweeps.terminal import outlook
 from tests.helpers import sweep_fixtures as made
 from tests.helpers.object_store import BUCKET, SECRET, ObjectStore
 
@@ -266,7 +266,7 @@ def test_what_others_have_finished_is_not_planned_again(machine):
     plan = made.grid(2)
     for work in plan:
         made.commit(machine("first"), work)
-    ahead = outlook(plan, machine("second"))
+    ahead = missing_of(plan, machine("second"))
     assert (ahead.cached, ahead.is_work_left) == ({work.key for work in plan}, False)
 
 

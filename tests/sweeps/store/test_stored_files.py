@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from prune_core.errors import UserError
 from sweeps.engine.search import PointSource
-from sweeps.plan import trial_of
+from sweeps.plan import outlook_of, trial_of
 from sweeps.reporting import record
 from sweeps.specs import Result, SearchSpec
 from sweeps.store import RECORD, ResultStore, only_driver
-from sweeps.terminal import outlook
 from sweeps.tracking.ledger import Ledger
 from tests.helpers.sweep_fixtures import baseline, commit, plan_of, trial
 from tests.mutations import DEEP, altered, damaged, fuzzing
@@ -61,7 +60,7 @@ def seal(store: ResultStore, content: Any) -> None:
 
 def is_redone_or_read(store: ResultStore) -> bool:
     """Whether the result is read; else it must have been set aside, so that it can be made again."""
-    outlook(PLAN, store)
+    outlook_of(PLAN, store)
     result = store.load(WORK.key)
     assert result is not None or not store.folder(WORK.key).exists()
     return result is not None
@@ -136,13 +135,13 @@ def test_a_key_is_a_name_and_not_a_way(store: ResultStore, key: str) -> None:
 def swept(root: Path) -> Path:
     """Record a sweep of the one result; returns the file."""
     about = record.SweepRecord("0123456789ab", "one", "python", (WORK.key,), {"seeds": [0]}, {}, failures=())
-    return record.save(root / "sweeps" / about.sweep_id, about)
+    return record.save_record(root / "sweeps" / about.sweep_id, about)
 
 
 def drawn_or_sentence(root: Path) -> None:
     said = ""
     try:
-        record.rows_of(record.load(root, "latest"), ResultStore(root))
+        record.rows_of(record.load_record(root, "latest"), ResultStore(root))
     except UserError as error:
         said = str(error)
     assert "\n" not in said
@@ -173,14 +172,14 @@ def test_a_sweep_record_cannot_name_results_elsewhere(store: ResultStore, key: s
     path = swept(store.root)
     path.write_text(json.dumps({**json.loads(path.read_text()), "keys": [key]}))
     with pytest.raises(UserError, match="is damaged"):
-        record.load(store.root, "latest")
+        record.load_record(store.root, "latest")
 
 
 @pytest.mark.parametrize("sweep", ["../0123456789ab", "0123456789ab/..", "/", "*", ".."])
 def test_a_sweep_is_asked_for_by_its_name(store: ResultStore, sweep: str) -> None:
     swept(store.root)
     with pytest.raises(UserError, match="no sweep begins like that"):
-        record.load(store.root, sweep)
+        record.load_record(store.root, sweep)
 
 
 def search() -> SearchSpec:
@@ -250,4 +249,4 @@ def test_a_result_of_the_fixture_is_sound(store: ResultStore) -> None:
     """What the tests above damage is read when nobody does."""
     assert is_redone_or_read(store)
     path = swept(store.root)
-    assert asdict(record.load(store.root, path.parent.name))["keys"] == (WORK.key,)
+    assert asdict(record.load_record(store.root, path.parent.name))["keys"] == (WORK.key,)

@@ -8,10 +8,10 @@ import pytest
 from sweeps.config import settings_of
 from sweeps.config.compose import compose
 from sweeps.machines import Room
-from sweeps.plan import make_plan
+from sweeps.plan import make_plan, outlook_of
 from sweeps.specs import Plan, Result, Work
 from sweeps.store import ResultStore
-from sweeps.terminal import format_duration, headline, outlook, plan_lines
+from sweeps.terminal import format_duration, headline, plan_lines
 from sweeps.terminal.plan_text import MOST_LINES
 
 
@@ -40,12 +40,12 @@ TWO_AT_ONCE = Room(slots=2, machines=1, idle_cpus=0, cpus=2, idle_gpus=0, gpus=0
 
 
 def text(got: Plan, store: ResultStore, room: Room | None = TWO_AT_ONCE) -> str:
-    return "\n".join(plan_lines(got, outlook(got, store), room))
+    return "\n".join(plan_lines(got, outlook_of(got, store), room))
 
 
 def test_an_empty_store_knows_no_times_but_a_guess(store: ResultStore) -> None:
     got = plan("thresholds=[0.5,1]")
-    guess = format_duration(max(1, outlook(got, store).seconds(slots=2)))
+    guess = format_duration(max(1, outlook_of(got, store).seconds(slots=2)))
     assert text(got, store) == "\n".join(
         [
             "",
@@ -70,7 +70,7 @@ def test_what_is_finished_is_cached_and_gives_the_estimate(store: ResultStore) -
     first = got.trials[0]
     finish(store, first.baseline, 20)
     finish(store, first, 4)
-    ahead = outlook(got, store)
+    ahead = outlook_of(got, store)
     assert ahead.cached == {first.key, first.baseline.key}
     assert len(ahead.to_train) == 1
     assert len(ahead.to_run) == 5
@@ -86,7 +86,7 @@ def test_the_median_of_several_past_runs_counts(store: ResultStore) -> None:
     got = plan("thresholds=[0.25,0.5,0.75,1]")
     for trial, seconds in zip(got.trials, [1, 2, 30], strict=False):
         finish(store, trial, seconds)
-    assert dict(outlook(got, store).estimates) == {got.trials[3].key: 2}
+    assert dict(outlook_of(got, store).estimates) == {got.trials[3].key: 2}
     assert "judging by past runs and the number of multiplications, very roughly" in text(got, store)
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_record_does_not_stop_the_plan(store: ResultStore) -> None:
     got = plan("thresholds=[0.5,1]")
     finish(store, got.trials[0], 1)
     (store.folder(got.trials[0].key) / "result.json").write_text("{")
-    assert outlook(got, store).estimates == {}
+    assert outlook_of(got, store).estimates == {}
 
 
 def test_a_large_plan_is_cut_short(store: ResultStore) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweeps.config import TrackingSettings
 from sweeps.tracking import Target, resolve
-from sweeps.tracking.content import Network, RunContent
+from sweeps.tracking.content import RunContent
+from sweeps.tracking.networks import Network
 from sweeps.tracking.runs import SweepRuns
-from tests.helpers.sweep_fixtures import Tracking
 
 SWEEP = "0123456789ab"
 
@@ -49,7 +50,7 @@ def test_mlflow_loads_the_dense_network_without_tensorflow_in_the_driver(tmp_pat
     code = (
         "import sys; from pathlib import Path; from tests.sweeps.tracking.test_logged_model import *\n"
         f"root = Path({str(tmp_path)!r})\n"
-        "runs = deliver(resolve(Tracking(), root), root / 'model.keras')\n"
+        "runs = deliver(resolve(TrackingSettings(), root), root / 'model.keras')\n"
         "print(runs.finished['k'], 'tensorflow' in sys.modules)"
     )
     done = subprocess.run(
@@ -81,7 +82,7 @@ def test_mlflow_loads_the_dense_network_without_tensorflow_in_the_driver(tmp_pat
 def test_a_delivery_that_is_repeated_makes_no_second_model(tmp_path, gap):
     network = tmp_path / "model.keras"
     network.write_bytes(b"weights")
-    target = resolve(Tracking(), tmp_path)
+    target = resolve(TrackingSettings(), tmp_path)
     with pytest.raises(KeyboardInterrupt):
         deliver(target, network, dies_after=gap)
     runs = deliver(target, network)

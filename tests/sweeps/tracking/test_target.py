@@ -13,13 +13,11 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.engine import make_url
 
 from prune_core.errors import UserError
-from sweeps.config import override
+from sweeps.config import TrackingSettings, override
 from sweeps.config.compose import compose
-from sweeps.tracking import Target, probe, resolve
+from sweeps.tracking import Target, newest_sweep, probe, resolve
 from sweeps.tracking.runs import SweepRuns
 from sweeps.tracking.target import sqlite_uri
-from sweeps.ui import newest_sweep
-from tests.helpers.sweep_fixtures import Tracking
 
 # Dies in the middle of a transaction that has reached the file already, as a killed driver does.
 WRITE_AND_DIE = """
@@ -75,9 +73,10 @@ def test_all_addresses_stay_inside_the_storage_root(name: str, tmp_path: Path, e
     root.mkdir()
     (tmp_path / "masks.npz").write_bytes(b"masks")
     shutil.copy(empty_database, root / "mlflow.db")
-    target = resolve(Tracking(), root)
+    target = resolve(TrackingSettings(), root)
     probe(target)
-    assert resolve(Tracking(uri=target.uri), tmp_path / "elsewhere").uri == target.uri, "as the printed command has it"
+    again = resolve(TrackingSettings(uri=target.uri), tmp_path / "elsewhere")
+    assert again.uri == target.uri, "as the printed command has it"
     runs = SweepRuns(target, "0123456789ab")
     runs.open_parent("a sweep", {}, {}, "config", 0.0)
     runs.close_parent("FINISHED", {"masks.npz": tmp_path / "masks.npz"}, {})
@@ -97,10 +96,10 @@ def test_an_override_holds_any_name(name: str) -> None:
 
 def test_a_question_mark_in_an_address_is_not_dropped() -> None:
     with pytest.raises(UserError, match=r"has options after the \?, which are not used: leave them out, and write %3F"):
-        resolve(Tracking(uri="sqlite:////data/a?b/mlflow.db"), Path("outputs"))
+        resolve(TrackingSettings(uri="sqlite:////data/a?b/mlflow.db"), Path("outputs"))
 
 
 def test_a_folder_for_artifacts_becomes_an_address() -> None:
-    target = resolve(Tracking(artifact_location="/data/a%20b?c"), Path("outputs"))
+    target = resolve(TrackingSettings(artifact_location="/data/a%20b?c"), Path("outputs"))
     assert target.artifact_location == "file:///data/a%2520b%3Fc"
-    assert resolve(Tracking(artifact_location="s3://b/a"), Path("outputs")).artifact_location == "s3://b/a"
+    assert resolve(TrackingSettings(artifact_location="s3://b/a"), Path("outputs")).artifact_location == "s3://b/a"

@@ -11,7 +11,8 @@ import pytest
 
 from prune_core.errors import UserError
 from sweeps.specs import Failure, Plan
-from sweeps.tracking import Tracker
+from sweeps.store import ResultStore
+from sweeps.tracking import Tracker, receiver
 from tests.helpers.drivers import client_of
 from tests.helpers.sweep_fixtures import (
     Settings,
@@ -201,7 +202,8 @@ DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
 from sweeps.tracking.tracker import Tracker
-from tests.helpers.sweep_fixtures import Settings, Storage, Tracking, grid
+from sweeps.config import TrackingSettings
+from tests.helpers.sweep_fixtures import Settings, Storage, grid
 from tests.helpers.trackers import prepared_store
 
 root, gap, countdown = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -326,7 +328,24 @@ def test_a_database_and_artifacts_lie_under_the_root_whatever_the_cwd(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
 
-def test_a_damaged_result_is_said_and_left_out(root):
+def test_a_result_is_read_once_more_only_after_a_wait(root, monkeypatch):
+    plan, store = grid(1), prepared_store(root)
+    results = {work.key: commit(store, work) for work in plan}
+    read: list[str] = []
+    load = ResultStore.load
+    monkeypatch.setattr(ResultStore, "load", lambda store, key: (read.append(key), load(store, key))[1])
+    for patience_s, reads in ((receiver.FRESH_S, []), (0.0, [work.key for work in plan])):
+        monkeypatch.setattr(receiver, "FRESH_S", patience_s)
+        tracker = make_tracker(root, plan, experiment=f"within {patience_s:g} s")
+        tracker.start()
+        for work in plan:
+            tracker.finished(work, results[work.key], False)
+        assert tracker.finish("FINISHED", {}, {}, PATIENCE_S) == 0
+        assert read == reads
+
+
+def test_a_damaged_result_is_said_and_left_out(root, monkeypatch):
+    monkeypatch.setattr(receiver, "FRESH_S", 0.0)  # it has waited
     plan, store = grid(2), prepared_store(root)
     for work in plan:
         commit(store, work)

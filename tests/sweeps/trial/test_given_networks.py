@@ -17,6 +17,7 @@ from sweeps.plan import make_plan
 from sweeps.specs import Result
 from sweeps.store import ResultStore
 from sweeps.tracking.content import SweepContent
+from sweeps.trial.warm_baseline import WarmBaseline
 
 RNG = np.random.default_rng(0)
 X = RNG.random((300, 6), dtype=np.float32)
@@ -80,7 +81,7 @@ def test_the_loss_in_the_file_tells_what_the_graph_does_not(tmp_path):
     model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=False))
     (dense, result), store = swept(tmp_path, model)
     assert dense.tags["outputs"] == "probabilities"
-    assert not trial._Baseline.of(dense.key, store).model.compiled
+    assert not WarmBaseline.of(dense.key, store).model.compiled
     clipped = np.clip(np.array(model(X), np.float64), 1e-7, 1)
     likely = (clipped / clipped.sum(axis=1, keepdims=True))[np.arange(len(X)), Y]
     assert dense.metrics["loss"] == pytest.approx(-np.log(likely).mean(), rel=0.5)

@@ -164,7 +164,7 @@ def test_importance_looks_at_the_same_numbers(name: str, tmp_path: Path) -> None
     plan, store = planned(tmp_path, CASES[name], "method=importance", "thresholds=[0.5]", "measure.latency=false")
     _, pruned = run(plan, store)
     shape = CASES[name].stored.shape[1:]
-    seen = summary.load(store.folder(pruned.key) / summary.LOOK_FILE).relevance
+    seen = summary.load(store.folder(pruned.key) / summary.SUMMARY_FILE).relevance
     assert seen is not None
     assert seen.shape == (shape if "words" in name else (*shape, 1))
     assert seen.sum() == pytest.approx(1, abs=1e-4)

@@ -10,8 +10,8 @@ def test_what_is_saved_is_loaded(tmp_path):
     pruned = {"dense_1": np.array([[-2.0, 0.0], [0.0, 1.0]])}
     relevance = np.array([0.25, 0.75])
     by_products = {"input_relevance": relevance, "other": np.zeros(3)}
-    summary.save(tmp_path / summary.LOOK_FILE, dense, pruned, by_products, 2 * relevance)
-    seen = summary.load(tmp_path / summary.LOOK_FILE)
+    summary.save(tmp_path / summary.SUMMARY_FILE, dense, pruned, by_products, 2 * relevance)
+    seen = summary.load(tmp_path / summary.SUMMARY_FILE)
     histogram = seen.histograms["dense_1"]
     assert (histogram.edges[0], histogram.edges[-1]) == (-2, 2)
     assert (histogram.before.sum(), histogram.after.sum(), histogram.zeros) == (4, 2, 2)
@@ -25,8 +25,8 @@ def test_what_is_saved_is_loaded(tmp_path):
 def test_a_smaller_layer_than_before_is_fine_and_different_weights_make_no_codebook(tmp_path):
     generator = np.random.default_rng(0)
     dense, pruned = generator.normal(size=(100, 100)), generator.normal(size=(80, 50))
-    summary.save(tmp_path / summary.LOOK_FILE, {"conv_1": dense}, {"conv_1": pruned}, {}, np.ones(4))
-    seen = summary.load(tmp_path / summary.LOOK_FILE)
+    summary.save(tmp_path / summary.SUMMARY_FILE, {"conv_1": dense}, {"conv_1": pruned}, {}, np.ones(4))
+    seen = summary.load(tmp_path / summary.SUMMARY_FILE)
     assert seen.histograms["conv_1"].before.sum() == 10_000
     assert seen.histograms["conv_1"].after.sum() == 4_000
     assert seen.codebooks == {}
@@ -35,10 +35,10 @@ def test_a_smaller_layer_than_before_is_fine_and_different_weights_make_no_codeb
 
 def test_a_layer_of_zeros(tmp_path):
     zeros = {"dense_1": np.zeros((3, 2))}
-    summary.save(tmp_path / summary.LOOK_FILE, zeros, zeros, {}, np.ones(4))
-    histogram = summary.load(tmp_path / summary.LOOK_FILE).histograms["dense_1"]
+    summary.save(tmp_path / summary.SUMMARY_FILE, zeros, zeros, {}, np.ones(4))
+    histogram = summary.load(tmp_path / summary.SUMMARY_FILE).histograms["dense_1"]
     assert (histogram.before.sum(), histogram.after.sum(), histogram.zeros) == (6, 0, 6)
 
 
 def test_an_older_result_has_nothing_to_look_at(tmp_path):
-    assert summary.load(tmp_path / summary.LOOK_FILE) == summary.Look()
+    assert summary.load(tmp_path / summary.SUMMARY_FILE) == summary.TrialSummary()
