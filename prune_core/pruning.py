@@ -1,8 +1,8 @@
 """What the steps of one pruning share: schedules drive it, recoveries repair its network."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +24,8 @@ from prune_core.training.given_data import check_samples, check_training_data, w
 from prune_core.weights import PrunableLayer
 
 
-class Progress(NamedTuple):
+@dataclass(frozen=True)
+class Progress:
     """How far a step is.
 
     Attributes:
@@ -35,7 +36,7 @@ class Progress(NamedTuple):
 
     fraction: float
     note: str = ""
-    metrics: Mapping[str, float] = {}
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -122,7 +123,7 @@ class Pruning:
         recoveries = self.spec.recovery_entries
         for number, entry in enumerate(recoveries):
             for progress in self._run(entry):
-                yield progress._replace(fraction=(number + progress.fraction) / len(recoveries))
+                yield replace(progress, fraction=(number + progress.fraction) / len(recoveries))
             self._check_held(entry)
 
     def labelled(self, why: str) -> Any:

@@ -1,6 +1,7 @@
 """In several steps, with the recovery after each."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from prune_core.pruning import Progress, Pruning
 
@@ -18,8 +19,10 @@ def iterative(pruning: Pruning) -> Iterator[Progress]:
         before = f"step {step}/{steps}"
         yield Progress((step - 1) / steps, f"{before}, pruned", {"sparsity": pruning.sparsity()})
         for progress in pruning.recover():
-            yield progress._replace(
-                fraction=(step - 1 + progress.fraction) / steps, note=f"{before}, {progress.note}".rstrip(", ")
+            yield replace(
+                progress,
+                fraction=(step - 1 + progress.fraction) / steps,
+                note=f"{before}, {progress.note}".rstrip(", "),
             )
 
 

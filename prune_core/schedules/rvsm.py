@@ -16,7 +16,7 @@ whose w follows plain gradient descent on loss(w) + beta / 2 * |w - u|^2:
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -56,7 +56,7 @@ def rvsm(pruning: Pruning) -> Iterator[Progress]:
     pruning.warn(*(f"{name} was kept whole: it is not trainable" for name in frozen))
     pruning.remove(result.masks)
     for progress in pruning.recover():
-        yield progress._replace(fraction=(1 + progress.fraction * (parts - 1)) / parts)
+        yield replace(progress, fraction=(1 + progress.fraction * (parts - 1)) / parts)
 
 
 @dataclass(frozen=True)
