@@ -43,6 +43,11 @@ class Registry(Generic[T]):
         self._names = None
         return entry
 
+    def remove(self, name: str) -> None:
+        """Take an entry out again, e.g. at the end of a test."""
+        del self._entries[name]
+        self._names = None
+
     def __call__(self, name: str) -> Callable[[T], T]:
         """`@REGISTRY("name")` registers what it decorates."""
         return lambda entry: self.register(name, entry)

@@ -294,7 +294,7 @@ def with_own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in parameters.items()
-        if name in own or name in AXES or name in SWITCHES or name == "options" or not owners_of(name)
+        if value is None or name in own or name in AXES or name in SWITCHES or name == "options" or not owners_of(name)
     }
 
 
@@ -391,8 +391,9 @@ def _missing(spec: MethodSpec, values: Mapping[str, Any], options: Mapping[str, 
     """Parameters that were not given and have no default, each with the entry that needs it."""
     score = [(spec.score_entry, options)] if spec.score_entry else []
     for entry, given in [*((entry, values) for entry in spec.entries), *score]:
+        switch = entry.switch if isinstance(entry, Transform) else None
         for name, parameter in entry.parameters.items():
-            if parameter.default is REQUIRED and name not in given:
+            if (parameter.default is REQUIRED or name == switch) and name not in given:
                 yield name, entry
 
 

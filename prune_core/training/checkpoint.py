@@ -88,8 +88,11 @@ class EpochCheckpoint:
         return EpochCheckpoint(self.file.with_name(f"{self.file.stem}{ending}{self.file.suffix}"), self._every_s)
 
     def remove(self) -> None:
-        """The training is finished, and so are the parts that were asked for."""
+        """The training is finished."""
         self.file.unlink(missing_ok=True)
+
+    def remove_parts(self) -> None:
+        """The trainings that were asked for as parts are finished."""
         for part in self._parts.values():
             part.remove()
 

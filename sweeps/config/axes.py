@@ -67,17 +67,19 @@ def read_methods(
     Raises:
         UserError: an unknown key or axis, an empty axis, a bad range, a shortcut that no method has an axis for.
     """
-    methods = {name: _read(name, section, asked) for name, section in sections.items()}
+    shared = {SHORTCUTS[key]: value for key, value in shortcuts.items() if value is not None and SHORTCUTS[key] in AXES}
+    methods = {name: _read(name, section, asked, shared) for name, section in sections.items()}
     for key, value in shortcuts.items():
         if value is not None:
             methods = _take_shortcut(key, value, methods, asked)
     return methods
 
 
-def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
+def _read(name: str, section: Mapping[str, Any], asked: frozenset[str], shared: Mapping[str, Any]) -> Axes:
+    """One method; `shared` are the axes that shortcuts set for all methods."""
     where = f"methods.{name}"
     given_grid = _mapping(f"{where}.grid", section.get("grid"))
-    chosen = _chosen(where, section, given_grid)
+    chosen = _chosen(where, section, given_grid, shared)
     own = {parameter for entry in chosen for parameter in entry.parameters}
     _check_asked_options(where, chosen, asked)
     keys = {*AXES, *SWITCHES, *own, *(parameter for entry in _switchable() for parameter in entry.parameters)}
@@ -106,12 +108,12 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str]) -> Axes:
     return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), _usual(chosen))
 
 
-def _chosen(where: str, section: Mapping[str, Any], grid: Mapping[str, Any]) -> list[Entry]:
+def _chosen(where: str, section: Mapping[str, Any], grid: Mapping[str, Any], shared: Mapping[str, Any]) -> list[Entry]:
     """Every entry that a point of the method may consist of."""
     found: dict[tuple[str, str], Entry] = {}
     for axis in AXES:
         values = _values(f"{where}.grid.{axis}", axis, grid[axis]) if axis in grid else [section.get(axis)]
-        for value in values:
+        for value in [*values, *(_values(axis, axis, shared[axis]) if axis in shared else ())]:
             alone = {} if value is None else {axis: value}
             try:
                 found |= {(kind, entry.name): entry for kind, entry in entries_of(alone) if kind == axis}
@@ -137,7 +139,7 @@ def _switchable() -> list[Entry]:
 
 def _is_left_over(where: str, key: str, asked: frozenset[str]) -> bool:
     """Whether a file gives a parameter to its own entries, in whose place the command line asks for others."""
-    method = where.removesuffix(".grid")
+    method = where.removesuffix(".grid").removesuffix(".ranges")
     replaced = any(f"{place}.{axis}" in asked for axis in AXES for place in (method, f"{method}.grid"))
     return replaced and f"{where}.{key}" not in asked and bool(owners_of(key))
 
@@ -161,7 +163,7 @@ def _ranges(
 ) -> dict[str, Mapping[str, Any]]:
     declared = _mapping(f"{where}.ranges", section)
     for axis in declared:
-        if axis not in grid:
+        if axis not in grid and not _is_left_over(f"{where}.ranges", str(axis), asked):
             raise UserError(f"{where}.ranges.{axis} is not an axis of the grid: {closest(str(axis), grid)}")
     ranges: dict[str, Mapping[str, Any]] = {}
     for axis, values in grid.items():

@@ -76,7 +76,7 @@ def run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) 
             summary.save(folder / summary.SUMMARY_FILE, *kernels, pruned.by_products, example=data.x_test[0])
             pictures.masks(pruned.masks, pruned.by_products, data.info.input_shape, folder / "masks.png", work.label)
         store.commit(folder, result_of(work, metrics, tags, watch))
-    checkpoint.remove()
+    checkpoint.remove_parts()
     yield 1.0, f"accuracy {metrics['accuracy']:.4f} sparsity {metrics['sparsity']:.3f}"
 
 
