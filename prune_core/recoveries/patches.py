@@ -31,7 +31,7 @@ def rows_of(layer: Any, step: GraphStep, chosen: np.ndarray) -> np.ndarray:
     """Some rows of the inputs of a step, by ascending number; float64 (rows, inputs of one unit)."""
     values = keras.ops.convert_to_numpy(step.inputs[0])
     if isinstance(layer, keras.layers.Dense):
-        return values.reshape(-1, values.shape[-1])[chosen].astype(np.float64)
+        return np.asarray(values.reshape(-1, values.shape[-1])[chosen], np.float64)
     each = count_rows(layer, step) // len(values)
     found = []
     for start in range(0, len(values), _SAMPLES_AT_ONCE):
@@ -52,4 +52,4 @@ def _unfolded(layer: Any, batch: np.ndarray) -> np.ndarray:
         batch, size=window, strides=strides, dilation_rate=dilation, padding=layer.padding, data_format="channels_last"
     )
     patches = keras.ops.convert_to_numpy(patches)
-    return patches.reshape(-1, patches.shape[-1])
+    return np.reshape(patches, (-1, patches.shape[-1]))

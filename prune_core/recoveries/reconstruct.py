@@ -76,14 +76,16 @@ def _visit(model: keras.Model, x: np.ndarray, visit: Callable[[PrunableLayer, Gr
 
 def _columns(layer: PrunableLayer) -> np.ndarray:
     """The kernel as float64 (inputs of one unit, units)."""
-    kernel = keras.ops.convert_to_numpy(layer.kernel).astype(np.float64)
+    kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float64)
     return kernel.reshape(-1, kernel.shape[-1])
 
 
 def _answers(layer: PrunableLayer, inputs: np.ndarray) -> np.ndarray:
     """Outputs before the activation for rows of inputs, float64 (rows, units)."""
-    outputs = inputs @ _columns(layer)
-    return outputs if layer.bias is None else outputs + keras.ops.convert_to_numpy(layer.bias).astype(np.float64)
+    outputs: np.ndarray = inputs @ _columns(layer)
+    if layer.bias is None:
+        return outputs
+    return np.add(outputs, keras.ops.convert_to_numpy(layer.bias))
 
 
 def _refit(

@@ -57,7 +57,9 @@ class DatasetConformance:
 
     def test_arrays_are_of_the_types_that_training_takes(self, loaded: Dataset) -> None:
         for split, (x, y) in _parts(loaded).items():
-            assert (x.dtype, y.dtype) == (np.float32, np.int64), f"{split} holds {x.dtype} and {y.dtype}"
+            assert (x.dtype, y.dtype) == (np.dtype("float32"), np.dtype("int64")), (
+                f"{split} holds {x.dtype} and {y.dtype}"
+            )
             assert all(array.flags.c_contiguous and not array.flags.writeable for array in (x, y))
 
     def test_values_are_finite_and_in_range(self, loaded: Dataset) -> None:

@@ -79,7 +79,7 @@ def weights_of(model: keras.Model) -> dict[str, np.ndarray]:
 
 def outputs_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """Outputs in inference mode, (samples, ...)."""
-    return keras.ops.convert_to_numpy(model(x, training=False))
+    return np.asarray(keras.ops.convert_to_numpy(model(x, training=False)))
 
 
 def same_bits(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> bool:

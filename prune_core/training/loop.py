@@ -196,7 +196,7 @@ def run_epochs(
         after_step()
         return loss, tf.reduce_mean(tf.cast(hits(kind, labels, answers), tf.float32))
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def epoch(x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         losses, accuracies = tf.zeros([]), tf.zeros([])
         for start in tf.range(0, count - batch + 1, batch):

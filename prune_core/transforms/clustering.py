@@ -110,5 +110,6 @@ def _share_weights(layer: PrunableLayer, k: int, include_biases: bool) -> tuple[
 
 def _without_zero(centers: np.ndarray) -> np.ndarray:
     """A center that is zero moved to the smallest normal number of its dtype, which no sum of products will show."""
-    smallest = np.asarray(float(ml_dtypes.finfo(centers.dtype).smallest_normal)).astype(centers.dtype)
+    normal = ml_dtypes.finfo(centers.dtype).smallest_normal  # type: ignore[no-untyped-call]
+    smallest = np.asarray(float(normal)).astype(centers.dtype)
     return np.where(centers == 0, smallest, centers)

@@ -105,7 +105,7 @@ class _Points:
     def means(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Mean of each interval of places from `start` to before `end`; none may be empty."""
         sums = (self.total[end] - self.total[start]) + (self.rest[end] - self.rest[start])
-        return np.clip(sums / (self.count[end] - self.count[start]), self.values[start], self.values[end - 1])
+        return np.clip(sums / (self.count[end] - self.count[start]), self.values[start], self.values[end - 1])  # type: ignore[no-any-return]
 
 
 def _lloyd(points: _Points, cuts: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def _first_cuts(points: _Points, k: int) -> np.ndarray:
     cuts = places[_best_partition(costs, planned)]
     while cuts.size < k + 1:
         cuts = _split_further(points, cuts, k + 1 - cuts.size)
-    return cuts
+    return cuts  # type: ignore[no-any-return]
 
 
 def _blocks(points: _Points, most: int) -> np.ndarray:
