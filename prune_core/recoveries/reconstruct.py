@@ -85,7 +85,8 @@ def _answers(layer: PrunableLayer, inputs: np.ndarray) -> np.ndarray:
     outputs: np.ndarray = inputs @ _columns(layer)
     if layer.bias is None:
         return outputs
-    return np.add(outputs, keras.ops.convert_to_numpy(layer.bias))
+    outputs += keras.ops.convert_to_numpy(layer.bias)
+    return outputs
 
 
 def _refit(

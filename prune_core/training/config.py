@@ -10,7 +10,8 @@ from prune_core.settings import Settings
 
 OPTIMIZERS = ("adam", "adamw", "momentum", "rmsprop", "sgd")
 DECAYS = ("none", "cosine")
-_KEYS = ("epochs", "batch_size", "learning_rate", "optimizer", "decay")
+KEYS = ("epochs", "batch_size", "learning_rate", "optimizer", "decay")
+"""What a section of the configuration may say of a training."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class TrainingConfig:
         if isinstance(config, TrainingConfig):
             return config
         names = trainers()
-        settings = Settings("training", config, (*_KEYS, *names))
+        settings = Settings("training", config, (*KEYS, *names))
         common = cls(settings.count("epochs"))._updated(settings)
         given = {name: config[name] for name in names if config.get(name) is not None}
         return replace(
             common,
             sections={
-                name: common._updated(Settings(f"training.{name}", section, _KEYS)) for name, section in given.items()
+                name: common._updated(Settings(f"training.{name}", section, KEYS)) for name, section in given.items()
             },
         )
 

@@ -79,7 +79,7 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str], shared: 
     """One method; `shared` are the axes that shortcuts set for all methods."""
     where = f"methods.{name}"
     given_grid = _mapping(f"{where}.grid", section.get("grid"))
-    chosen = _chosen(where, section, given_grid, shared)
+    chosen = _chosen(where, section, given_grid, shared, asked)
     own = {parameter for entry in chosen for parameter in entry.parameters}
     _check_asked_options(where, chosen, asked)
     keys = {*AXES, *SWITCHES, *own, *(parameter for entry in _switchable() for parameter in entry.parameters)}
@@ -108,11 +108,18 @@ def _read(name: str, section: Mapping[str, Any], asked: frozenset[str], shared: 
     return Axes(name, fixed, grid, _ranges(where, section.get("ranges"), grid, asked), _usual(chosen))
 
 
-def _chosen(where: str, section: Mapping[str, Any], grid: Mapping[str, Any], shared: Mapping[str, Any]) -> list[Entry]:
+def _chosen(
+    where: str,
+    section: Mapping[str, Any],
+    grid: Mapping[str, Any],
+    shared: Mapping[str, Any],
+    asked: frozenset[str],
+) -> list[Entry]:
     """Every entry that a point of the method may consist of."""
     found: dict[tuple[str, str], Entry] = {}
     for axis in AXES:
-        values = _values(f"{where}.grid.{axis}", axis, grid[axis]) if axis in grid else [section.get(axis)]
+        is_fixed = axis not in grid or f"{where}.{axis}" in asked
+        values = [section.get(axis)] if is_fixed else _values(f"{where}.grid.{axis}", axis, grid[axis])
         for value in [*values, *(_values(axis, axis, shared[axis]) if axis in shared else ())]:
             alone = {} if value is None else {axis: value}
             try:

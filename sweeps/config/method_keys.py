@@ -6,28 +6,35 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from prune_core.axes import AXES
+from prune_core.axes import AXES, trainers
 from prune_core.spec import SWITCHES
+from prune_core.training.config import KEYS as TRAINING_KEYS
 
-_KEY = re.compile(r"(methods\.\w+)(\.grid)?\.(\w+)")
+_KEY = re.compile(r"(methods\.\w+)(\.grid|\.options)?\.(\w+)")
+_TRAINING = re.compile(r"training\.(\w+)(?:\.(\w+))?")
 
 
 def is_of_method(override: Override, composed: DictConfig, overrides: Sequence[Override]) -> bool:
-    """Whether an override sets an axis, a switch, or a parameter of an entry that the method has or is given.
+    """Whether an override sets an axis, a switch, or a parameter of an entry that the method has or is given, or how a
+    schedule or recovery trains.
 
     Args:
         override: one of the command line.
         composed: the configuration of the chosen files, without the overrides.
         overrides: all of the command line.
     """
+    if override.type != OverrideType.CHANGE:
+        return False
+    if trained := _TRAINING.fullmatch(override.key_or_group):
+        return trained[1] in trainers() and trained[2] in (None, *TRAINING_KEYS)
     found = _KEY.fullmatch(override.key_or_group)
-    if override.type != OverrideType.CHANGE or found is None:
+    if found is None:
         return False
     where, grid, name = found.groups()
     section = OmegaConf.select(composed, where)
     if not isinstance(section, DictConfig):
         return False
-    if name in AXES or name in SWITCHES or (not grid and name in (section.get("grid") or {})):
+    if name in (*AXES, *SWITCHES, "options") or (not grid and name in (section.get("grid") or {})):
         return True
     return name in _parameters(where, section, overrides)
 

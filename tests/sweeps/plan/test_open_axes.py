@@ -68,10 +68,38 @@ def test_what_a_file_gives_to_its_own_entries_does_not_stand_in_the_way_of_other
 
 def test_every_trainer_has_a_part_of_training_of_its_own() -> None:
     rvsm = ["method=rvsm", "sparsities=null", "methods.rvsm.grid.lambda=[1e-4]"]
-    one, other = (plan(*rvsm, *more) for more in ([], ["+training.rvsm.epochs=9"]))
+    one, other = (plan(*rvsm, *more) for more in ([], ["training.rvsm.epochs=9"]))
     assert one.baselines == other.baselines
     assert one.trials[0].key != other.trials[0].key
     assert other.trials[0].training == {"rvsm": {"epochs": 9}}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("recovery=reconstruct", "methods.weight.damping=0.1"),
+        ("methods.weight.recovery=reconstruct", "methods.weight.damping=0.1"),
+        ("methods.weight.grid.recovery=[reconstruct]", "methods.weight.grid.damping=[0.1]"),
+    ],
+)
+def test_a_recovery_takes_its_parameters_however_it_is_chosen(overrides: tuple[str, ...]) -> None:
+    (trial,) = plan(*overrides).trials
+    assert trial.parameters["damping"] == 0.1
+    assert trial.parameters["recovery"] == "reconstruct"
+
+
+def test_all_keys_of_training_may_be_set_for_a_trainer() -> None:
+    (trial,) = plan("recovery=finetune", "training.finetune.decay=cosine", "training.finetune.batch_size=32").trials
+    assert trial.training["finetune"].items() >= {"decay": "cosine", "batch_size": 32}.items()
+
+
+def test_options_of_a_score_may_be_given_as_such() -> None:
+    method = ["method=importance", "sparsities=null", "thresholds=[0.5]"]
+    nested, flat = (
+        plan(*method, "~methods.importance.grid.start", f"methods.importance.{key}").trials[0].parameters
+        for key in ("options={start: output}", "start=output")
+    )
+    assert nested == flat
 
 
 def test_a_search_draws_from_axes_of_entries() -> None:
