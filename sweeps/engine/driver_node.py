@@ -1,4 +1,4 @@
-"""Workers on other nodes than the driver's: they have neither its folders nor the person's own files."""
+"""Workers on nodes other than the driver's, which have neither the driver's folders nor the person's own files."""
 
 import hashlib
 import os
@@ -20,12 +20,12 @@ ANSWER_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class DriverNode:
-    """The driver's node, as far as workers need to know it.
+    """What workers need to know of the driver's node.
 
     Attributes:
         node: its id in the cluster.
-        cache: folder of each other node for its copies; None: one of this user's in the node's temporary folder.
-        files: {path on the driver's node: reference to the content} of what networks are built from.
+        cache: folder for copies on each other node; None: a folder of this user in the node's temporary folder.
+        files: {path on the driver's node: reference to the content} of the files that networks are built from.
     """
 
     node: str
@@ -47,7 +47,7 @@ class DriverNode:
         """This node's folder for copies, which may be removed at any time; None on the driver's node.
 
         Raises:
-            UserError: the folder is somebody else's.
+            UserError: the folder belongs to another user.
         """
         if self.is_here():
             return None
@@ -60,7 +60,7 @@ class DriverNode:
         return folder
 
     def placed(self, work: Work) -> Work:
-        """The work as this node can do it: what its network is built from is copied here."""
+        """The work as this node can do it: the file that its network is built from is copied here."""
         folder = self.copies()
         if folder is None or not isinstance(work, BaselineSpec) or work.model_config.get("path") not in self.files:
             return work
@@ -70,7 +70,7 @@ class DriverNode:
 
 
 def check_storage(store: ResultStore, driver: DriverNode, bundle: Mapping[str, float]) -> None:
-    """Ask each other node with room for a piece of work, which takes `bundle`, whether it reaches the store.
+    """Ask each other node that can hold `bundle`, the resources of one piece of work, whether it reaches the store.
 
     Raises:
         UserError: one of them does not.
@@ -98,13 +98,13 @@ def check_storage(store: ResultStore, driver: DriverNode, bundle: Mapping[str, f
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _problem(store: ResultStore, driver: DriverNode, probe: str) -> str:
-    """Why work on this node would come to nothing, or ""."""
+    """Why work on this node would fail; "" if it would not."""
     try:
         if store.on_node(driver.copies()).sees(probe):
             return ""
     except UserError as error:
         return str(error)
-    return f"{store.place} is not what it is here: share that folder among all nodes, or set storage.uri"
+    return f"{store.place} is not the same as on the driver: share that folder among all nodes, or set storage.uri"
 
 
 def _holds(node: Mapping, bundle: Mapping[str, float]) -> bool:
@@ -112,7 +112,7 @@ def _holds(node: Mapping, bundle: Mapping[str, float]) -> bool:
 
 
 def _written(content: bytes, folder: Path, suffix: str) -> Path:
-    """A file with the content, named by it."""
+    """A file with the content, named after its sha256."""
     file = folder / (hashlib.sha256(content).hexdigest() + suffix)
     if not file.exists() or file.stat().st_size != len(content):
         make_folder(folder)

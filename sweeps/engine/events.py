@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Hears of every piece of work. Called on the scheduling loop: return quickly, hand slow things to a thread.
+    """Is told of every piece of work, in the scheduling loop: return quickly, and leave slow things to a thread.
 
     Each piece of work that the sweep needs ends in exactly one `finished` or one `failed`. A retry after a lost worker
     calls `started` again.
@@ -21,7 +21,7 @@ class Listener(Protocol):
         """A worker has taken the work."""
 
     def progressed(self, work: Work, fraction: float, note: str) -> None:
-        """The work is so far: `fraction` in [0, 1] and a few words, e.g. "epoch 3/10 val_accuracy 0.91"."""
+        """How far the work is: `fraction` in [0, 1] and a few words, e.g. "epoch 3/10 val_accuracy 0.91"."""
 
     def finished(self, work: Work, result: Result, cached: bool) -> None:
         """The result is in the store; `cached`: it was found there and the work was not done again."""
@@ -50,7 +50,7 @@ class Outcome:
 
 
 class Announcer:
-    """Passes events on to listeners, none of which can stop the sweep, and counts them."""
+    """Passes events on to listeners and counts the events. A listener that fails does not stop the sweep."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners = tuple(listeners)
@@ -89,4 +89,4 @@ class Announcer:
             try:
                 getattr(listener, event)(*details)
             except Exception:
-                log.exception("%s could not take in %r: the sweep goes on", type(listener).__name__, event)
+                log.exception("%s failed at %r: the sweep goes on", type(listener).__name__, event)

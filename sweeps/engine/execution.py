@@ -29,21 +29,21 @@ def run_plan(
     signals: Signals | None = None,
     room: Room | None = None,
 ) -> Outcome:
-    """Do what is missing of a plan.
+    """Do the work of a plan that has no result yet.
 
-    Results that the store has are announced and not made again; if nothing is missing, Ray is not started. SIGINT and
-    SIGTERM end the run early: nothing new starts, running work has two seconds to finish. Before work is handed out
-    they are raised. A disk that takes no more files ends it likewise, and the loss of Ray at once: what is left of Ray
-    in this process must then go with the process (`ray_session.ray_was_left`).
+    Results that are in the store are announced and not made again. If nothing is missing, Ray is not started. SIGINT
+    and SIGTERM end the run early: no new work starts, and running work has two seconds to finish. Before any work is
+    handed out, they raise an exception. A disk that takes no more files ends the run in the same way. The loss of Ray
+    ends it at once: the rest of Ray in this process can then end only with the process (`lost_ray.ray_was_left`).
 
     Args:
         plan: what to do.
         settings: `compute` and `storage` are used.
-        store: where results are and go; prepared.
-        listeners: hear of everything.
-        procedures: `sweeps.engine.worker.Procedures`; None: the real thing.
+        store: where results are found and put; prepared.
+        listeners: are told of everything.
+        procedures: `sweeps.engine.worker.Procedures`; None: the real procedures.
         signals: entered already; None: signals are caught while this runs.
-        room: what fits at once, where that has been asked (`sweeps.machines.room_of`); None: it is asked here.
+        room: what fits at once, if it is known already (`sweeps.machines.room_of`); None: it is found out here.
 
     Raises:
         UserError: no node has what a trial asks for, the cluster does not answer, a node does not reach the store, a
@@ -61,13 +61,13 @@ def run_plan(
         if not queue.done:
             try:
                 if room is None:
-                    room_of(settings.compute)  # refused at once, not when data are loaded
+                    room_of(settings.compute)  # refuses a request before data are loaded
                 _execute(settings, store, queue, signals, procedures, ray_folder)
             except RayLost as error:
-                announcer.close()  # what waits for Ray may still come back from there
+                announcer.close()  # a call that waits for Ray may still return and announce something
                 if not queue.done:
                     queue.halt(str(error))
-            store.sweep_temporary()  # of workers that have died meanwhile, those of an earlier driver among them
+            store.sweep_temporary()  # of workers that have died since, also those of an earlier driver
         return announcer.outcome(signals.caught, queue.halted)
 
 
@@ -118,7 +118,7 @@ def _execute(
             full=store.full,
             logs=ray_session.logs(),
         )
-        # Raised while Ray shuts down, a signal would leave it half alive, and Ray then ends the process by itself.
+        # A signal that is raised while Ray shuts down would leave Ray half alive, and Ray would then end the process.
         until_ray_has_ended.enter_context(signals.noted())
         watch.call(partial(execute, run))
 

@@ -1,6 +1,6 @@
-"""What a worker said before it died, from the log of its standard error that Ray keeps until the sweep ends.
+"""What a worker wrote before it died: from the log of its standard error, which Ray keeps until the sweep ends.
 
-Ray has Python's faulthandler write there, and its own C++ code names the signal. Of SIGKILL nothing can be written.
+Python's faulthandler writes there, and Ray's own C++ code names the signal. After a SIGKILL there is nothing to read.
 """
 
 import os
@@ -21,19 +21,19 @@ _OF_RAY = re.compile(r"^(?::job_id:|:actor_name:|:task_name:|\[[^\]]+ E \d+ \d+\
 
 
 def begin(work: str) -> None:
-    """What this process says from now on, it says about this piece of work."""
+    """Mark in the log that everything after this is about this piece of work."""
     print(f"{_BEGINS}{work}", file=sys.stderr, flush=True)
 
 
 def say_exits() -> None:
-    """Have `os._exit`, which ends a process without a word, say who has called it. Called again, it does nothing."""
+    """Make `os._exit`, which ends a process silently, write who has called it. A second call does nothing."""
     leave: Callable[[int], NoReturn] = os._exit
     if hasattr(leave, "said_by"):
         return
     process = os.getpid()
 
     def exit_with_a_word(status: int) -> NoReturn:
-        if os.getpid() == process:  # a forked child ends so as a matter of course
+        if os.getpid() == process:  # a forked child normally ends in this way
             stack = "".join(traceback.format_stack(sys._getframe(1)))
             os.write(2, f"{_EXITS}({status}) was called\n{stack}".encode(errors="replace"))
         leave(status)
@@ -48,7 +48,7 @@ class Logs:
 
     Attributes:
         folder: of the logs.
-        address: of the node: process ids of other nodes mean other processes.
+        address: of the node; on another node, the same process id means another process.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class Logs:
 
 
 def read(logs: Logs, process: int, address: str) -> str:
-    """The last words of a worker, about the work that it died of; "" if there are none, or if they are elsewhere.
+    """The last words of a worker about the work during which it died; "" if there are none, or if they are elsewhere.
 
     Args:
         logs: of this node.
@@ -77,7 +77,7 @@ def read(logs: Logs, process: int, address: str) -> str:
 
 
 def fate(words: str) -> str:
-    """What ended the worker, as far as its last words tell: a signal's name, a call of `os._exit`; else ""."""
+    """What ended the worker by its last words: a signal's name or a call of `os._exit`; "" if they do not say it."""
     signals = re.findall(r"^\*\*\* (SIG[A-Z]+) received", words, re.MULTILINE)
     errors = re.findall(r"^Fatal Python error: (.*)", words, re.MULTILINE)
     exits = re.findall(rf"^{re.escape(_EXITS)}\((-?\d+)\)", words, re.MULTILINE)

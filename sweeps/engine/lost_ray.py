@@ -1,4 +1,4 @@
-"""A Ray that has died, and what this process does with what is left of it."""
+"""A Ray that has died, and how this process deals with the rest of it."""
 
 import atexit
 from typing import Any
@@ -16,12 +16,12 @@ class RayLost(Exception):
 
 
 def leave(ray: Any) -> None:
-    """Ask a lost Ray for nothing more, also not when Python ends."""
+    """Ask a lost Ray for nothing more, not even when Python ends."""
     global _left
     _left = True
     atexit.unregister(ray.shutdown)
 
 
 def ray_was_left() -> bool:
-    """Whether a Ray that was lost is still in this process: only `os._exit` ends that in time."""
+    """Whether a lost Ray is still in this process. If so, only `os._exit` ends the process in time."""
     return _left

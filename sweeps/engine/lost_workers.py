@@ -1,4 +1,4 @@
-"""Workers that die: what Ray and they themselves say about it. Only their work is lost."""
+"""Workers that die: what Ray and the workers themselves say about it. Only their work is lost."""
 
 import re
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ _WORDLESS = "somebody ended it (with SIGKILL, as Linux does when memory runs out
 
 
 def as_end_of_one(error: Exception) -> Exception:
-    """An error of Ray's at a worker, as one that Ray Tune takes for the end of this one worker.
+    """Ray's error about a worker, as an error that Ray Tune understands as the end of this one worker.
 
-    It does not know all of them, such as the end by Ray's memory monitor, and would end the run with all its workers.
+    Tune does not know all errors, for example the one of Ray's memory monitor: it would end the run with all workers.
     """
     return error if isinstance(error, (RayActorError, RayTaskError)) else RayActorError(error_msg=str(error))
 
 
 def text_of(trial: Any) -> str:
-    """What Ray says of the loss that a trial of Tune ended with; "" if it left nothing."""
+    """What Ray says about the loss that ended a trial of Tune; "" if it left no text."""
     try:
         with open(trial.error_file) as file:
             return file.read().partition("\n")[2]
@@ -35,8 +35,8 @@ class Loss:
     """The end of a worker.
 
     Attributes:
-        text: what Ray says of it.
-        words: what the worker itself has said last, as far as that can be read.
+        text: what Ray says about it.
+        words: the worker's own last words; "" if they cannot be read.
     """
 
     text: str
@@ -64,18 +64,18 @@ class Loss:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether Ray ended the worker because of memory; its general advice names the OOM killer in every case."""
+        """Whether Ray ended the worker for lack of memory. Ray's general advice names the OOM killer in every case."""
         return is_out_of_memory(self.text)
 
     @property
     def of_ray_itself(self) -> bool:
-        """Whether Ray takes the driver, or its node, for dead."""
+        """Whether Ray believes that the driver or its node is dead."""
         return "Owner's node has crashed" in self.text or "its owner has died" in self.text
 
     @property
     def traceback(self) -> str:
-        """All that is known, for the one who looks for the cause."""
-        said = self.words or "Of the worker's own last words nothing is known."
+        """All that is known, for a person who looks for the cause."""
+        said = self.words or "The worker's own last words are not known."
         return f"{said}\n\nRay says:\n{plain(self.text).strip()}\n"
 
 
@@ -90,5 +90,5 @@ def reason(text: str) -> str:
 
 
 def is_out_of_memory(text: str) -> bool:
-    """Whether Ray ended the worker because of memory; its general advice names the OOM killer in every case."""
+    """Whether Ray ended the worker for lack of memory. Ray's general advice names the OOM killer in every case."""
     return "OutOfMemoryError" in text or "low on memory" in text

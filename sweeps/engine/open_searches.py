@@ -1,4 +1,4 @@
-"""The searches of a work queue: which may propose now, and what each waits to be told."""
+"""The searches of a work queue: which may propose now, and which results each one waits for."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from sweeps.specs import BaselineSpec, TrialSpec
 
 
 class OpenSearch:
-    """A source of points at work.
+    """A source of points in use.
 
     Attributes:
         points: the source.
@@ -21,13 +21,13 @@ class OpenSearch:
         self._waiting: list[tuple[int, str]] = []
 
     def propose(self) -> TrialSpec:
-        """The next trial, whose metrics it then waits for. Call only while its points are not exhausted."""
+        """The next trial; the search then waits for its metrics. Call only while its points are not exhausted."""
         number, trial = self.points.propose()
         self._waiting.append((number, trial.key))
         return trial
 
     def tell(self, key: str, metrics: Mapping[str, float] | None) -> None:
-        """What came of a trial, for every point that waits for it; None if it failed."""
+        """Give the metrics of a trial to every point that waits for them; None if the trial failed."""
         due = [number for number, waited_for in self._waiting if waited_for == key]
         self._waiting = [entry for entry in self._waiting if entry[1] != key]
         for number in due:
@@ -43,11 +43,11 @@ class Searches:
             self._of[points.search.baseline.key].append(OpenSearch(points))
 
     def of(self, baseline: str) -> list[OpenSearch]:
-        """Those on one baseline."""
+        """The searches on one baseline."""
         return self._of.get(baseline, [])
 
     def unexhausted(self) -> list[OpenSearch]:
-        """Those with points that are not proposed yet."""
+        """The searches with points that are not proposed yet."""
         return [search for searches in self._of.values() for search in searches if not search.points.exhausted]
 
     @property
@@ -56,7 +56,7 @@ class Searches:
         return sum(search.points.remaining for search in self.unexhausted())
 
     def baselines(self) -> list[BaselineSpec]:
-        """The networks that further points are about."""
+        """The baselines of the searches that have points left."""
         return [search.points.search.baseline for search in self.unexhausted()]
 
     def open(self, baseline: str) -> None:
@@ -69,7 +69,7 @@ class Searches:
         self._of.pop(baseline, None)
 
     def tell(self, key: str, metrics: Mapping[str, float] | None) -> None:
-        """What came of a trial, for every search that waits for it; None if it failed."""
+        """Give the metrics of a trial to every search that waits for them; None if the trial failed."""
         for searches in self._of.values():
             for search in searches:
                 search.tell(key, metrics)

@@ -1,10 +1,11 @@
 """The local Ray's folder, and the processes of a Ray that outlived its driver.
 
-When a driver is killed, Ray's own processes notice and end by themselves, but not all at once: measured with 2.60, the
-agents stay for 70 s and a worker that is just starting for 25 s. The next start of the same sweep ends what is left.
+When a driver is killed, Ray's own processes notice it and end by themselves, but not all at once: measured with Ray
+2.60, the agents stay for 70 s, and a worker that is just starting stays for 25 s. The next start of the same sweep ends
+the processes that are left.
 
-They are told by what they have open: each of Ray's processes writes its log into the folder of its session from the
-first instant on, whereas some of them change their names, overwrite their environment and lose their parents.
+They are recognised by their open files: each of Ray's processes writes its log into the folder of its session from its
+start on. Names, environments and parents do not identify them: some of these processes change them.
 """
 
 import hashlib
@@ -27,10 +28,10 @@ _LOOK_AGAIN_S = 0.05
 
 @contextmanager
 def ray_folder(sweep: Path) -> Iterator[Path]:
-    """While entered, Ray may be started with this as its temporary folder; before and after, nothing runs from there.
+    """While entered, Ray may be started with this temporary folder. Before and after, no process of Ray runs from it.
 
     Args:
-        sweep: the sweep's own folder; who is here holds its lock, so that an earlier driver is dead or about to be.
+        sweep: the sweep's own folder. The caller holds its lock, so an earlier driver is dead or about to end.
     """
     folder = folder_of(sweep)
     # An earlier start may have had another temporary folder, or found this one full.
@@ -44,13 +45,13 @@ def ray_folder(sweep: Path) -> Iterator[Path]:
 
 
 def folder_of(sweep: Path) -> Path:
-    """The same for every start of the sweep by the same user, as long as temporary folders are what they were."""
+    """Ray's folder: the same at every start of the sweep by the same user, while temporary folders are the same."""
     owner = hashlib.sha256(f"{os.getuid()} {sweep.resolve()}".encode()).hexdigest()[:6]
     return ray_places.place() / f"ray-{owner}"
 
 
 def clear(folder: Path) -> int:
-    """End what runs from Ray's folder and remove it, but for sessions of other living drivers.
+    """End the processes that run from Ray's folder and remove it, except sessions of other living drivers.
 
     Returns:
         How many processes were ended.
@@ -82,7 +83,7 @@ def _belongs_to_another_living_driver(session: Path) -> bool:
 
 
 def _processes_in(folders: Collection[Path]) -> set[psutil.Process]:
-    """All but this one that have a file open there, and their descendants."""
+    """The processes, except this one, that have a file open there, and their descendants."""
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         try:

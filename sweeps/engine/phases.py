@@ -12,7 +12,7 @@ Phase = Literal["start", "work", "stop", "deliver", "report"]
 
 @dataclass
 class Phases:
-    """A `sweeps.engine.events.Listener` that times the phases of a sweep; the first begins when it is made.
+    """A `sweeps.engine.events.Listener` that times the phases of a sweep; the first phase begins when this is made.
 
     Work begins when a worker takes the first piece of it, and ends with the last piece.
     """
@@ -25,7 +25,7 @@ class Phases:
         self._entered.setdefault(phase, time.monotonic())
 
     def stopped(self) -> None:
-        """Ray has ended; it began to when the last piece of work was done."""
+        """Ray has ended. Its end began when the last piece of work was done."""
         if self._last is not None:
             self._entered["stop"] = self._last
 
@@ -46,7 +46,7 @@ class Phases:
         self.enter("work")
 
     def progressed(self, work: Work, fraction: float, note: str) -> None:
-        """Not of interest here."""
+        """Not needed here."""
 
     def finished(self, work: Work, result: Result, cached: bool) -> None:
         """This may have been the last piece."""

@@ -1,4 +1,4 @@
-"""Where a Ray of this machine can have its files, and what is known when it does not start."""
+"""Where Ray can keep its files on this machine, and why it does not start."""
 
 import os
 import re
@@ -11,18 +11,18 @@ from sweeps.process import is_writable, temporary_folder
 
 SHARED_MEMORY = Path("/dev/shm")
 _LONGEST_SOCKET = 107
-"""Bytes of a socket's path, Linux's limit."""
+"""Linux's limit for a socket's path, in bytes."""
 _SOCKET = "ray-0f0f0f/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-"""The longest that Ray makes: process ids have at most seven digits."""
+"""The longest path of a socket that Ray makes: process ids have at most seven digits."""
 _SHORT_PLACES = (Path("/tmp"), Path("/var/tmp"), SHARED_MEMORY)
-# Less than that is too little in any case.
+# Less than this is too little in every case.
 _LEAST_ROOM = 16 * MIB
 _LEAST_MEMORY = 512 * MIB
 _LEAST_LIMIT = 256
 _LIMITS = {"open files (ulimit -n)": psutil.RLIMIT_NOFILE, "processes (ulimit -u)": psutil.RLIMIT_NPROC}
 _LOGS = ("gcs_server.err", "raylet.err", "gcs_server.out", "raylet.out")
 _BAD = re.compile(r" [CEF] |Check failed")
-"""Lines of the .out files that tell of an error: Ray's letter for how grave they are."""
+"""Lines of the .out files that report an error: Ray marks them with a letter for the severity."""
 
 
 def wanted() -> Path:
@@ -31,12 +31,12 @@ def wanted() -> Path:
 
 
 def places() -> tuple[Path, ...]:
-    """All folders that Ray's may be in: the temporary folder, then what every system has."""
+    """All folders that Ray's folder may be in: the temporary folder, then those that every system has."""
     return tuple(dict.fromkeys((wanted(), *_SHORT_PLACES)))
 
 
 def place() -> Path:
-    """The first of them in which Ray can work; the temporary folder if there is none."""
+    """The first of `places` in which Ray can work; the temporary folder if there is none."""
     return next((folder for folder in places() if not unfit(folder)), wanted())
 
 
@@ -55,7 +55,7 @@ def unfit(folder: Path) -> str:
 
 
 def cause(folder: Path) -> str:
-    """Why Ray has not started from its folder: what is short, else the last words of its processes."""
+    """Why Ray has not started from its folder: what is lacking, else the last error in the logs of its processes."""
     if problem := unfit(folder.parent):
         return f"{folder.parent} {problem}"
     free = psutil.virtual_memory().available

@@ -32,18 +32,18 @@ _DRIVER_ENVIRONMENT = {
 def connected(compute: ComputeSettings, data_bytes: int, folder: Path | None = None) -> Iterator[int]:
     """Start Ray on this machine or join a cluster; gives the number of pieces of work that fit at once.
 
-    A Ray that this process is connected to already is used and left as it is. What is started here ends here.
+    If this process is connected to a Ray already, that Ray is used and left as it is. A Ray that starts here ends here.
 
     Args:
         compute: where to work.
         data_bytes: size of what will be put into shared memory.
-        folder: of a Ray started here; None: Ray's own choice.
+        folder: for the files of a Ray that is started here; None: Ray's own choice.
 
     Raises:
         UserError: no node has what a trial asks for, Ray does not start, or the cluster does not let us in.
     """
     request = Request.of(compute)
-    import ray  # sets its loggers up, which are then made quiet
+    import ray  # sets up its loggers, which are then made quiet
 
     environment = {**_DRIVER_ENVIRONMENT, **(ray_start.own_token() if compute.address is None else {})}
     with (
@@ -60,7 +60,7 @@ def connected(compute: ComputeSettings, data_bytes: int, folder: Path | None = N
             else:
                 ray_start.join(ray, request, compute.address, end_rest)
         try:
-            signals.put_in(handled_by)  # Ray has put in its own
+            signals.put_in(handled_by)  # Ray has installed its own
             with RayWatch(ray_internals.this_node, end_rest):
                 nodes = [Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"]]
             yield room_for(request, nodes, place_of(compute), compute.max_concurrent).slots
@@ -70,13 +70,13 @@ def connected(compute: ComputeSettings, data_bytes: int, folder: Path | None = N
             raise
         finally:
             if ours:
-                # References that another thread's collector lets go of while Ray shuts down make Ray end the process.
+                # Ray ends the process if another thread's garbage collector frees references while Ray shuts down.
                 gc.collect()
                 _shut_down(ray, handled_by, end_rest)
 
 
 def _nothing() -> None:
-    """What there is to end of a Ray that somebody else has started."""
+    """Nothing has to be ended of a Ray that somebody else has started."""
 
 
 def logs() -> Logs:
@@ -86,10 +86,10 @@ def logs() -> Logs:
 
 
 def _shut_down(ray: Any, handled_by: Mapping[int, Any], end_rest: Callable[[], object]) -> None:
-    """End Ray, or leave it.
+    """End Ray, or leave it if it is lost.
 
-    Its C code takes away whatever handles SIGTERM, which would then end this process on the spot. So the handlers are
-    put in again right after that, before the seconds in which Ray's processes are ended.
+    Ray's C code removes the handler of SIGTERM, so that SIGTERM would end this process at once. The handlers are
+    therefore installed again right after that, before Ray's processes are ended, which takes seconds.
     """
     watch = RayWatch(ray_internals.this_node, end_rest)
 

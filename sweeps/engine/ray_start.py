@@ -1,4 +1,4 @@
-"""Ray started on this machine, as often as it takes, or a cluster joined."""
+"""Starts Ray on this machine, in several attempts if needed, or joins a cluster."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ from sweeps.machines import MIB, MIN_OBJECT_STORE, Node, Request, ray_internals
 from sweeps.process import home, is_writable
 
 log = logging.getLogger(__name__)
-# Ray gives its own processes thirty seconds to start, which are over soon on a busy machine.
+# Ray gives its own processes thirty seconds to start, which may be too short on a busy machine.
 _START_ATTEMPTS = 3
 
 
 def worker_environment(request: Request) -> dict[str, str]:
-    """Environment of the workers: threads bounded before any library starts its own, TensorFlow quiet."""
+    """Environment of the workers: threads limited before any library starts its own, TensorFlow quiet."""
     threads = str(request.threads)
     bounded = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {
@@ -36,7 +36,7 @@ def worker_environment(request: Request) -> dict[str, str]:
 
 
 def own_token() -> dict[str, str]:
-    """A token for a Ray of our own, where Ray can neither read nor make the file of tokens in the home folder."""
+    """A token for a Ray that is started here; {} if Ray is given a token or can read or make its own."""
     folder = Path(os.path.expanduser("~")) / ".ray"
     is_named = bool(os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"})
     can_be_made = is_writable(folder) if folder.exists() else home() is not None
@@ -51,8 +51,8 @@ def _one_token() -> str:
 
 
 def _init(ray: Any, end_rest: Callable[[], object], **asked: Any) -> None:
-    """Raises RayLost if it dies again while it starts; `ray_was_left` if it had come so far as to be connected to."""
-    ray_internals.this_node()  # a Ray that lacks it is refused here, not in the thread that watches
+    """Call `ray.init`. Raises RayLost if Ray dies meanwhile; `ray_was_left` if this process was connected to it."""
+    ray_internals.this_node()  # a Ray that lacks private names is refused here, not in the thread that watches
     try:
         with RayWatch(ray_internals.this_node, end_rest, starting=True):
             ray.init(**asked)
@@ -73,11 +73,11 @@ def start(
         this: what this machine offers.
         data_bytes: size of what will be put into shared memory.
         folder: of all of Ray's files; None: Ray's own choice.
-        end_rest: ends what is left of it if this process has to end.
+        end_rest: ends the rest of Ray if this process has to end.
 
     Raises:
-        UserError: it does not start, or has no place for its files.
-        RayLost: it has died after it was connected to (`ray_was_left`).
+        UserError: Ray does not start, or has no place for its files.
+        RayLost: Ray has died after this process was connected to it (`ray_was_left`).
     """
     shared_memory = _shared_memory(folder) if folder else None
     asked = {
@@ -100,7 +100,7 @@ def start(
                 _give_up_start(ray, folder, str(error), attempts_left)
             except ray_internals.RayChanged:
                 raise
-            except Exception as error:  # of no particular kind
+            except Exception as error:  # Ray raises many kinds
                 _give_up_start(ray, folder, f"{type(error).__name__}: {error}".splitlines()[0], attempts_left)
 
 
@@ -123,7 +123,7 @@ def _shared_memory(folder: Path) -> str | None:
 
 
 def _give_up_start(ray: Any, folder: Path | None, reason: str, attempts_left: int) -> None:
-    """End what has started of it. Raises UserError if it is not to be tried again."""
+    """End the parts of Ray that have started. Raises UserError if there are no attempts left."""
     ray.shutdown()
     cause = "is there enough memory for it?"
     if folder is not None:

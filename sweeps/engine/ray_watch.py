@@ -1,8 +1,8 @@
-"""Notices that Ray itself has died, not one of its workers: what is asked of it then never comes back.
+"""Notices that Ray itself, not one of its workers, has died: calls of Ray then never return.
 
-Ray's head (gcs_server) and the raylet of this node are processes like others. Without its raylet, Ray's C++ code ends
-this process on the spot when it next meets the object store, and without the head after a minute of silence. So both
-are watched, whoever waits for Ray waits in a thread of its own, and the main thread ends the sweep in order.
+Ray's head (gcs_server) and the raylet of this node are ordinary processes. Without the raylet, Ray's C++ code ends this
+process at its next access to the object store. Without the head, it does so after a minute. So both are watched, calls
+that wait for Ray run in a thread of their own, and the main thread ends the sweep in order.
 """
 
 import ctypes
@@ -22,30 +22,30 @@ from sweeps.engine.watched_processes import Watched, new_children, processes_of
 from sweeps.process import GO_ON
 
 PATIENCE_S = 10.0
-"""From the loss to the end of the process, where the main thread waits for Ray itself and does not come back."""
+"""Time from the loss to the end of the process, if the main thread itself waits for Ray and does not return."""
 _LOOK_EVERY_S = 0.5
 _THROW_EVERY_S = 2.0
-# Ray ends this process after a minute without the cluster's head; one that restarts is back before.
+# Ray ends this process after a minute without the cluster's head; a head that restarts is back earlier.
 _HEAD_MAY_BE_AWAY_S = 50.0
 
 
 class RayWatch:
-    """While entered, the processes of Ray that this one cannot do without are watched.
+    """While entered, the processes of Ray that this process needs are watched.
 
     Leaving it raises RayLost if Ray was lost meanwhile. If the block is not left in time, the process is ended.
 
     Args:
         node: gives Ray's own object for this node, None as long as there is none.
         last_resort: called before the process is ended.
-        starting: whether Ray is being started: the thread that enters is then thrown out of where it waits, if it can
-            be, and Ray is not connected to anything that would have to be left alone.
+        starting: whether Ray is being started. If Ray is lost then, the thread that enters is interrupted by an
+            exception where that is possible, and connections to Ray are not held open.
     """
 
     def __init__(self, node: Callable[[], Any], last_resort: Callable[[], object], starting: bool = False) -> None:
         self._node = node
         self._last_resort = last_resort
         self._starting = starting
-        self._lost: Future[Any] = Future()  # of a sentence
+        self._lost: Future[Any] = Future()  # its result is a sentence
         self._looking = threading.RLock()
         self._watched: list[Watched] = []
         self._head: Head | None = None
@@ -68,7 +68,7 @@ class RayWatch:
             raise RayLost(self._lost.result()) from error
 
     def end(self) -> None:
-        """Watch no longer. Called again, it does nothing."""
+        """Stop watching. A second call does nothing."""
         if self._thread is not None:
             os.write(self._leave, b"x")
             self._thread.join()
@@ -80,7 +80,7 @@ class RayWatch:
                 _throw(self._entered_by, None)
 
     def _unraisable(self, error: Any) -> None:
-        """What is raised in a function that Python calls by itself is printed, but for what is raised from here."""
+        """Print an exception of a function that Python itself calls, unless it was raised from here."""
         if error.exc_type is not RayLost:
             self._tell_unraisable(error)
 
@@ -94,10 +94,10 @@ class RayWatch:
         return self._lost.done()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Call what may wait for Ray for ever, and leave it alone as soon as Ray is lost.
+        """Call a function that may wait for Ray for ever; stop waiting for it as soon as Ray is lost.
 
         Raises:
-            RayLost: that is so.
+            RayLost: Ray is lost.
             Exception: the function's own.
         """
         ended: Future[Any] = Future()
@@ -133,9 +133,9 @@ class RayWatch:
                 self._end_process()
 
     def _is_left_in_time(self) -> bool:
-        """Whether the block is left. Where Ray is being started, what waits there is interrupted, if that is possible.
+        """Whether the block is left in time. While Ray is being started, the thread inside is interrupted if possible.
 
-        More than once: a function that Python calls by itself, after an import for instance, keeps what is raised.
+        This is done more than once: a function that Python itself calls, for instance after an import, swallows it.
         """
         deadline = time.monotonic() + PATIENCE_S
         while (left_s := deadline - time.monotonic()) > 0:
@@ -165,12 +165,12 @@ class RayWatch:
         try:
             self._last_resort()
         finally:
-            # What the main thread does with its streams is not known: it may hold their locks.
+            # The Python streams are not used here: the main thread may hold their locks.
             os.write(2, f"error: {self._lost.result()}\n".encode())
             os._exit(1)
 
 
 def _throw(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an exception in a thread as soon as it runs Python code again; None: not any more."""
+    """Raise an exception in a thread as soon as it runs Python code again; None: do not raise it any more."""
     set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
     set_exception(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))

@@ -1,4 +1,4 @@
-"""Takes in what became of work: the callback of a run of Ray Tune."""
+"""Takes in the results of work: the callback of a run of Ray Tune."""
 
 import logging
 import time
@@ -18,9 +18,9 @@ GRACE_S = 2.0
 
 
 class ResultCallback(TrialProgressCallback):
-    """Tells the queue. An exception here would end the whole run of Tune, so only `RayChanged` leaves.
+    """Tells the queue. An exception here would end the whole run of Tune, so only `RayChanged` is raised.
 
-    Stands in the place of Tune's own callback, which asks workers that have died for what they last said.
+    It replaces Tune's own callback, which asks even dead workers for their last output.
     """
 
     def __init__(self, run: Run) -> None:
@@ -41,7 +41,7 @@ class ResultCallback(TrialProgressCallback):
         _guarded(self._error, trial)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        """Its last result has said so already."""
+        """The trial's last result has told this already."""
 
     def _started(self, trial: Any) -> None:
         key = _key(trial)
@@ -56,9 +56,9 @@ class ResultCallback(TrialProgressCallback):
         if full := result.get("no_room"):
             queue.halt(full)
         if key is None:
-            trial.placement_group_factory = self._run.bundle  # from now on the worker is one for work
+            trial.placement_group_factory = self._run.bundle  # from now on the worker takes work
             if result.get("failure") and not full:
-                log.warning("a worker could not be readied: %s", result["failure"])
+                log.warning("a worker could not be prepared: %s", result["failure"])
         elif not result["done"]:
             queue.progressed(key, result["fraction"], result["note"])
         else:
@@ -80,7 +80,7 @@ class ResultCallback(TrialProgressCallback):
             return
         self._actors.pop(key, None)
         if loss.of_ray_itself or self._run.ray_is_lost():
-            return  # no fault of the work, and no try: the run is about to be left
+            return  # not the work's fault, and not an attempt: the run is about to be left
         self._run.lost(key, loss.reason, loss.out_of_memory, loss.traceback)
 
     def _forget(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Temporary files of workers: TensorFlow's and other libraries', which nobody removes once a worker is killed."""
+"""Temporary files of workers, made by TensorFlow and other libraries. Nobody removes those of a killed worker."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from sweeps.machines import ray_internals
 
 
 def use_folder_of_ray() -> None:
-    """From now on this worker's temporary files lie in the folder of Ray's session, which goes when Ray ends.
+    """Put this worker's temporary files into the folder of Ray's session, which is removed when Ray ends.
 
-    A Ray that sweeps join does not end: there, what dead workers have left is removed by the next one that starts.
+    A Ray that sweeps join does not end: there, the next worker that starts removes what dead workers have left.
     """
     use(Path(ray_internals.this_node().get_session_dir_path()) / "temporary")
 
 
 def use(folder: Path) -> None:
-    """From now on this process and those that it starts have their temporary files in a folder of their own there."""
+    """Put the temporary files of this process, and of those that it starts, into a folder of its own there."""
     own = folder / str(os.getpid())
     own.mkdir(parents=True, exist_ok=True)
     for other in folder.iterdir():

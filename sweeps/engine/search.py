@@ -21,7 +21,7 @@ class PointSource:
     """Proposes the trials of one search and learns from their metrics.
 
     Every point is written to `record` before it is handed out, so that a later run of the same sweep proposes the same
-    points again, in the same order, before Optuna thinks of new ones. A damaged line costs its own point only.
+    points again, in the same order, before Optuna proposes new ones. A damaged line loses only its own point.
 
     Args:
         search: what to search.
@@ -48,7 +48,7 @@ class PointSource:
 
     @property
     def knows_next(self) -> bool:
-        """Whether the next point stands in the record, so that proposing it costs nothing."""
+        """Whether the next point is in the record, so that proposing it costs nothing."""
         return not self.exhausted and self._proposed < len(self._points)
 
     def propose(self) -> tuple[int, TrialSpec]:
@@ -61,7 +61,7 @@ class PointSource:
         return number, trial_of(self.search, self._points[number])
 
     def tell(self, number: int, metrics: Metrics | None) -> None:
-        """What came of a point; None if it failed, which counts as a point all the same."""
+        """Take in the metrics of a point; None if its trial failed. A failed point counts as a point as well."""
         self._told[number] = metrics
         if self._study is not None:
             self._study.tell(number, metrics)
@@ -86,7 +86,7 @@ class PointSource:
 
 
 class _Study:
-    """Ray Tune's Optuna searcher, asked for points and told what came of them by the number of the point."""
+    """Ray Tune's Optuna searcher; a point is proposed, and its metrics are told, by its number."""
 
     def __init__(self, search: SearchSpec, known: Sequence[Mapping[str, Any]]) -> None:
         import optuna
@@ -102,22 +102,22 @@ class _Study:
             points_to_evaluate=[
                 self._numbered(point) for point in (*known, *(point for point in search.start if point not in known))
             ],
-            # The seed moves with the record: else the points after a resume would repeat the first random ones.
-            # Together and not axis by axis: what one layer can lose depends on what the others have lost.
+            # The seed depends on the record: else the points after a resume would repeat the first random ones.
+            # All axes are sampled together: how much one layer can lose depends on what the others have lost.
             sampler=optuna.samplers.TPESampler(seed=(search.seed + len(known)) % 2**32, multivariate=True),
         )
 
     def propose(self, number: int) -> dict[str, Any]:
         from ray.tune.utils import flatten_dict
 
-        drawn = flatten_dict(self._searcher.suggest(str(number)) or {}, "/")  # it makes levels of a layer's path
+        drawn = flatten_dict(self._searcher.suggest(str(number)) or {}, "/")  # the searcher nests a layer's path
         return {
             axis: in_range(drawn[axis], span) if "low" in span else span["choices"][drawn[axis]]
             for axis, span in self._ranges.items()
         }
 
     def _numbered(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """A point with the places of its choices: Optuna takes no lists, which some axes have for values."""
+        """A point with the positions of its choices as values: Optuna takes no lists, which are values of some axes."""
         spans = self._ranges
         return {
             axis: value if "low" in spans[axis] else spans[axis]["choices"].index(value)
@@ -143,7 +143,7 @@ def _distribution(limits: Mapping[str, Any]) -> Any:
 
 
 def _read_points(record: Path, search: SearchSpec) -> tuple[list[dict[str, Any]], bool]:
-    """The points of the search that the record holds, and whether there is anything else in it."""
+    """The points of the search that the record holds, and whether it holds anything else."""
     try:
         lines = record.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The work queue on Ray Tune: a searcher hands work out, a callback takes in what became of it."""
+"""The work queue on Ray Tune: a searcher hands work out, a callback takes in the results."""
 
 import logging
 import shutil
@@ -19,17 +19,17 @@ from sweeps.engine.worker import Worker
 from sweeps.machines import ray_internals
 
 log = logging.getLogger(__name__)
-# So many runs of Tune in a row may end with an error while nothing runs, before the sweep is given up.
+# How many runs of Tune in a row may end with an error while nothing runs, before the sweep is given up.
 _BARREN_RUNS = 5
 
 
 def execute(run: Run) -> None:
     """Do the work of the queue to its end, or until a signal.
 
-    Tune gives up as a whole on some losses of workers and nodes: what ran then is lost work, and a fresh run goes on.
+    Tune ends its whole run after some losses of workers and nodes. The running work is lost, and a new run goes on.
 
     Raises:
-        Exception: Tune's own, if it gives up again and again with nothing running.
+        Exception: Tune's own, if its runs fail again and again while nothing runs.
     """
     barren = 0
     while not run.queue.done:
@@ -48,7 +48,7 @@ def execute(run: Run) -> None:
             barren = 0 if running else barren + 1
             if barren > _BARREN_RUNS:
                 raise
-            if full := run.full(error):  # of the driver: the record of a search, Tune's own folder
+            if full := run.full(error):  # on the driver: the record of a search, Tune's own folder
                 run.queue.halt(str(full))
             text = str(error)
             reason = lost_workers.reason(text) or type(error).__name__
@@ -64,7 +64,7 @@ def execute(run: Run) -> None:
 
 
 def _fit(run: Run) -> None:
-    bundle, starting = run.bundle, run.starting  # what the lambda below holds travels to every worker
+    bundle, starting = run.bundle, run.starting  # all that the lambda below holds is sent to every worker
     folder = tempfile.mkdtemp(prefix="tune-", dir=run.folder)
     try:
         Tuner(
@@ -92,9 +92,9 @@ def _fit(run: Run) -> None:
 
 
 class _Stopper(Stopper):
-    """Ends the Tune run when all is done, or once running work has had its grace after a signal or on a full disk.
+    """Ends the Tune run when all work is done, or after the grace period that follows a signal or a full disk.
 
-    Left to itself, Tune waits for workers that are still to start, which may be for ever: their node may have gone.
+    Without this, Tune waits for workers that have not started yet, perhaps for ever: their node may have gone.
     """
 
     def __init__(self, run: Run) -> None:
@@ -113,8 +113,8 @@ class _Stopper(Stopper):
 class _WarmScheduler(FIFOScheduler):
     """Keeps idle workers: Tune ends all but one of them, and each new one would import TensorFlow again.
 
-    As the one who meets Tune's controller, it also makes it take the loss of a worker for no more than that, and keeps
-    it from writing down every trial for a restore that is never asked for: milliseconds each, all at the end.
+    It also changes Tune's controller, which a scheduler has access to: the loss of a worker does not end the run, and
+    trials are not written to disk for a restore that never happens (milliseconds for each trial, all at the end).
     """
 
     def __init__(self, run: Run) -> None:

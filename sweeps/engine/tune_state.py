@@ -25,11 +25,11 @@ class Run:
         queue: what to do.
         request: what one piece of work asks for.
         slots: how many run at once.
-        job_of: wraps work (None: nothing, to ready a worker) for its way to a worker.
+        job_of: makes the job of a piece of work; None: a job without work, which only prepares a worker.
         interrupted: number of the signal caught, 0 if none.
-        timeout_s: after which a piece of work is ended, or None.
-        folder: that is removed when Ray has ended, or at the next start; Tune's files go there.
-        full: an error as a sentence, if it says that a disk is full.
+        timeout_s: seconds after which a piece of work is ended, or None.
+        folder: for Tune's files; it is removed when Ray has ended, or at the next start.
+        full: gives an error as a sentence if it says that a disk is full, else None.
         ray_is_lost: whether Ray itself has died, and its workers with it.
         started_at: {key: when a worker took the work}, as long as it has it.
         logs: of this node, with the last words of workers.
@@ -53,13 +53,13 @@ class Run:
 
     def __post_init__(self) -> None:
         self.bundle = PlacementGroupFactory([self.request.bundle()], strategy="PACK")
-        # The same for one bundle, but another one to Tune: a worker that is starting is not mixed up with an idle one.
+        # The same for one bundle, but different for Tune: it does not take a worker that is starting for an idle one.
         self.starting = PlacementGroupFactory([self.request.bundle()], strategy="STRICT_PACK")
 
     def lost(self, key: str, reason: str, out_of_memory: bool, traceback: str = "") -> None:
         """The worker that was given this work has died.
 
-        If it was dead before it took the work, that was no try: all idle workers may have died at once.
+        If it was dead before it took the work, this is not an attempt: all idle workers may have died at once.
         """
         by_us = self.ended_by_us.pop(key, None)
         taken = self.started_at.pop(key, None) is not None
@@ -72,5 +72,5 @@ class Run:
             self.queue.not_begun(key)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its searcher to disk for a restore that is never asked for, listeners hold locks."""
+        """Nothing: Tune pickles its searcher to disk for a restore that never happens, and listeners hold locks."""
         return {}

@@ -13,7 +13,7 @@ _HUNG_UP = select.POLLHUP | getattr(select, "POLLRDHUP", 0)  # the latter on Lin
 
 
 class Head:
-    """The head of a cluster, on whatever machine."""
+    """The head of a cluster, on any machine."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -21,7 +21,7 @@ class Head:
         self._is_away = False
 
     def seconds_away(self) -> float:
-        """For how long it has not answered."""
+        """For how many seconds it has not answered."""
         if time.monotonic() - self._asked > _ASK_EVERY_S:
             self._asked = time.monotonic()
             self._ask()
@@ -62,9 +62,9 @@ class Connections:
         return any(_peer(number) == self._name for number in broken)
 
     def hold(self) -> None:
-        """Whoever asks there from now on waits for ever.
+        """Make every later request over these connections wait for ever.
 
-        A connection that breaks would make Ray's C++ code end this process, within 0.1 s of the raylet's orderly end.
+        If a connection broke, Ray's C++ code would end this process, within 0.1 s of the raylet's orderly end.
         """
         for number in self._descriptors:
             if _peer(number) == self._name:
@@ -79,7 +79,7 @@ def _descriptors() -> list[int]:
 
 
 def _peer(descriptor: int) -> str | None:
-    """The name of the socket that a descriptor is connected to, if it is."""
+    """The name of the socket that a descriptor is connected to; None if it is not connected to one."""
     try:
         if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):
             return None

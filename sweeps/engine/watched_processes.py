@@ -1,4 +1,4 @@
-"""The processes of Ray that this one cannot do without."""
+"""The processes of Ray that this process needs."""
 
 import os
 import select
@@ -14,18 +14,18 @@ from typing import Any
 import psutil
 
 _ROLES = {"gcs_server": "head (gcs_server)", "raylet": "raylet"}
-# What the raylet cannot live without: the names of their files, and those that they give themselves.
+# Processes without which the raylet ends: the names of their files, and the names that they give themselves.
 _AGENTS = ("dashboard/agent.py", "runtime_env/agent/main.py", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A process of Ray's.
+    """A process of Ray.
 
     Attributes:
         name: of the part of Ray that ends with it.
-        process: the process; None: it had gone when it was looked for.
-        status: what is known of how it ended.
+        process: the process; None: it had already ended when it was looked for.
+        status: gives what is known about its end, or "".
     """
 
     name: str
@@ -42,7 +42,7 @@ class Watched:
             return False
 
     def hear_of_end(self, ends: Any, until_left: ExitStack) -> None:
-        """Have `ends` wake up as soon as it ends, on Linux; elsewhere it has to be looked for now and then."""
+        """On Linux, have `ends` wake up as soon as the process ends; on other systems this does nothing."""
         if sys.platform == "linux" and self.process is not None:
             with suppress(OSError):
                 descriptor = os.pidfd_open(self.process.pid)
@@ -51,7 +51,7 @@ class Watched:
 
 
 def new_children(known: list[Watched]) -> list[Watched]:
-    """Those that Ray has started from this process before there is an object that tells them."""
+    """The processes that Ray has started from this process before its own object for the node lists them."""
     seen = {watched.process for watched in known}
     found = []
     for child in set(psutil.Process().children()) - seen:
@@ -62,7 +62,7 @@ def new_children(known: list[Watched]) -> list[Watched]:
 
 
 def processes_of(node: Any) -> Iterator[Watched]:
-    """The head, if it was started by this process, the raylet, and what the raylet ends with."""
+    """The head if this process started it, the raylet, and the processes without which the raylet ends."""
     raylets = []
     for name, role in _ROLES.items():
         for info in node.all_processes.get(name, ()):

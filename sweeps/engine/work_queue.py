@@ -1,4 +1,4 @@
-"""Which work may start when: baselines before the trials that prune them, lost work again, nothing twice."""
+"""Decides which work may start when: baselines before the trials that prune them, lost work again, no work twice."""
 
 import logging
 from collections import Counter, defaultdict, deque
@@ -23,7 +23,7 @@ class WorkQueue:
         plan: what to do.
         searches: a source of points for each of `plan.searches`.
         store: where workers put results.
-        announcer: hears of everything.
+        announcer: is told of everything.
         max_retries: how often work is tried again after its worker died.
     """
 
@@ -61,7 +61,7 @@ class WorkQueue:
 
     @property
     def done(self) -> bool:
-        """Whether nothing runs and nothing will."""
+        """Whether nothing runs and nothing more will start."""
         if self._running:
             return False
         return self._stopped or not (self._ready or self._waiting or self._searches.remaining)
@@ -73,11 +73,11 @@ class WorkQueue:
 
     @property
     def unstarted(self) -> int:
-        """Pieces of work still to hand out, as far as they are known now."""
+        """Number of pieces of work still to hand out that are known now."""
         return len(self._ready) + sum(map(len, self._waiting.values())) + self._searches.remaining
 
     def baselines(self) -> list[BaselineSpec]:
-        """The networks that the work still to hand out is about."""
+        """The baselines of the work still to hand out."""
         waiting = [work for works in (self._ready, *self._waiting.values()) for work in works]
         found = [work.baseline for work in waiting] + self._searches.baselines()
         return list({baseline.key: baseline for baseline in found}.values())
@@ -87,7 +87,7 @@ class WorkQueue:
         self._stopped = True
 
     def halt(self, reason: str) -> None:
-        """Hand out nothing more: no further work would come to anything, for this reason. The first one is kept."""
+        """Hand out nothing more, because no further work can succeed. The first reason is kept."""
         self._halted = self._halted or reason
         self._stopped = True
 
@@ -97,7 +97,7 @@ class WorkQueue:
         return self._halted
 
     def abandon(self, reason: str, traceback: str = "") -> None:
-        """No worker can be had: all that has not started is lost."""
+        """No worker can be started: all work that has not started is lost."""
         while self._ready:
             work = self._ready.popleft()
             self._running[work.key] = work
@@ -105,7 +105,7 @@ class WorkQueue:
         self._stopped = True
 
     def progressed(self, key: str, fraction: float, note: str) -> None:
-        """A running piece of work is so far."""
+        """Announce how far a running piece of work is."""
         if key in self._running:
             self._announcer.progressed(self._running[key], fraction, note)
 
@@ -120,7 +120,7 @@ class WorkQueue:
         if work is None:
             return
         try:
-            # Mostly it has been made on this machine: then nobody else is asked.
+            # Most results are made on this machine: then no other place is asked.
             result = self._store.load(key) or self._store.fetch(key)
         except StorageFull as error:
             self.no_room(key, str(error))
@@ -128,7 +128,7 @@ class WorkQueue:
         except StorageAway as error:
             self.lost(key, str(error))
             return
-        except OSError as error:  # also of moving a damaged result aside
+        except OSError as error:  # also from moving a damaged result aside
             if full := self._store.full(error):
                 self.no_room(key, str(full))
                 return
@@ -148,15 +148,15 @@ class WorkQueue:
             self._give_up(key, Failure(self._running[key], "failed", reason, traceback, self._attempts[key]))
 
     def no_room(self, key: str, reason: str) -> None:
-        """The work could not be kept, because a disk is full: it is not at fault, and no other work could be."""
+        """The result could not be kept, because a disk is full. The work is not at fault, and the sweep halts."""
         self.halt(reason)
         self.lost(key, reason)
 
     def lost(self, key: str, reason: str, out_of_memory: bool = False, traceback: str = "") -> None:
-        """The worker died. The work is tried again; if memory ran out, once more only, with nothing beside it.
+        """The worker died. The work is tried again; if memory ran out, only once more, with nothing else running.
 
         Work that was lost twice is tried alone as well: Linux may have ended its workers because memory was short, and
-        it does not say so. Once stopped, lost work is neither tried again nor a failure.
+        it does not say so. After the queue has stopped, lost work is not tried again and is not a failure.
         """
         if key not in self._running:
             return
@@ -175,7 +175,7 @@ class WorkQueue:
             self._ready.appendleft(self._running.pop(key))
 
     def not_begun(self, key: str) -> None:
-        """No worker has taken the work: it is as if it had not been handed out."""
+        """No worker has taken the work: it counts as not handed out."""
         if key in self._running:
             self._attempts[key] -= 1
             self._ready.appendleft(self._running.pop(key))
@@ -201,7 +201,7 @@ class WorkQueue:
     def _must_run(self, baseline: BaselineSpec) -> bool:
         """Whether a search needs a baseline that is not in the store.
 
-        Points on record whose results are there are announced on the way. The first one without a result then waits.
+        Recorded points whose results are in the store are announced on the way. The first one without a result waits.
         """
         for search in self._searches.of(baseline.key):
             while search.points.knows_next:
@@ -238,7 +238,7 @@ class WorkQueue:
             self._announcer.failed(Failure(trial, "blocked", because, "", attempts=0))
 
     def _next_of_searches(self) -> Work | None:
-        """The next point that has to be run. What is known of a point already is told to its search on the way."""
+        """The next point that has to be run. Results that are known already are told to their searches on the way."""
         for search in self._searches.unexhausted():
             while search.is_open and not search.points.exhausted:
                 trial = search.propose()

@@ -8,7 +8,7 @@ from sweeps.engine import lost_workers
 from sweeps.engine.tune_state import Run
 
 FAILED_STARTS = 5
-"""So many workers may die one after the other while they start, before the sweep is given up."""
+"""How many workers in a row may die while they start, before the sweep is given up."""
 
 
 class NoWorkersError(RuntimeError):
@@ -20,10 +20,10 @@ class NoWorkersError(RuntimeError):
 
 
 class WorkSearcher(Searcher):
-    """Readies workers, and gives each idle one the work that the queue gives.
+    """Prepares workers, and gives each idle worker the next work of the queue.
 
-    Work goes to idle workers only. Left to itself, Tune asks for a new worker for each piece of work, and drops one
-    that is still starting whenever an older one comes free first: with short trials no second one ever gets ready.
+    Work goes to idle workers only. Otherwise Tune would ask for a new worker for each piece of work, and drop it if an
+    older worker became free before the new one had started: with short trials, a second worker would never get ready.
     """
 
     def __init__(self, run: Run) -> None:
@@ -65,7 +65,7 @@ class WorkSearcher(Searcher):
         if self._failed_starts > FAILED_STARTS and not self._busy and not self._idle:
             loss = self._run.start_loss or lost_workers.Loss("")
             raise NoWorkersError(
-                f"{self._failed_starts} workers in a row died while starting, the last so: {loss.reason}",
+                f"{self._failed_starts} workers in a row died while starting; the last one: {loss.reason}",
                 loss.traceback,
             )
         return self._idle + len(self._busy) + len(self._starting) < wanted

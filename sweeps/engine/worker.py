@@ -1,4 +1,4 @@
-"""What runs on a worker: a Tune trainable that does one piece of work after the other in the same warm process."""
+"""What runs on a worker: a Tune trainable that does one piece of work after another in the same warm process."""
 
 import sys
 import time
@@ -21,7 +21,7 @@ from sweeps.plain_text import plain
 from sweeps.specs import Work
 from sweeps.store import ResultStore, StorageAway, StorageFull
 
-# Steps are put together until this much time has gone: a report costs the driver some milliseconds.
+# Steps within this time are reported together: a report costs the driver some milliseconds.
 _REPORT_EVERY_S = 0.25
 _LOOK_AGAIN_S = 0.2
 _MOST_CHARACTERS = 2000  # of a reason
@@ -36,7 +36,7 @@ def load_dataset(name: str, config: Mapping[str, Any], cache: Path) -> Any:
 
 def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
     """Import TensorFlow and give it its share of the machine."""
-    with _hidden("sklearn", "matplotlib.pyplot"):  # Keras wraps them if they are there: a quarter of its import
+    with _hidden("sklearn", "matplotlib.pyplot"):  # Keras wraps them if they are installed: a quarter of its import
         from sweeps.process import pinned
 
         pinned.pin()
@@ -49,7 +49,7 @@ def prepare_process(request: Request, gpu_memory_mb: int | None) -> None:
 
 @contextmanager
 def _hidden(*modules: str) -> Iterator[None]:
-    """Let an import inside believe that some modules, not imported so far, are not installed."""
+    """While entered, some modules look as if they were not installed, unless they have been imported already."""
     hidden = [name for name in modules if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: what Python itself puts there
     try:
@@ -68,12 +68,12 @@ def run_work(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float,
 
 @dataclass(frozen=True)
 class Procedures:
-    """What is done with work. The defaults are the real thing; tests of scheduling put trivial work in.
+    """What is done with work. The defaults do the real work; tests of scheduling do trivial work instead.
 
     Attributes:
-        load: name, configuration and cache folder of a dataset -> the dataset. Called in the driver, once a dataset.
-        prepare: readies a fresh worker.
-        run: does one piece of work; each step gives (fraction done, note); exhausted, its result is in the store.
+        load: name, configuration and cache folder of a dataset -> the dataset. Called in the driver, once per dataset.
+        prepare: prepares a new worker.
+        run: does one piece of work; each step gives (fraction done, note); after the last, the result is in the store.
     """
 
     load: Callable[[str, Mapping[str, Any], Path], Any] = load_dataset
@@ -87,7 +87,7 @@ class SharedContext:
 
     Attributes:
         procedures: what is done.
-        store: where results go; a worker takes it as it is `on_node`.
+        store: where results go; a worker uses what its `on_node` gives.
         driver_node: the driver's node.
         request: what one piece of work may use.
         gpu_memory_mb: limit of GPU memory, or None.
@@ -103,9 +103,9 @@ class SharedContext:
 
 
 class Job:
-    """One piece of work on its way to a worker; without work it only readies the worker.
+    """One piece of work for a worker; without work, the job only prepares the worker.
 
-    Tune copies what it hands out and spells it in file names: this is neither copied nor spelled.
+    Tune copies what it hands out and writes its text into file names: a job is not copied, and its text is short.
     """
 
     def __init__(self, work: Work | None, dataset: str, shared: ray.ObjectRef) -> None:
@@ -123,8 +123,8 @@ class Job:
 class Worker(Trainable):
     """Runs the job in `config["job"]`; reports `fraction`, `note`, and at the end `done`, with `failure` if it raised.
 
-    It never raises: what Ray Tune sees as an error is the loss of a worker, and nothing else. Whatever a piece of work
-    raises is its own failure, also what is no Exception: SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError.
+    It never raises: for Ray Tune, only the loss of a worker is an error. Whatever a piece of work raises is its own
+    failure, also what is not an Exception: SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -202,13 +202,13 @@ def _describe(error: BaseException) -> dict[str, Any]:
     text = _text_of(error)
     message = text.partition("\n")[0][:_MOST_CHARACTERS]
     reason = message if isinstance(error, UserError) else f"{name}: {message}".rstrip(": ")
-    # NumPy's and Arrow's errors are kinds of Python's; TensorFlow's is told by its name, without importing it.
+    # The errors of NumPy and Arrow are subclasses of Python's. TensorFlow's is recognised by name, without an import.
     out_of_memory = isinstance(error, MemoryError) or name == "ResourceExhaustedError"
     return {
         "failure": text if isinstance(error, StorageAway) else reason,
         "traceback": plain("".join(traceback.format_exception(error))),
         "interrupted": isinstance(error, KeyboardInterrupt),
-        "lost": out_of_memory or isinstance(error, StorageAway),  # through no fault of its own: worth another try
+        "lost": out_of_memory or isinstance(error, StorageAway),  # not the work's fault: worth another attempt
         "out_of_memory": out_of_memory,
     }
 

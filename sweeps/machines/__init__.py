@@ -1,4 +1,4 @@
-"""What machines offer, and what a cluster says of itself."""
+"""What machines offer, and what a cluster says about itself."""
 
 from typing import TYPE_CHECKING
 

@@ -19,7 +19,7 @@ MIN_OBJECT_STORE = 256 * MIB
 # Ray counts resources in ten-thousandths.
 _SMALLEST = 1e-4
 
-# A GPU's type is a resource of its own, of which the machine has one; Ray's way is to ask for a little of it.
+# In Ray, a GPU's type is a resource of its own, of which a machine has one; work asks for a small part of it.
 _TYPE = "accelerator_type:"
 _A_LITTLE = 0.001
 
@@ -55,7 +55,7 @@ class Request:
         return max(1, math.ceil(self.cpus))
 
     def bundle(self) -> dict[str, float]:
-        """The same in Ray's words."""
+        """The same as a dictionary of Ray's resources."""
         wanted = {"CPU": self.cpus, "GPU": self.gpus, "memory": float((self.memory_mb or 0) * MIB)}
         if self.gpu_type is not None:
             wanted[_TYPE + self.gpu_type] = _A_LITTLE
@@ -73,7 +73,7 @@ class Node:
 
     @classmethod
     def of(cls, resources: Mapping[str, float]) -> "Node":
-        """From Ray's words."""
+        """From a dictionary of Ray's resources."""
         types = frozenset(name.removeprefix(_TYPE) for name in resources if name.startswith(_TYPE))
         return cls(resources.get("CPU", 0), resources.get("GPU", 0), resources.get("memory", 0), types)
 
@@ -95,8 +95,8 @@ class Room:
 
     Attributes:
         slots: pieces of work.
-        machines: that hold any of them.
-        idle_cpus, cpus, idle_gpus, gpus: of all machines, and how much of that is left over.
+        machines: number of machines that hold any of them.
+        idle_cpus, cpus, idle_gpus, gpus: those of all machines, and how many of them are left over.
         addresses: IP addresses of all machines of a cluster; () for this machine alone.
     """
 
@@ -127,8 +127,8 @@ def room_for(request: Request, nodes: Sequence[Node], where: str, most: int | No
     Args:
         request: what one piece asks for.
         nodes: what there is.
-        where: what the nodes are together, for messages.
-        most: so many at once, even if more fit.
+        where: the name of all nodes together, for messages.
+        most: limit of how many run at once, even if more fit.
 
     Raises:
         UserError: no node can hold even one; names the key, what is asked and what there is.

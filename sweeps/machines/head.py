@@ -1,6 +1,6 @@
 """Asks the head of a Ray cluster (its global control service) what machines there are, without joining the cluster.
 
-`ray.init` with a missing or wrong token says only that it cannot connect, after 50 s; the head itself says it at once.
+`ray.init` with a missing or wrong token says only that it cannot connect, after 50 s; the head says why, at once.
 """
 
 import os
@@ -79,7 +79,7 @@ def _check_listening(address: str) -> None:
 
 @contextmanager
 def _nothing_on_stderr() -> Iterator[None]:
-    """Keep Ray's C++ from telling in its own way what is raised as an exception as well."""
+    """Keep Ray's C++ code from printing errors that are raised as exceptions as well."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

@@ -1,7 +1,7 @@
 """Ray's private names: this is the only file that uses them.
 
-Each function says what Ray has no public way to. A name is looked up when it is needed; if the installed Ray does not
-have it, `RayChanged` says so in one sentence. Importing this file does not import Ray.
+Each function says what Ray's public names cannot do. A name is looked up when it is needed; if the installed Ray
+does not have it, `RayChanged` says so in one sentence. Importing this file does not import Ray.
 """
 
 import inspect
@@ -46,8 +46,8 @@ class RayChanged(UserError):
 def this_node() -> Any:
     """Ray's own object for this node, None as long as Ray is neither started nor joined.
 
-    It alone knows the processes, sockets and folders of this node: `ray.nodes()` and the state API know only what the
-    head knows.
+    Only this object knows the processes, sockets and folders of this node: `ray.nodes()` and the state API know only
+    what the head knows.
     """
     from ray._private import worker
 
@@ -118,10 +118,10 @@ def start_options(memory: int, folder: str | None, shared_memory: str | None) ->
 
 @contextmanager
 def silent_raylet(stays_silent: Callable[[], bool]) -> Iterator[None]:
-    """While entered, Ray does not print a screenful for each lost worker; `log_to_driver` does not cover these lines.
+    """While entered, Ray does not print many lines for each lost worker; `log_to_driver` does not cover them.
 
     Args:
-        stays_silent: asked at the end; whether it must not print from then on either.
+        stays_silent: asked at the end: whether Ray must stay silent after that, too.
     """
     from ray._private import worker
 
@@ -152,7 +152,7 @@ def keep_idle_workers(controller: Any, bundle: Any, count: int) -> None:
 
 
 def write_no_state(controller: Any) -> None:
-    """Keep Tune from writing down every trial. Its settings can make that rarer, but not end it."""
+    """Keep Tune from writing every trial to disk. Its settings can make this rarer, but cannot end it."""
     _found(controller, "checkpoint")
 
     def write_nothing(force: bool = False, wait: bool = False) -> None:
@@ -186,7 +186,7 @@ def limit_patience(seconds: int) -> None:
 
 
 def address_of_head(address: str) -> str:
-    """host:port of the head that `address` (host:port or "auto") stands for. Public ways join the cluster first.
+    """host:port of the head that `address` (host:port or "auto") stands for. Public functions join the cluster first.
 
     Raises:
         ConnectionError, ValueError: there is no such head.
@@ -194,12 +194,12 @@ def address_of_head(address: str) -> str:
     from ray._private import services
 
     head = _found(services, "canonicalize_bootstrap_address")(address)
-    assert head is not None  # it is for no address only
+    assert head is not None  # it is None only if no address is given
     return str(head)
 
 
 def living_nodes(head: str, timeout_s: float) -> list[tuple[str, Mapping[str, float]]]:
-    """(address, resources) of each living node, asked without joining the cluster. Public ways join it.
+    """(address, resources) of each living node, asked without joining. Public functions join the cluster.
 
     Raises:
         ray.exceptions.AuthenticationError: the head does not let this process in.
@@ -213,14 +213,14 @@ def living_nodes(head: str, timeout_s: float) -> list[tuple[str, Mapping[str, fl
 
 
 def lets_anybody_in(head: str, timeout_s: float) -> bool:
-    """Whether a head answers without a token. Asked past Ray, whose processes have one token or none for good."""
+    """Whether a head answers without a token. Ray itself cannot ask: its processes keep the token that they have."""
     import grpc
 
     with grpc.insecure_channel(head) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
         try:
             ask(b"", timeout=timeout_s)
-        except grpc.RpcError:  # it wants a token, or something that is said when it is asked with one
+        except grpc.RpcError:  # it wants a token, or the request with one will report the error
             return False
     return True
 
@@ -233,7 +233,7 @@ def read_token_mode() -> None:
 
 
 class SeenRequests:
-    """Base of a client of the jobs API, named before Ray's own client, that sees every request of it.
+    """Base class of a client of the jobs API, named before Ray's own client: it sees every request.
 
     Ray's client waits for an answer for ever and has neither a timeout nor a hook.
     """
@@ -255,7 +255,7 @@ class SeenRequests:
 
 
 def _found(owner: Any, path: str) -> Any:
-    """What stands under a dotted name. Raises RayChanged if a part of it is missing."""
+    """The object under a dotted name. Raises RayChanged if a part of it is missing."""
     value = owner
     for name in path.split("."):
         try:

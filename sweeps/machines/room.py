@@ -1,4 +1,4 @@
-"""How much work fits at once where the settings say: on this machine, or on a cluster that is asked for it."""
+"""How much work fits at once where the settings say: on this machine, or on a cluster, whose head is asked."""
 
 from dataclasses import replace
 

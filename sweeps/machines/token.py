@@ -1,9 +1,9 @@
 """The token of a Ray cluster: one shared secret, which every machine and client reads from a file.
 
-Ray reads RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN and ~/.ray/auth_token by itself; here is only what it does
-badly with them: 2.60 sends no token unless the mode is set as well, ends the process with a C++ trace if the file is
-not there, and starts no worker for a driver that has a token on a cluster that has none. Ray itself writes
-~/.ray/auth_token where it is started for one machine alone, so that file says nothing about a cluster.
+Ray reads RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH, RAY_AUTH_TOKEN and ~/.ray/auth_token by itself. This file only corrects
+what Ray 2.60 does badly with them: it sends no token unless the mode is set as well, ends the process with a C++ trace
+if the file is not there, and starts no worker for a driver that has a token on a cluster that has none. Ray itself
+writes ~/.ray/auth_token when it is started for one machine alone, so that file says nothing about a cluster.
 """
 
 import os
@@ -17,10 +17,10 @@ REFUSED = "name the file that holds the cluster's token with RAY_AUTH_TOKEN_PATH
 
 
 def ready_token() -> None:
-    """Make Ray use the token that is there, if one is; call this before Ray is imported. Sets RAY_AUTH_MODE.
+    """Make Ray use the token, if there is one; call this before Ray is imported. Sets RAY_AUTH_MODE.
 
     Raises:
-        UserError: token mode is on and there is no token, or none that can be read.
+        UserError: token mode is on, and there is no token or it cannot be read.
     """
     if os.environ.get("RAY_AUTH_TOKEN"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -41,7 +41,7 @@ def ready_token() -> None:
 
 
 def named_in_environment() -> list[str]:
-    """The variables by which somebody asks for a token; to be read before `ready_token`, which sets one of them."""
+    """The variables by which somebody asks for a token. Call this before `ready_token`, which sets one of them."""
     given = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)]
     return (["RAY_AUTH_MODE"] if is_on() else []) + given
 
@@ -52,6 +52,6 @@ def is_on() -> bool:
 
 
 def switch_off() -> None:
-    """Make Ray use none after all. Only before it has talked to anybody: it keeps what it has begun with."""
+    """Make Ray use no token after all. Call this before its first connection: later it keeps the mode it began with."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     ray_internals.read_token_mode()

@@ -1,9 +1,9 @@
-"""Settings of a machine or user that would reach results without being in their content keys: always the same here.
+"""Settings of a machine or user that change results but are not in content keys: here they are always the same.
 
-Keras reads ~/.keras/keras.json and environment variables when it is imported, TensorFlow reads its own; they say what
-the user's other programs need. Measured on a small convolutional network, each of these changes bits or more: floatx,
-image_data_format, epsilon, a dtype policy, KERAS_MAX_STEPS_PER_EPOCH, TF_ENABLE_ONEDNN_OPTS, TF_DETERMINISTIC_OPS, and
-the number of threads. Who calls `prune_core` as a library is served as his settings say.
+Keras reads ~/.keras/keras.json and environment variables when it is imported, and TensorFlow reads its own. They are
+meant for the user's other programs. Measured on a small convolutional network, each of these changes bits or more:
+floatx, image_data_format, epsilon, a dtype policy, KERAS_MAX_STEPS_PER_EPOCH, TF_ENABLE_ONEDNN_OPTS,
+TF_DETERMINISTIC_OPS, and the number of threads. For callers of `prune_core` as a library, their own settings hold.
 """
 
 import os
@@ -12,12 +12,12 @@ from types import ModuleType
 
 _BACKEND = "tensorflow"
 _READ_BY_LIBRARIES = ("TF_", "KERAS_", "ONEDNN_", "DNNL_")
-# Where Keras keeps files, what is logged, where and with how many threads work is done.
+# Where Keras keeps files, what is logged, and where and with how many threads work is done.
 _LEFT_ALONE = ("KERAS_HOME", "TF_CPP_", "TF_NUM_", "TF_GPU_", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
 def pin() -> None:
-    """Make this process compute as every other one does; call it before TensorFlow is imported, and before each work.
+    """Make this process compute as every other. Call it before TensorFlow is imported and before each piece of work.
 
     Raises:
         RuntimeError: Keras has been imported with another backend.
@@ -38,7 +38,7 @@ def pin() -> None:
 
 
 def _keras() -> ModuleType:
-    """Keras, imported without its file of settings, in which anything may stand; its folder for downloads stays."""
+    """Keras, imported without its file of settings, which may hold anything; its folder for downloads stays."""
     if "keras" not in sys.modules:
         asked = os.environ.get("KERAS_HOME")
         os.environ["KERAS_HOME"] = os.devnull  # in which there is no file

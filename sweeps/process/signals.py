@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: an orderly end if there can be one, an end in any case."""
+"""SIGINT and SIGTERM: an orderly end if possible, an end in every case."""
 
 import os
 import select
@@ -12,26 +12,26 @@ from typing import Any
 
 GO_ON = "run the same command again to go on: what is finished is kept"
 PATIENCE_S = 15.0
-"""From the first signal to the end of the process at the latest."""
+"""Longest time from the first signal to the end of the process."""
 _SAME_S = 1.0  # `timeout` and terminals send a signal to the process and to its group
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LEFT, _TOO_LATE = 0, -1  # beside the numbers of signals
 
 
 class Terminated(BaseException):
-    """SIGTERM, as KeyboardInterrupt is SIGINT."""
+    """Stands for SIGTERM, as KeyboardInterrupt stands for SIGINT."""
 
 
 class Signals:
     """While entered, the first signal raises KeyboardInterrupt or `Terminated` in the main thread, or is only `noted`.
 
-    Libraries swallow such exceptions, put in handlers of their own, and wait in C where nothing is raised. So a thread
-    hears of every signal as well. If the block is not left in time, or if a second signal comes, it ends the process,
-    with exit code 130 or 143. Outside of the main thread, where Python cannot catch signals, nothing is caught.
+    Libraries swallow such exceptions, install their own handlers, and wait in C, where nothing is raised. So a thread
+    is told of every signal as well. If the block is not left in time, or if a second signal comes, the thread ends the
+    process with exit code 130 or 143. Outside of the main thread, where Python cannot catch signals, nothing is caught.
 
     Attributes:
         caught: number of the first signal, 0 if there was none.
-        patience_s: what "in time" is; None: there is no limit.
+        patience_s: what "in time" means, in seconds; None: there is no limit.
         last_resort: called before the process is ended by the thread.
     """
 
@@ -66,7 +66,7 @@ class Signals:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """While entered, a signal raises nothing: who is inside looks at `caught`."""
+        """While entered, a signal raises nothing: the code inside looks at `caught`."""
         self._catch()
         self._only_noted = True
         try:
@@ -77,7 +77,7 @@ class Signals:
             self._only_noted = False
 
     def _catch(self) -> None:
-        """Put the handlers in, again after a library has put in its own."""
+        """Install the handlers, again if a library has installed its own."""
         put_in(dict.fromkeys(self._before, self._handle))
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -95,7 +95,7 @@ class Signals:
                 self._end()
 
     def _hear(self, first: float) -> int:
-        """The number of the next signal, _LEFT, or _TOO_LATE when too much time has gone since the first one."""
+        """The number of the next signal, _LEFT, or _TOO_LATE when too much time has passed since the first one."""
         hurry = first and self.patience_s is not None
         timeout = max(0.0, first + (self.patience_s or 0.0) - time.monotonic()) if hurry else None
         heard, _, _ = select.select([self._hearing], [], [], timeout)
@@ -105,21 +105,21 @@ class Signals:
         try:
             self.last_resort()
         finally:
-            # What the main thread does with its streams is not known: it may hold their locks.
+            # The Python streams are not used here: the main thread may hold their locks.
             with suppress(OSError):  # the terminal may have gone
                 os.write(2, f"interrupted, and ended before all was in order: {GO_ON}\n".encode())
             os._exit(128 + self.caught)
 
 
 def handlers() -> dict[int, Any]:
-    """{signal: what handles it now, as far as Python knows}."""
+    """{signal: the handler that Python knows for it now}."""
     return {number: signal.getsignal(number) for number in _SIGNALS}
 
 
 def put_in(wanted: Mapping[int, Any]) -> None:
-    """Have signals handled as `handlers` has said, also where C code has changed that, which Python does not notice.
+    """Install the handlers that `handlers` has given, also if C code has replaced them, which Python does not notice.
 
-    In another thread than the main one, where Python cannot do it, nothing is done.
+    Outside of the main thread, where Python cannot install handlers, this does nothing.
     """
     if threading.current_thread() is threading.main_thread():
         for number, handler in wanted.items():

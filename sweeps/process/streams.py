@@ -1,7 +1,7 @@
-"""Standard streams that never end a process: code that prints need not ask whether anybody still reads.
+"""Standard streams that never end a process: code that prints need not check whether anybody still reads.
 
 A reader may go away (`| head`, a terminal that is closed), a log file's disk may be full, a stream may be closed from
-the start (`>&-`), and its encoding may lack a sign. What cannot be printed is not printed, and the work goes on.
+the start (`>&-`), and its encoding may lack a character. What cannot be printed is not printed, and the work goes on.
 """
 
 import errno
@@ -15,7 +15,7 @@ _READER_GONE = (errno.EPIPE, errno.ECONNRESET)
 
 
 def keep_up() -> None:
-    """Make the standard streams of this process so. A stream that somebody has replaced is left alone."""
+    """Give this process such standard streams. A stream that somebody has replaced is left as it is."""
     _open_closed_descriptors()
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115  # as long as the process
@@ -25,14 +25,14 @@ def keep_up() -> None:
 
 
 def show(text: object, end: str = "\n") -> int:
-    """Print what the whole command is for; returns its exit code: 1 where the standard output has no room for it."""
+    """Print the output of a command. Returns the command's exit code: 1 if standard output has no room for it."""
     print(text, end=end, flush=True)
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return 1 if isinstance(raw, _Unfailing) and raw.is_full else 0
 
 
 def _open_closed_descriptors() -> None:
-    """Else the next file or socket gets the number, and what a library prints there goes into that."""
+    """Otherwise the next file or socket gets the number, and a library that prints there writes into it."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -57,13 +57,13 @@ class _Buffer(io.BufferedWriter):
 
 
 class _Unfailing(io.FileIO):
-    """A descriptor to which writing succeeds, whatever becomes of it."""
+    """A descriptor to which writing always succeeds, even if the data are lost."""
 
     is_full = False
 
     def write(self, data: Any) -> int:
         try:
-            while (written := super().write(data)) is None:  # whoever shares the terminal or pipe may not want to wait
+            while (written := super().write(data)) is None:  # somebody has made a shared terminal or pipe non-blocking
                 select.select([], [self], [])
             return written
         except OSError as error:

@@ -1,6 +1,6 @@
-"""What a process is started in, made such that work can go on: streams, locale, warnings, home.
+"""The surroundings of a process, changed so that work can go on: streams, locale, warnings, home.
 
-Standard library only: this comes before everything else.
+It uses the standard library only: it comes before everything else.
 """
 
 import locale
@@ -29,16 +29,16 @@ def settle() -> None:
 
 
 def _name_files_in_utf8() -> None:
-    """Names in MLflow's addresses are UTF-8, whatever the locale says; Python settles that when it starts."""
+    """File names in MLflow's addresses are UTF-8 in every locale. Python chooses its encoding when it starts."""
     if sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
         return
     os.environ["PYTHONUTF8"] = "1"
-    os.environ.setdefault("PYTHONIOENCODING", locale.getencoding())  # the terminal is as it was
+    os.environ.setdefault("PYTHONIOENCODING", locale.getencoding())  # the terminal's encoding stays the same
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _let_warnings_be_warnings() -> None:
-    """PYTHONWARNINGS=error is for one's own code: raised inside a library, a warning ends what would have gone on."""
+    """Ignore PYTHONWARNINGS=error: a warning that is raised inside a library would end work that could go on."""
     kept = [entry for entry in warnings.filters if entry[0] != "error"]
     warnings.resetwarnings()
     cast(list[Any], warnings.filters).extend(kept)
@@ -62,7 +62,7 @@ def require_current_folder() -> None:
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name that the system gave is UTF-8; others can be kept in no database and no address."""
+    """Whether a name that the system gave is UTF-8; other names cannot be kept in a database or an address."""
     return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
@@ -70,7 +70,7 @@ def own_folder() -> Path:
     """A folder of this user's in the temporary folder; what lies there may be removed at any time.
 
     Raises:
-        UserError: it is somebody else's, or there is no temporary folder.
+        UserError: it belongs to another user, or there is no temporary folder.
     """
     folder = temporary_folder() / f"prune-sweep-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -95,12 +95,12 @@ def home() -> Path | None:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether a file can be made in the folder, which must be there."""
+    """Whether the folder exists and a file can be made in it."""
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _do_without_a_home() -> None:
-    """A container's user often has none; what libraries would put there goes to the temporary folder."""
+    """A container's user often has no home folder; libraries then put their files into the temporary folder."""
     if home() is not None:
         return
     if not Path(os.path.expanduser("~")).is_absolute():  # no HOME, and no entry in the system's list of users

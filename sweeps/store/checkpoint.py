@@ -1,4 +1,4 @@
-"""Epoch checkpoints of which a copy is at `storage.uri`: what a lost node had trained goes on on another one."""
+"""Epoch checkpoints with a copy at `storage.uri`: another node can go on with the training of a lost node."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 class SharedCheckpoint(EpochCheckpoint):
-    """One on this machine and at `remote`. That the latter is away stops no training.
+    """A checkpoint on this machine and its copy at `remote`. If `remote` is away, training goes on.
 
     Args:
-        file: here.
-        remote: asked once each time, whatever its patience for results.
-        name: there.
+        file: on this machine.
+        remote: where the copy goes; asked once each time, whatever its patience for results.
+        name: of the copy.
     """
 
     def __init__(self, file: Path, remote: Remote, name: str) -> None:
@@ -30,20 +30,20 @@ class SharedCheckpoint(EpochCheckpoint):
         self._name = name
 
     def restore(self, variables: Sequence[Variable]) -> list[dict[str, float]]:
-        """Of the copies here and there the one with more epochs."""
+        """Restore the copy that has more epochs, from this machine or from `remote`."""
         theirs = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         try:
             if self._remote.get(self._name, theirs) and epochs_done(theirs) > epochs_done(self.file):
                 with theirs.open("rb") as source:
                     write_atomically(self.file, partial(shutil.copyfileobj, source))
         except StorageAway as error:
-            log.warning("a checkpoint that may be there is not looked for: %s", error)
+            log.warning("no copy of a checkpoint is looked for: %s", error)
         finally:
             theirs.unlink(missing_ok=True)
         return super().restore(variables)
 
     def save(self, variables: Sequence[Variable], history: Sequence[Mapping[str, float]]) -> bool:
-        """As `EpochCheckpoint.save`, here and there."""
+        """As `EpochCheckpoint.save`, on this machine and at `remote`."""
         saved = super().save(variables, history)
         if saved:
             try:
@@ -58,7 +58,7 @@ class SharedCheckpoint(EpochCheckpoint):
         return SharedCheckpoint(file, self._remote, f"{name}{ending}.{suffix}")
 
     def remove(self) -> None:
-        """As `EpochCheckpoint.remove`, here and there."""
+        """As `EpochCheckpoint.remove`, on this machine and at `remote`."""
         super().remove()
         try:
             self._remote.remove(self._name)

@@ -1,4 +1,4 @@
-"""A disk that takes no more files: found out from an error, told in one sentence. No further work comes to anything."""
+"""A disk that takes no more files: recognised from an error, told in one sentence. No further work can succeed."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from prune_core.errors import UserError
 
 _LITTLE = 2**30
 _ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-# Libraries in C say it in words only: HDF5 as an OSError, these as errors of their own.
+# Libraries in C report it as a text only: HDF5 in an OSError, these in errors of their own.
 _IN_WORDS = ("sqlite3", "sqlalchemy", "mlflow", "tensorflow", "pyarrow")
 _WORDS = {
     "no space left on device": "No space left on device",
@@ -22,7 +22,7 @@ _WORDS = {
 
 
 class NoRoom(UserError):
-    """A folder that a sweep writes to takes no more files. Not the work's fault, and no worker can help it."""
+    """A folder that a sweep writes to takes no more files. Neither the work nor another worker can change that."""
 
 
 def reason(error: BaseException) -> str:
@@ -36,7 +36,7 @@ def reason(error: BaseException) -> str:
 
 
 def told(text: str) -> str:
-    """The same, of an error that is there in words only."""
+    """The same as `reason`, from the text of an error."""
     return next((said for words, said in _WORDS.items() if words in text.lower()), "")
 
 
@@ -44,17 +44,17 @@ def no_room(error: BaseException, root: Path, key: str) -> NoRoom | None:
     """The error as a sentence if it comes from a disk that takes no more files; else None.
 
     Args:
-        error: of any kind; what has led to it is looked at as well.
-        root: folder of the results. Beside it, only the folder for temporary files is ours: a piece of work that fails
-            at a file elsewhere is itself at fault.
-        key: of the configuration, that names `root`.
+        error: of any kind; its causes are looked at as well.
+        root: folder of the results. Besides it, a sweep needs only the folder for temporary files: a piece of work that
+            fails at a file elsewhere is itself at fault.
+        key: the configuration key that names `root`.
     """
     why = reason(error)
     if not why:
         return None
     temporary = Path(tempfile.gettempdir())
     named = next((Path(path) for path in map(_path, _chain(error)) if path), None)
-    if named is None:  # the system names no file when it is written to: it is the fuller disk, if that has little room
+    if named is None:  # a failed write names no file: it was on the fuller disk, if that has little room
         places = [place for place in (min((root, temporary), key=_free),) if _free(place) < _LITTLE]
     else:
         places = [folder for folder in (root, temporary) if named.absolute().is_relative_to(folder.absolute())]
@@ -84,7 +84,7 @@ def _package(error: BaseException) -> str:
 
 
 def _free(folder: Path) -> int:
-    """Bytes that can be written there; 0 as well if no file can be made or the place cannot be looked at."""
+    """Bytes that can be written there; also 0 if no file can be made or the place cannot be looked at."""
     try:
         there = os.statvfs(folder)
     except OSError:

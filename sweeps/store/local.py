@@ -1,4 +1,4 @@
-"""Results on disk, by content key: the cache that makes a second run repeat nothing, and the outbox of the tracker.
+"""Results on disk, by content key: a second run repeats nothing, and the tracker delivers from here.
 
     <root>/results/<key>/result.json      the record, with the sha256 of every file beside it
     <root>/results/<key>/masks.npz ...    files of the result
@@ -6,9 +6,9 @@
     <root>/results/.<key>.lock            while somebody works on that key
     <root>/results/.<key>.npz             state of a long training that is not finished
 
-A result is there whole or not at all, after a power cut too: it is written in a temporary folder, which is renamed into
-place when all of it is on the disk. What a checksum proves damaged is moved aside and counts as absent. Sweeps that
-share a result do not make it twice at the same time.
+A result is complete or absent, also after a power cut: it is written in a temporary folder, which is renamed into
+place when all of it is on the disk. A result that does not match its checksums is moved aside and counts as absent.
+Sweeps that share a result do not make it twice at the same time.
 """
 
 import glob
@@ -46,7 +46,7 @@ class ResultStore:
     """Finished results under `root`. Safe for many processes: the first to finish a key wins, the others are equal.
 
     Attributes:
-        key: of the configuration, that names `root`.
+        key: the configuration key that names `root`.
     """
 
     key = "storage.root"
@@ -79,7 +79,7 @@ class ResultStore:
     def folder(self, key: str) -> Path:
         """Where the files of a finished result lie. Raises ValueError for a key that would lead elsewhere."""
         if not is_key(key):
-            raise ValueError(f"{key!r} is no key of a result")
+            raise ValueError(f"{key!r} is not the key of a result")
         return self.results / key
 
     def load(self, key: str) -> Result | None:
@@ -107,7 +107,7 @@ class ResultStore:
         return result
 
     def fetch(self, key: str) -> Result | None:
-        """As `load`, from wherever nodes put results; one that is found is there for all of them afterwards.
+        """As `load`, from every place where nodes put results; a result that is found is then there for all nodes.
 
         Raises:
             StorageAway: that place does not answer.
@@ -115,7 +115,7 @@ class ResultStore:
         return self.load(key)
 
     def elsewhere(self) -> frozenset[str]:
-        """Keys of results that all nodes reach, whether or not they are here. Raises UserError if nobody answers."""
+        """Keys of results that all nodes reach, also if they are not here. Raises UserError if that place is away."""
         return frozenset()
 
     def sync(self, keys: Iterable[str], stopped: Callable[[], bool]) -> None:
@@ -152,11 +152,11 @@ class ResultStore:
         return PathLock(self.results / f".{key}.lock")
 
     def checkpoint(self, key: str) -> Path:
-        """Where unfinished work on `key` may keep its state: whoever takes it up again, on any node, goes on there."""
+        """Where unfinished work on `key` may keep its state: any worker, on any node, goes on from it."""
         return self.results / f".{key}.npz"
 
     def training_state(self, key: str) -> "EpochCheckpoint":
-        """The checkpoint of a training, which `key` stands for, between two epochs."""
+        """The checkpoint, between two epochs, of the training that `key` stands for."""
         from prune_core.training import EpochCheckpoint
 
         return EpochCheckpoint(self.checkpoint(key))
@@ -167,7 +167,7 @@ class ResultStore:
 
     @contextmanager
     def probe(self) -> Iterator[str]:
-        """The name of something that is in the store while entered: nodes that see it share the store."""
+        """The name of a file that is in the store while entered: nodes that see it share the store."""
         with tempfile.NamedTemporaryFile(dir=self.root, prefix="probe-") as file:
             yield Path(file.name).name
 
@@ -179,7 +179,7 @@ class ResultStore:
         return True
 
     def sweep_temporary(self) -> None:
-        """Remove what killed workers left behind, but for the state of trainings; what is of living ones stays."""
+        """Remove what killed workers left behind, except the state of trainings. Files of living workers stay."""
         keys = {_key_of_temporary(entry.name) for entry in self.results.glob(".*")}
         for key in filter(None, keys):
             lock = self.lock(key)
@@ -199,7 +199,7 @@ class ResultStore:
         sync_tree(folder)
         try:
             os.rename(folder, self.folder(key))
-        except OSError:  # somebody else finished the same key first: their result stands
+        except OSError:  # another process finished the same key first: its result is kept
             if self.load(key) is None:
                 raise
         sync_folder(self.results)
@@ -211,7 +211,7 @@ class ResultStore:
 
 
 def is_key(name: object) -> bool:
-    """Whether `name` can be a content key: the name of one folder, and no way out of its place."""
+    """Whether `name` can be a content key: the name of one folder, which does not lead out of its place."""
     return isinstance(name, str) and _KEY.fullmatch(name) is not None
 
 
@@ -226,6 +226,6 @@ def _digest_of_record(record: dict) -> str:
 
 
 def _digest_of_file(path: Path) -> str:
-    """Of a file itself: a link may lead out of the store, to what is nobody's business on a tracking server."""
+    """The sha256 of a file. A link is refused: it may lead out of the store, to private files."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Locks on files: who holds one is alive, for the system gives it back when its process ends, however it ends."""
+"""Locks on files. The holder of a lock is alive: the system releases the lock in every case when its process ends."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 class PathLock:
     """An exclusive lock that exists, as a file, only while somebody holds it.
 
-    Where the file system has no locks every attempt succeeds: two processes are then not told apart.
+    Where the file system has no locks, every attempt succeeds: two processes then do not notice each other.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class PathLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take it if it is free; whether it is held by this object now. Raises OSError if no file can be made."""
+        """Take it if it is free. Returns whether this object holds it now. Raises OSError if no file can be made."""
         while self._descriptor is None:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
@@ -43,22 +43,22 @@ class PathLock:
                     raise
             if _is_at(descriptor, self._path):
                 self._descriptor = descriptor
-            else:  # its last holder took the file away between our two calls
+            else:  # its last holder removed the file between our two calls
                 os.close(descriptor)
         return True
 
     def release(self) -> None:
-        """Give it back; nothing if it is not held."""
+        """Release it; does nothing if it is not held."""
         if self._descriptor is not None:
             try:
                 self._path.unlink(missing_ok=True)
-            except OSError as error:  # only untidy: the lock itself ends with the descriptor
+            except OSError as error:  # harmless: the lock itself ends with the descriptor
                 log.debug("%s stays: %s", self._path, error)
             os.close(self._descriptor)
             self._descriptor = None
 
     def write(self, text: str) -> None:
-        """Leave word for those who find it held."""
+        """Write a text for processes that find the lock held."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, text.encode(), 0)
@@ -69,7 +69,7 @@ def only_driver(folder: Path) -> Iterator[None]:
     """While entered, no other process enters the same folder of a sweep.
 
     Raises:
-        UserError: another one is inside; names it.
+        UserError: another process is inside; the message names it.
     """
     path = folder / "driver.lock"
     lock = PathLock(path)
@@ -82,7 +82,7 @@ def only_driver(folder: Path) -> Iterator[None]:
         ) from None
     if not entered:
         raise UserError(
-            f"this very sweep is running already ({_holder(path)}) and goes to the same storage.root: let it finish, "
+            f"this sweep is running already ({_holder(path)}) and goes to the same storage.root: let it finish, "
             "or end it and run the same command again"
         )
     try:
@@ -96,7 +96,7 @@ def _holder(path: Path) -> str:
     try:
         word = parse(path.read_bytes())
         return f"process {word['pid']} on {word['host']}, since {word['since']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it has just come, or has just gone
+    except (OSError, ValueError, KeyError, TypeError):  # it has just started, or has just ended
         return "another process"
 
 

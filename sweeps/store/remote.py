@@ -1,8 +1,8 @@
-"""What all nodes of a cluster reach (`storage.uri`): files under names, in a shared folder or an object store.
+"""The place that all nodes of a cluster reach (`storage.uri`): files by name, in a shared folder or an object store.
 
-A file is there whole or not at all: an object store shows an object when it is complete, in a folder it is renamed into
-place; one that is replaced while it is read is read again. Credentials are found by Arrow, in the environment and in
-the files of the store's own tools.
+A file is either complete or absent: an object store shows an object when it is complete, and in a folder the file is
+renamed into place. A file that is replaced while it is read is read again. Arrow finds the credentials, in the
+environment and in the files of the store's own tools.
 """
 
 import logging
@@ -45,18 +45,18 @@ class StorageAway(Exception):
 
 
 class StorageFull(StorageAway):
-    """`storage.uri` takes no more files: to wait for that would be to wait for a person."""
+    """`storage.uri` takes no more files: waiting does not help, a person has to make room."""
 
 
 @dataclass(frozen=True)
 class Remote:
     """Files at an address, by names like "results/a.zip". Every method raises StorageAway when its patience ends.
 
-    Holds no credentials and no connection: each process that it travels to opens the address with its own.
+    It holds no credentials and no connection: each process that receives it opens the address with its own.
 
     Attributes:
         uri: folder, file://, s3:// or gs://.
-        patience_s: for how long what fails is tried again.
+        patience_s: for how many seconds a call that fails is tried again.
     """
 
     uri: str
@@ -73,7 +73,7 @@ class Remote:
             raise UserError(f"{error}: correct it, or give the credentials of the store in the environment") from None
 
     def names(self, folder: str) -> frozenset[str]:
-        """Names of the files in a folder; none if it does not exist."""
+        """Names of the files in a folder; empty if it does not exist."""
         from pyarrow.fs import FileSelector
 
         def attempt(system: "FileSystem", root: str) -> frozenset[str]:
@@ -101,7 +101,7 @@ class Remote:
             with source, file.open("wb") as target:
                 version = source.metadata()
                 shutil.copyfileobj(source, target, _BLOCK)
-            if file.stat().st_size > _BLOCK:  # read in several requests, which may have met several objects
+            if file.stat().st_size > _BLOCK:  # read in several requests, perhaps of several versions
                 with system.open_input_stream(f"{root}/{name}") as now:
                     if now.metadata() != version:
                         raise OSError(f"{name} was replaced while it was read")
@@ -110,7 +110,7 @@ class Remote:
         return self._patiently(attempt)
 
     def move(self, name: str, to: str) -> None:
-        """Rename a file; nothing if somebody else has done so."""
+        """Rename a file; does nothing if somebody else has done so."""
 
         def attempt(system: "FileSystem", root: str) -> None:
             system.create_dir(os.path.dirname(f"{root}/{to}"), recursive=True)
@@ -120,7 +120,7 @@ class Remote:
         self._patiently(attempt)
 
     def remove(self, name: str) -> None:
-        """Remove a file; nothing if it is not there."""
+        """Remove a file; does nothing if it is not there."""
 
         def attempt(system: "FileSystem", root: str) -> None:
             with suppress(FileNotFoundError):
@@ -129,7 +129,7 @@ class Remote:
         self._patiently(attempt)
 
     def tidy(self) -> None:
-        """Remove what writers that were killed left in a shared folder; an object store shows nothing of the kind."""
+        """Remove what killed writers left in a shared folder; an object store shows no such files."""
         from pyarrow.fs import LocalFileSystem
 
         def attempt(system: "FileSystem", root: str) -> None:
@@ -141,7 +141,7 @@ class Remote:
 
     @contextmanager
     def probe(self) -> Iterator[str]:
-        """The name of an empty file that is there while entered: who sees it looks at the same place."""
+        """The name of an empty file that is there while entered: a node that sees it looks at the same place."""
         name = f"{PROBES}/{secrets.token_hex(8)}"
         with tempfile.NamedTemporaryFile() as empty:
             self.put(Path(empty.name), name)
@@ -150,7 +150,7 @@ class Remote:
         finally:
             try:
                 self.remove(name)
-            except StorageAway as error:  # who may not remove anything can still keep results there
+            except StorageAway as error:  # results can be kept there even without the right to remove files
                 log.debug("%s stays: %s", name, error)
 
     def _patiently(self, attempt: Callable[["FileSystem", str], T]) -> T:
@@ -202,7 +202,7 @@ def _put_in_folder(file: Path, place: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What a person needs to know of an error of Arrow's."""
+    """What a person needs to know about an error of Arrow."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error).strip().partition("\n")[0]

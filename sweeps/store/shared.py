@@ -1,11 +1,11 @@
 """Results on this machine and at `storage.uri`, which other machines reach as well.
 
-    <uri>/results/<key>.zip        a finished result: the files of its folder in one archive, there whole or not at all
+    <uri>/results/<key>.zip        a finished result: the files of its folder in one archive, complete or absent
     <uri>/checkpoints/<key>.npz    state of a long training that is not finished
-    <uri>/damaged/                 archives that a checksum proved damaged
+    <uri>/damaged/                 archives that do not match their checksums
 
-Work that ends here counts as finished when it is there, too. Where two machines do the same work at once, the first to
-put it there wins and the other takes that over.
+Work that ends here counts as finished when its result is there, too. If two machines do the same work at once, the
+first result that is put there wins, and the other machine takes it over.
 """
 
 import logging
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WORKER_PATIENCE_S = 300.0
-"""How long a worker waits for a store that is away, with its result in hand."""
+"""How long a worker that has a result waits for a store that is away."""
 _AT_ONCE = 8
 _DAMAGE = (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError)
 
@@ -43,11 +43,11 @@ def open_store(storage: "StorageSettings") -> ResultStore:
 
 
 class SharedStore(ResultStore):
-    """Finished results under `root`, copies of what is at `remote`.
+    """Finished results under `root`, which are copies of those at `remote`.
 
     Args:
         root: a folder of this machine.
-        remote: where all machines put results. What fails there raises StorageAway.
+        remote: where all machines put results. A failure there raises StorageAway.
         keep: whether the result of a trial stays under `root` when it is at `remote`.
     """
 
@@ -147,7 +147,7 @@ class SharedStore(ResultStore):
             self.remote.put(archive, _result(key))
 
     def _take_over(self, key: str) -> Result | None:
-        """Copy a result from there; None if there is none, or a damaged one, which is set aside."""
+        """Copy a result from `remote`; None if there is none, or if it is damaged and therefore set aside."""
         with self.writing(key) as temporary:
             archive, content = temporary / "archive", temporary / "content"
             if not self.remote.get(_result(key), archive):
@@ -169,7 +169,7 @@ def _result(key: str) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Raises one of `_DAMAGE` for what `_hand_over` did not make; nothing gets larger than the archive."""
+    """Raises one of `_DAMAGE` for an archive that `_hand_over` did not make. Files are not larger than the archive."""
     with zipfile.ZipFile(archive) as packed:
         members = packed.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):

@@ -1,4 +1,4 @@
-"""Results into MLflow, each exactly once."""
+"""Delivers results to MLflow, each exactly once."""
 
 from typing import TYPE_CHECKING
 

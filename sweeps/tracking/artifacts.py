@@ -30,7 +30,7 @@ class Expected:
     Attributes:
         files: {path among the artifacts: the same file on this machine}.
         digests: {path: sha256} of these files.
-        texts: paths of what was written for MLflow only; `digest` knows what that was.
+        texts: paths of texts that were written for MLflow only; `digest` covers their content.
         digest: the tag of the run or model; "" if an earlier version has delivered it.
     """
 
@@ -49,7 +49,7 @@ class Expected:
         return all(name in found and (folder / name).stat().st_size for name in self.texts)
 
     def has(self, sizes: Sizes) -> bool:
-        """Whether files of these sizes could be it."""
+        """Whether files of these sizes could be the expected ones."""
         same = all(sizes.get(name) == file.stat().st_size for name, file in self.files.items())
         return same and all(sizes.get(name) for name in self.texts)
 
@@ -90,7 +90,7 @@ def folder_at(uri: str) -> Path | None:
 
 
 def sync(uri: str) -> None:
-    """Wait until the artifacts at an address are on the disk, as far as that is this machine's business."""
+    """Wait until the artifacts at an address are on the disk; does nothing if they are not on this machine."""
     folder = folder_at(uri)
     if folder is not None and folder.is_dir():
         sync_tree(folder)

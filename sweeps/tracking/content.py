@@ -1,4 +1,4 @@
-"""What of a piece of work lands where in an MLflow run: names, params, metrics, tags, files. Pure: knows no MLflow.
+"""Which parts of a piece of work go where in an MLflow run: names, params, metrics, tags, files. It calls no MLflow.
 
 The names are the contract of the README.
 """
@@ -16,7 +16,7 @@ from sweeps.tracking.datasets import DatasetRecord, dataset_record
 from sweeps.tracking.networks import Network, network_of
 from sweeps.tracking.values import metrics_of, params_of, tags_of
 
-# The UI's list of runs shows some twenty characters of a name.
+# The UI's list of runs shows about twenty characters of a name.
 SHORT_AXES = {"threshold": "thr", "n_clusters": "k"}
 
 
@@ -68,7 +68,7 @@ class SweepContent:
         self._several_datasets = len({b.dataset for b in baselines}) > 1
 
     def run_name(self, work: Work) -> str:
-        """What a person calls it inside this sweep: "importance thr=0.5 seed 1"."""
+        """The run's name for people inside this sweep: "importance thr=0.5 seed 1"."""
         baseline = work.baseline
         if isinstance(work, BaselineSpec):
             return f"dense {baseline.model} {baseline.dataset} seed {baseline.seed}"
@@ -86,7 +86,7 @@ class SweepContent:
             key=work.key,
             name=self.run_name(work),
             status="FINISHED",
-            # The same work may be a point of other axes in the sweep that computed it: both are worth comparing by.
+            # The same work may be a point of other axes in the sweep that computed it: people compare by both.
             params=params_of({**result.params, **work.params}),
             metrics=metrics_of({**result.metrics, **result.timings}),
             tags=tags_of({**tags, **_digest(result.files, texts)}),

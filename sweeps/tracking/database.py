@@ -1,4 +1,4 @@
-"""The database file of MLflow on this machine: made whole or not at all, by one process at a time."""
+"""The database file of MLflow on this machine: made completely or not at all, by one process at a time."""
 
 import logging
 import sqlite3
@@ -13,7 +13,7 @@ from sweeps.tracking.health import probe
 from sweeps.tracking.target import MOVE_IT_AWAY, Target, Unreachable, sqlite_uri
 
 _LOCK_TIMEOUT_S = 60
-# Those that we need, and the last that MLflow 3.17 makes.
+# The tables that we need, and the last one that MLflow 3.17 makes.
 _TABLES = {"alembic_version", "experiments", "runs", "metrics", "params", "tags", "logged_models", "job_locks"}
 
 
@@ -32,7 +32,7 @@ def check(target: Target) -> None:
     """Ask in a few seconds whether a place takes runs; a database that MLflow has left half made is completed.
 
     Raises:
-        Unreachable: it does not, as in `sweeps.tracking.health.probe`, or MLflow cannot complete the database.
+        Unreachable: it takes no runs, see `sweeps.tracking.health.probe`, or MLflow cannot complete the database.
     """
     probe(target)
     if target.sqlite_file is not None:
@@ -50,7 +50,7 @@ def _complete(uri: str, file: Path) -> None:
     except Timeout:  # another process is making it
         return
     except Exception as error:  # of MLflow, Alembic, SQLAlchemy or SQLite
-        if isinstance(error, OSError) or "disk is full" in str(error):  # not the file's fault, and met again in time
+        if isinstance(error, OSError) or "disk is full" in str(error):  # not the file's fault, and reported later
             return
         reason = str(error).strip().splitlines()[0].removeprefix("(sqlite3.OperationalError) ")
         raise Unreachable(f"{file} is half made and MLflow cannot complete it ({reason}): {MOVE_IT_AWAY}") from None
@@ -68,7 +68,7 @@ def _is_complete(file: Path) -> bool:
 
 
 def _create(file: Path) -> None:
-    """MLflow creates a database in many steps, and takes up no half of them."""
+    """MLflow creates a database in many steps, and cannot always go on from a half-made one."""
     from mlflow.tracking import MlflowClient
 
     if file.exists() and file.stat().st_size:
@@ -84,7 +84,7 @@ def _create(file: Path) -> None:
 
 @contextmanager
 def _quiet_migrations() -> Iterator[None]:
-    """Creating a database is not worth forty log lines."""
+    """Without this, creating a database prints forty log lines."""
     logger = logging.getLogger("alembic")
     before = logger.level
     logger.setLevel(logging.WARNING)

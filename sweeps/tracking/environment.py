@@ -2,7 +2,7 @@
 
 import os
 
-# Retrying is ours, and a request that MLflow repeats by itself after a lost answer would make a second run.
+# The tracker repeats requests. One that MLflow repeats by itself after a lost answer would make a second run.
 _FORCED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",

@@ -50,7 +50,7 @@ def _probe_sqlite(target: Target, file: Path) -> None:
             pass
     except OSError as error:
         raise Unreachable(f"{file} cannot be written ({error.strerror})") from None
-    try:  # opened for writing: what a killed driver left half written is rolled back by the first who reads
+    try:  # opened for writing: the first reader rolls back what a killed driver left half written
         connection = sqlite3.connect(file.as_uri() + "?mode=rw", uri=True, timeout=ANSWER_TIMEOUT_S)
         try:
             (said,) = connection.execute("pragma quick_check(1)").fetchone()
@@ -65,7 +65,7 @@ def _probe_sqlite(target: Target, file: Path) -> None:
             raise Unreachable(f"{file} cannot be read ({error})") from None
         return
     except sqlite3.DatabaseError as error:
-        raise Unreachable(f"{file} is damaged or no database ({error}): {MOVE_IT_AWAY}") from None
+        raise Unreachable(f"{file} is damaged or not a database ({error}): {MOVE_IT_AWAY}") from None
     if row is not None:
         _require_active(target, row[0])
 

@@ -32,7 +32,7 @@ class Inspection:
         self._met[run.info.run_id] = (run.info.artifact_uri, run.data.tags.get(DIGEST, ""))
 
     def forget(self, run_id: str) -> None:
-        """Somebody is writing it anew: from now on it is believed."""
+        """The run is being written again: from now on it counts as intact."""
         self._met.pop(run_id, None)
 
     def ask(self, run_ids: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ class Inspection:
         return run_id in self._sizes
 
     def is_intact(self, run_id: str, files: Mapping[str, Path], digests: Mapping[str, str], texts: set[str]) -> bool:
-        """Whether a run holds its artifacts; one that was not met, or whose server was not asked, is believed."""
+        """Whether a run holds its artifacts; one that was not met, or whose server was not asked, counts as intact."""
         if run_id not in self._met:
             return True
         uri, digest = self._met[run_id]
@@ -58,7 +58,7 @@ class Inspection:
         return run_id not in self._sizes or expected.has(self._sizes[run_id])
 
     def has_network(self, experiment_id: str, run_id: str, network: Path, digest: str) -> bool:
-        """As `is_intact`, of the logged model of a run; one that somebody has deleted is not missed."""
+        """As `is_intact`, for the logged model of a run; a model that somebody has deleted is not missed."""
         if run_id not in self._met or (folder_at(self._met[run_id][0]) is None and run_id not in self._sizes):
             return True
         models = models_of(self._client, experiment_id, run_id)

@@ -1,4 +1,4 @@
-"""What the tracker has delivered: a journal on disk that a crash in the middle of a line does not spoil."""
+"""What the tracker has delivered: a journal on disk that a crash in the middle of a line does not damage."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from prune_core.files import append, make_folder
 from sweeps.json_text import parse
 
 SETTLES_S = 60.0
-"""After so much time what a server was sent is on its disk: Linux writes after 30 s what nobody has synced."""
+"""After this time, data that were sent to a server are on its disk: Linux writes unsynced data after 30 s."""
 
 
 class Ledger:
@@ -22,7 +22,7 @@ class Ledger:
 
     Attributes:
         runs: {key: run id} of what is delivered.
-        settled: those of them that were looked at again later, and need not be any more.
+        settled: those of them that were checked again later, and need no further check.
         started_at: of the sweep's first start, in seconds since the epoch.
     """
 
@@ -56,7 +56,7 @@ class Ledger:
             self._at[key] = at
 
     def settle(self, keys: Collection[str]) -> None:
-        """Note that results were found whole; but not of those delivered so lately that a power cut may still harm."""
+        """Note that results were found complete, except recent ones, which a power cut may still damage."""
         since = time.time() - SETTLES_S
         due = {key: self.runs[key] for key in keys if key in self.runs and self._at[key] < since}
         new = [{"key": key, "run": run, "settled": True} for key, run in due.items() if self.settled.get(key) != run]

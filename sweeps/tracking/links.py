@@ -1,4 +1,4 @@
-"""Addresses in the MLflow UI that show a sweep as one wants to see it, and the command that serves the UI."""
+"""Addresses in the MLflow UI that show a sweep, and the command that serves the UI."""
 
 import shlex
 from urllib.parse import quote, urlsplit
@@ -29,7 +29,7 @@ def trials_link(base: str, experiment_id: str, sweep_id: str) -> str:
 
 
 def sweep_link(base: str, place: Place) -> str:
-    """The sweep's own run: what it is, its figures, its pictures."""
+    """The sweep's own run: what it is, its metrics, its pictures."""
     return f"{base}/#/experiments/{place.experiment_id}/runs/{place.parent_id}?{_TRAINING}"
 
 

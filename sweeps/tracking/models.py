@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 MODEL_NAME = "dense"
-"""Of every logged model: `runs:/<run id>/dense`."""
+"""Name of every logged model: `runs:/<run id>/dense`."""
 _KERAS_FILE = "data/model.keras"
 _TEXTS = ("MLmodel", "requirements.txt", "data/keras_module.txt")
 

@@ -1,4 +1,4 @@
-"""The newest sweep of a database file, read past MLflow, which would take seconds to import."""
+"""The newest sweep of a database file, read without MLflow, which takes seconds to import."""
 
 import sqlite3
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A queue that is delivered in order by one thread, through outages of the receiver: the patience of the tracker.
+"""A queue that one thread delivers in order; it waits and tries again while the receiver is away.
 
-Knows neither MLflow nor what an item is.
+It knows neither MLflow nor what an item is.
 """
 
 import logging
@@ -23,7 +23,7 @@ Last_in = TypeVar("Last_in", contravariant=True)
 
 
 class Refusal(Exception):
-    """Raised by `Receiver.deliver`: the item itself is at fault, not the connection; waiting does not mend it."""
+    """Raised by `Receiver.deliver`: the item itself is at fault, not the connection; waiting does not help."""
 
 
 class Receiver(Protocol[Item_in, Last_in]):
@@ -166,7 +166,7 @@ class Outbox(Generic[Item, Last]):
         return True
 
     def _try_set_aside_again(self) -> bool:
-        """At the end, once: what was at fault may have been mended."""
+        """At the end, once: the cause may have been removed."""
         if self._last_round or not self._set_aside:
             return False
         self._last_round = True
@@ -189,7 +189,7 @@ class Outbox(Generic[Item, Last]):
         self._wait_a_little()
 
     def _wait_a_little(self) -> None:
-        """Longer each time; `finish` ends the pause, so that there is one more attempt at least."""
+        """Wait longer each time; `finish` ends the pause, so that there is at least one more attempt."""
         with self._changed:
             last = self._last
             self._changed.wait_for(lambda: self._stopped or self._last is not last, self._pause)

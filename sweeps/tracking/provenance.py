@@ -1,4 +1,4 @@
-"""Who ran what from where: the tags that let a run be made again."""
+"""Who ran what from where: the tags that allow a person to repeat a run."""
 
 import getpass
 import json
@@ -35,7 +35,7 @@ def provenance() -> dict[str, str]:
 
 
 def origin() -> str:
-    """What the file `ORIGIN` of a job submitted from here says."""
+    """The content of the file `ORIGIN` for a job that is submitted from here."""
     return json.dumps({name: value for name, value in provenance().items() if name in _OF_ORIGIN})
 
 
@@ -55,7 +55,7 @@ def _user() -> str:
 
 
 def _git(file: Path) -> dict[str, str]:
-    """The commit of the checkout that `file` belongs to; nothing for an installed one, whatever surrounds it."""
+    """The commit of the checkout that `file` belongs to; {} for an installed one, also inside another checkout."""
     folder = file.parent
     if _git_output(folder, "ls-files", "--error-unmatch", file.name) is None:
         return {}

@@ -1,4 +1,4 @@
-"""The receiver of the outbox: turns what there is to deliver into runs of MLflow."""
+"""The receiver of the outbox: turns what is to be delivered into runs of MLflow."""
 
 import hashlib
 import logging
@@ -25,12 +25,12 @@ from sweeps.tracking.sweep_run import sweep_name, sweep_note, sweep_params
 from sweeps.tracking.target import Place, Target
 
 log = logging.getLogger(__name__)
-# Where in SQLAlchemy an error of a database has come up, and its kind, before what the database says.
+# What SQLAlchemy puts before the database's own text: where the error came up, and its kind.
 _OF_SQLALCHEMY = re.compile(r"\(raised as a result of Query-invoked autoflush;[^)]*\)\s*|\((?:\w+\.)+\w+\)\s*")
 
 
 FRESH_S = 30.0
-"""For so long a result that this run has made is delivered without its checksums being compared once more."""
+"""For this time, a result that this run has made is delivered without a second check of its checksums."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class MlflowReceiver:
             self._problems(_renewed(len(self._renewed), self._target.shown))
 
     def alive(self) -> bool:
-        return not self._full and self._runs.alive()  # from a full disk MLflow still reads
+        return not self._full and self._runs.alive()  # MLflow can still read from a full disk
 
     def forgo(self, item: Item, error: Exception) -> None:
         self._problems(
@@ -163,13 +163,13 @@ class MlflowReceiver:
             self._lock.acquire()
         except Timeout:
             raise RuntimeError("another run of the same sweep is delivering") from None
-        except NotImplementedError:  # a file system without locks: two drivers at once are then not told apart
+        except NotImplementedError:  # a file system without locks: two drivers at once then do not notice each other
             log.warning(
                 "%s lies on a file system without locks: run this sweep once at a time", self.ledger_file.parent
             )
 
     def _is_whole(self, item: Item) -> bool:
-        """Whether the finished run of a result still holds it: an earlier start delivered it, then came a power cut."""
+        """Whether the finished run of a result still holds it: after the delivery, there may have been a power cut."""
         key, result = item.work.key, item.result
         if result is None or key in self._whole:
             return True
@@ -203,12 +203,12 @@ def _may_pass(error: Exception) -> bool:
 def _renewed(count: int, where: str) -> str:
     runs = f"{count} run{'s' * (count > 1)}"
     return (
-        f"{where}: {runs} did not hold what is in the store, after a crash or power cut, and had to be delivered anew"
+        f"{where}: {runs} did not hold what is in the store, after a crash or power cut, and had to be delivered again"
     )
 
 
 def first_line(text: str) -> str:
-    """What a person needs to know of an error of MLflow's."""
+    """What a person needs to know about an error of MLflow."""
     bare = _OF_SQLALCHEMY.sub("", full_disk.told(text) or text).strip()
     line = redact(bare or text.strip()).splitlines()[0]
     return line if len(line) <= 160 else line[:157] + "..."

@@ -1,4 +1,4 @@
-"""Which run of a sweep is for which piece of work, and how far each has come."""
+"""Which run of a sweep is for which piece of work, and the status of each run."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ _PAGE = 1000
 
 
 class RunIndex:
-    """The runs of one sweep, by the content key of their work: one run a key.
+    """The runs of one sweep, by the content key of their work: one run for each key.
 
     Attributes:
         parent_id: run id of the sweep's own run; "" if there is none.
@@ -28,7 +28,7 @@ class RunIndex:
         self._experiment_id = experiment_id
         self._sweep_id = sweep_id
         self._meet = meet
-        self._unsure: set[str] = set()  # keys for which a run may have been made without our hearing of it
+        self._unsure: set[str] = set()  # keys for which a run may have been made although its answer was lost
         self.parent_id = ""
         self.finished: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -36,7 +36,7 @@ class RunIndex:
         self.refresh()
 
     def refresh(self, only: str = "") -> None:
-        """List the sweep's runs; all drivers that do so come to the same."""
+        """List the sweep's runs; all drivers that do so get the same result."""
         where = f"tags.`sweep.id` = '{self._sweep_id}'" + only
         page = None
         parents, children = [], []
@@ -89,7 +89,7 @@ class RunIndex:
         return self.finished.get(key) or self.failed.get(key) or self.unfinished.get(key) or ""
 
     def about_to_create(self, key: str) -> None:
-        """From now on there may be a run for a key of which nothing is known."""
+        """From now on there may be a run for a key, even if no answer comes."""
         self._unsure.add(key)
 
     def created(self, key: str, run_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Values, files and the dataset put on a run. Repeating a call changes nothing."""
+"""Writes values, files and the dataset to a run. Repeating a call changes nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ METRICS_PER_CALL = 500
 
 
 class RunWriter:
-    """Writes on runs; `prefix` is that of temporary folders."""
+    """Writes to runs; `prefix` is that of temporary folders."""
 
     def __init__(self, client: "MlflowClient", prefix: str) -> None:
         self._client = client

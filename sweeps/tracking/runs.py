@@ -29,7 +29,7 @@ Gap = Callable[[str], None]
 
 # The UI opens such an experiment on its runs instead of on traces of language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-# On a sweep's run: who has taken it up last.
+# On a sweep's run: which driver has taken it up last.
 _DRIVER = "sweep.driver"
 
 
@@ -46,7 +46,7 @@ class SweepRuns:
     """
 
     def __init__(self, target: Target, sweep_id: str, gap: Gap = no_gap, prefix: str = "prune-sweep-") -> None:
-        """Connect, make the experiment if need be, and list the sweep's runs (one request a thousand).
+        """Connect, make the experiment if it is missing, list the sweep's runs (one request a thousand).
 
         `prefix` is that of temporary folders.
         """
@@ -106,7 +106,7 @@ class SweepRuns:
     def deliver(self, content: RunContent) -> str:
         """Write one child run completely; returns its run id. A run that a killed driver left is completed.
 
-        What is in it is on the disk before it becomes FINISHED, so far as this machine keeps it.
+        The artifacts that this machine keeps are on the disk before the run becomes FINISHED.
         """
         key = content.key
         if key in self.finished:
@@ -128,11 +128,11 @@ class SweepRuns:
         return run_id
 
     def ask(self, keys: Collection[str]) -> None:
-        """Ask the server what it holds of the finished runs of these keys; of others it is believed."""
+        """Ask the server what it holds of the finished runs of these keys; other runs count as intact."""
         self._inspection.ask(self.finished[key] for key in keys)
 
     def was_asked(self, key: str) -> bool:
-        """Whether what a server holds of the finished run of a key is known."""
+        """Whether it is known what a server holds of the finished run of a key."""
         return self._inspection.was_asked(self.finished[key])
 
     def is_intact(self, key: str, files: Mapping[str, Path], digests: Mapping[str, str], texts: set[str]) -> bool:
@@ -164,7 +164,7 @@ class SweepRuns:
     def close_parent(self, status: str, artifacts: Mapping[str, Path], metrics: Mapping[str, float]) -> None:
         """Put the report on the sweep's run and end it; children that nobody will complete are ended as KILLED.
 
-        The metrics of an earlier start stay alone where this one had nothing new to deliver.
+        The metrics of an earlier start stay as they are if this start had nothing new to deliver.
         """
         now = time.time()
         parent = self.client.get_run(self.parent_id)
@@ -176,7 +176,7 @@ class SweepRuns:
         sync(parent.info.artifact_uri)
         if self._alone and self.client.get_run(self.parent_id).data.tags.get(_DRIVER) == self._driver:
             self._index.refresh(" and attributes.status = 'RUNNING'")
-        else:  # of what another driver has delivered at the same time, one run a key stays
+        else:  # another driver has delivered at the same time: one run for each key stays
             self._index.refresh()
         for run_id in self._index.unfinished.values():
             self.client.set_terminated(run_id, "KILLED")
@@ -203,7 +203,7 @@ class SweepRuns:
         run_id = self._index.to_complete(key)
         run = self.client.get_run(run_id) if run_id else None
         if run is not None and any(content.metrics.get(name) != value for name, value in run.data.metrics.items()):
-            # The work was done once more since: of values of two makings, MLflow would keep both.
+            # The work was done again since then: MLflow would keep the values of both times.
             self._index.delete(run_id)
             run = None
         if run is None:

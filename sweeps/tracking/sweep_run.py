@@ -6,7 +6,7 @@ from sweeps.tracking.values import MAX_TAG, params_of
 
 
 def sweep_name(plan: Plan) -> str:
-    """What a person calls the sweep: "importance · lenet_300_100 · mnist_5k"."""
+    """The sweep's name for people: "importance · lenet_300_100 · mnist_5k"."""
     return " · ".join(_few(names) for names in sweep_axes(plan).values() if names)
 
 

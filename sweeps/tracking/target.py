@@ -67,7 +67,7 @@ class Unreachable(Exception):
 
 
 def sqlite_uri(file: Path) -> str:
-    """The address of a database file, as SQLAlchemy reads addresses: `%` begins the code of a sign, `?` the options."""
+    """The address of a database file, as SQLAlchemy reads addresses: `%` begins a character's code, `?` the options."""
     path = _NOT_IN_A_PATH.sub(lambda sign: urllib.parse.quote(sign[0]), str(file))
     # Without the driver's name MLflow makes a folder of the path as it is written here.
     return f"sqlite:///{path}" if path == str(file) else f"sqlite+pysqlite:///{path}"
@@ -89,7 +89,7 @@ def resolve(tracking: TrackingSettings, root: Path) -> Target:
         )
     if target.scheme not in _SCHEMES:
         raise UserError(
-            f"tracking.uri={target.shown} is of no kind that MLflow takes: {closest(target.scheme, _SCHEMES)}"
+            f"tracking.uri={target.shown} is not of a kind that MLflow takes: {closest(target.scheme, _SCHEMES)}"
         )
     if target.scheme == "sqlite":
         if target.sqlite_file is None:

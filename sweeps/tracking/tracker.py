@@ -1,8 +1,8 @@
-"""The tracker: every result of a sweep into MLflow exactly once, off the scheduling loop, through outages.
+"""The tracker: delivers every result of a sweep to MLflow exactly once, outside the scheduling loop, after outages too.
 
-Listener methods only note what is there to deliver; one thread (`sweeps.tracking.outbox`) does all of MLflow's work,
-in order, and repeats what fails for as long as the sweep runs. The results themselves lie in the store, so nothing is
-lost when the process ends first: the same command again delivers what waits.
+Listener methods only note what is to be delivered. One thread (`sweeps.tracking.outbox`) does all the work with MLflow,
+in order, and repeats what fails as long as the sweep runs. The results themselves are in the store, so nothing is lost
+if the process ends first: the same command again delivers what waits.
 """
 
 import shlex
@@ -67,7 +67,7 @@ class Tracker:
         """Ask in a few seconds whether results can be delivered.
 
         Raises:
-            UserError: they cannot, and `tracking.on_unreachable` is "refuse". With "queue" it is only a problem.
+            UserError: they cannot, and `tracking.on_unreachable` is "refuse". With "queue", `problems` is told.
         """
         try:
             prepare_environment()
@@ -109,7 +109,7 @@ class Tracker:
         Args:
             status: "FINISHED", "FAILED" or "KILLED" (interrupted).
             artifacts: files of the report; those that do not exist are left out.
-            metrics: figures of the whole sweep.
+            metrics: numbers of the whole sweep.
             timeout_s: how long to try at most.
 
         Returns:
@@ -124,7 +124,7 @@ class Tracker:
 
     @property
     def acknowledged(self) -> dict[str, str]:
-        """{key: run id} of what earlier starts have delivered, as far as is known without asking."""
+        """{key: run id} of what earlier starts have delivered, from the ledger: the server is not asked."""
         return dict(Ledger(self._receiver.ledger_file).runs)
 
     @property

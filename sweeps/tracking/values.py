@@ -1,4 +1,4 @@
-"""Names and values as MLflow takes them: what it would refuse (odd characters, lengths) is replaced beforehand."""
+"""Names and values that MLflow accepts: what it would refuse (odd characters, lengths) is replaced beforehand."""
 
 import hashlib
 import posixpath
@@ -40,7 +40,7 @@ def _exactly(value: Any) -> str:
 
 
 def _name(name: str) -> str:
-    """A name that MLflow takes: no odd characters, no path tricks, at most 250 characters, still unique."""
+    """A name that MLflow takes: no odd characters, no relative paths, at most 250 characters, still unique."""
     clean = _ODD.sub("_", name).strip() or "_"
     if posixpath.normpath(clean) != clean or clean.startswith(("/", "..")) or clean == ".":
         clean = clean.replace("/", "_").replace("..", "__")

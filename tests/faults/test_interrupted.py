@@ -105,7 +105,7 @@ def test_a_second_driver_of_the_same_sweep_is_told_who_is_at_it(story):
     code, said = story.second
     assert code == 2
     (line,) = said.splitlines()
-    assert line.startswith("error: this very sweep is running already")
+    assert line.startswith("error: this sweep is running already")
     assert f"process {story.pid} on " in line
 
 

@@ -262,7 +262,7 @@ def test_a_uri_that_cannot_hold_runs_is_refused(tmp_path, uri):
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "mlflow.db").write_text("this is not a database, " * 100)
-    with pytest.raises(UserError, match="damaged or no database"):
+    with pytest.raises(UserError, match="damaged or not a database"):
         make_tracker(tmp_path, grid(1)).check()
 
 
@@ -271,7 +271,9 @@ def test_a_half_written_database_is_refused_with_what_is_enough(root, kept):
     database = root / "mlflow.db"
     content = database.read_bytes()
     database.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
-    with pytest.raises(UserError, match=r"mlflow\.db is damaged or no database \(.*\): move it away, that is enough"):
+    with pytest.raises(
+        UserError, match=r"mlflow\.db is damaged or not a database \(.*\): move it away, that is enough"
+    ):
         make_tracker(root, grid(1)).check()
 
 
