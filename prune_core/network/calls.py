@@ -15,7 +15,7 @@ from prune_core.network.keras_internals import attach_mask, calls_of
 
 
 def data_tensors(node: Any) -> list[keras.KerasTensor]:
-    """The symbolic tensors that a node of a graph takes, but for masks, in the order of `node.input_tensors`."""
+    """The symbolic tensors that a node of a graph takes, except masks, in the order of `node.input_tensors`."""
     return _tensors(node, masks=False)
 
 

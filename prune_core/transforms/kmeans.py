@@ -6,12 +6,12 @@ import numpy as np
 
 from prune_core.errors import UserError
 
-# The dynamic program cuts between blocks of values, at most so many; up to so many distinct values it is exact.
+# The dynamic program cuts between blocks of values, at most this many; up to this many distinct values it is exact.
 _MAX_BLOCKS = 4096
-# Where there are more values, there are so many blocks for each cluster, and at least so many in all.
+# Where there are more values, there are this many blocks for each cluster, and at least this many in all.
 _BLOCKS_PER_CLUSTER = 32
 _MIN_BLOCKS = 1024
-# Time grows with the number of clusters: beyond so many, clusters are split greedily instead.
+# Time grows with the number of clusters: beyond this many, clusters are split greedily instead.
 _MAX_PLANNED = 1024
 _MAX_LLOYD_STEPS = 100
 # Squares of numbers beyond 2 ** +-400 leave the range of float64.
@@ -52,7 +52,7 @@ def kmeans_1d(values: np.ndarray, k: int) -> Codebook:
     dtype = values.dtype if values.dtype.kind in "fV" else np.dtype(np.float32)  # V: bfloat16
     flat = values.astype(np.float64).reshape(-1)
     if not np.isfinite(flat).all():
-        raise UserError("values to cluster must be finite: the network's weights hold NaN or infinity, train it anew")
+        raise UserError("values to cluster must be finite: the network's weights hold NaN or infinity, train it again")
     if flat.size == 0:
         return Codebook(np.zeros(0, dtype), np.zeros(values.shape, np.int64))
     scale = _scale(flat)

@@ -1,4 +1,4 @@
-"""What a process asks of the disk, and in which order: real calls, written down."""
+"""What a process asks of the disk, and in which order: real calls, recorded."""
 
 import os
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Trace:
 
 @contextmanager
 def traced() -> Iterator[Trace]:
-    """Write down what is synced, renamed and removed inside."""
+    """Record what is synced, renamed and removed inside."""
     trace = Trace()
     fsync, replace, rename, unlink = os.fsync, os.replace, os.rename, os.unlink
 

@@ -58,11 +58,11 @@ class Server:
         wait_for(self._answers, "an answer of the MLflow server", START_TIMEOUT_S)
 
     def stop(self) -> None:
-        """As an administrator does."""
+        """End it as an administrator does."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As a power cut does."""
+        """End it as a power cut does."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: int) -> None:

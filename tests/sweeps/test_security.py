@@ -188,7 +188,7 @@ class Own(keras.layers.Layer):
 
 @pytest.mark.parametrize("layer", [lambda: keras.layers.Lambda(lambda x: x), Own])
 def test_a_dense_network_with_code_in_the_store_is_not_loaded(layer, tmp_path: Path) -> None:
-    """Somebody who can write the storage root has put another network, checksums and all, into the place of ours."""
+    """Somebody who can write the storage root has put another network, with right checksums, into the place of ours."""
     plan = own_files(tmp_path)
     store = ResultStore(tmp_path / "outputs")
     store.prepare()

@@ -186,7 +186,7 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_like_a_result(machin
 
 
 def _entrance(pipe: Path, reader: subprocess.Popen) -> int:
-    """The end of a pipe that is written to, when its reader has come."""
+    """The end of a pipe that is written to, once its reader has opened it."""
     while True:
         try:
             descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
