@@ -34,7 +34,7 @@ from prune_core.training.config import TrainingConfig
 SWITCHES = ("include_biases", "hold_zeros")
 """What every method has beside its entries' parameters."""
 UNNAMED = {"hold_zeros": True}
-"""Switches that are named only where they have another value, so that keys from before them hold."""
+"""Switches that content keys name only where they have another value, so that keys from before them stay valid."""
 
 
 @dataclass(frozen=True, init=False)

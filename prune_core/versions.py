@@ -31,5 +31,5 @@ def versions_of_method(spec: MethodSpec) -> dict[str, int]:
 
 
 def _raised(versions: dict[str, int]) -> dict[str, int]:
-    """First versions are left out, so that keys from before a computation had a version hold."""
+    """First versions are left out, so that keys from before a computation had a version stay valid."""
     return {name: version for name, version in versions.items() if version > 1}

@@ -128,7 +128,7 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
-    """Collect the layers with a kernel that are met first; whether some way back ends at an input instead."""
+    """Collect the layers with a kernel that are met first; returns whether some way back ends at an input instead."""
 
     def goes_on(operation: keras.Operation) -> bool:
         inner = _inner_model(operation)

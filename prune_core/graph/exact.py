@@ -152,7 +152,7 @@ def _in_type(value: Any, dtype: str) -> Any:
 
 
 def _rounding(step: GraphStep, output: Any) -> float:
-    """Bound of the relative error of a mean in the output's type over as many numbers as there are for each output."""
+    """Bound of the relative error of a mean, in the output's type, over as many inputs as there are for each output."""
     dtype = keras.backend.standardize_dtype(output.dtype)
     if dtype == "float64" or "float" not in dtype:
         return 0.0

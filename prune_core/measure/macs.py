@@ -47,10 +47,10 @@ def count_macs(model: keras.Model, nonzero_only: bool = False, sample_shape: Seq
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
     output, transposed convolutions those of their input. Positions at a padded border count in full, as dense kernels
     compute them. A layer or nested model that is called twice counts twice; what is inside TimeDistributed or a
-    recurrent layer counts at every time step, the projections of attention at every place. What is done to each value
-    by itself (biases, normalisation, activations, PReLU's slopes, too), pooling, looking up embeddings and the products
-    of attention, which have no weights, are not counted; layers with matrices of other kinds (custom) are not either,
-    which is logged as a warning.
+    recurrent layer counts at every time step, the projections of attention at every place. Operations on each value by
+    itself (biases, normalisation, activations, also PReLU's slopes), pooling, looking up embeddings and the products of
+    attention, which have no weights, are not counted. Layers with matrices of other kinds (custom) are not counted
+    either; a warning is logged.
 
     Args:
         model: a functional or built Sequential model.

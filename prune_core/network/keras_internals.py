@@ -62,7 +62,7 @@ def call_that_made(tensor: keras.KerasTensor) -> Any:
 
 
 def forget_calls(operation: keras.Operation) -> None:
-    """Make a copied operation forget the calls of the original, which it would keep alive and be counted in."""
+    """Make a copied operation forget the calls of the original: it would keep them alive and count as theirs."""
     operation._inbound_nodes, operation._outbound_nodes = [], []
 
 

@@ -71,7 +71,7 @@ def _visit(step: GraphStep) -> list[Values]:
 
 
 def _given(step: GraphStep) -> list[Values]:
-    """What is known of the inputs, of a type that the walk does not know."""
+    """What is known of the inputs, with its type, which the walk does not know."""
     return step.inputs
 
 

@@ -88,7 +88,7 @@ class EpochCheckpoint:
         return EpochCheckpoint(self.file.with_name(f"{self.file.stem}{ending}{self.file.suffix}"), self._every_s)
 
     def remove(self) -> None:
-        """The training is finished, and so are the parts that were asked for."""
+        """Remove the state of a finished training, and of the parts that were asked for."""
         self.file.unlink(missing_ok=True)
         for part in self._parts.values():
             part.remove()

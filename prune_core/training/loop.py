@@ -206,7 +206,7 @@ def run_epochs(
             accuracies += accuracy
         return losses, accuracies
 
-    # A concrete function: TensorFlow takes one `tf.function` a network for a retracing mistake, and warns.
+    # A concrete function: with one `tf.function` for each network, TensorFlow would warn of needless retracing.
     # The samples are its arguments: what a graph captures is never freed if an activation's gradient is a custom one.
     run = epoch.get_concrete_function(*map(tf.TensorSpec.from_tensor, (x, y)), tf.TensorSpec([count], tf.int32))
     steps = count // batch

@@ -134,9 +134,9 @@ def _first_cuts(points: _Points, k: int) -> np.ndarray:
 def _blocks(points: _Points, most: int) -> np.ndarray:
     """Ascending places between which values stay together: all of them, or those of about `most` blocks.
 
-    Blocks are halved, those first that have the largest number of values times their squared width, which bounds what
-    a block can add to the cost. So they become small where much depends on it: a crowd and a few values far away are
-    told apart at any scale, and blocks of a smooth density are as many for each cluster everywhere.
+    Blocks are halved, first those with the largest product of number of values and squared width, which bounds what a
+    block can add to the cost. So blocks become small where that matters: a dense group and a few distant values are
+    told apart at any scale, and a smooth density has as many blocks for each cluster everywhere.
     """
     values = points.values
     if values.size <= _MAX_BLOCKS:

@@ -25,7 +25,7 @@ HEALTHY_S = 240
 
 @pytest.fixture(scope="module")
 def podman() -> Iterator[list[str]]:
-    """Its command line, with a store of its own, which holds the base image and is removed afterwards."""
+    """podman's command line, with a store of its own, which holds the base image and is removed afterwards."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if os.geteuid() or missing:
         pytest.skip(f"images are built by root, with {', '.join(missing or TOOLS)}")

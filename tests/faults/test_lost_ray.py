@@ -90,7 +90,7 @@ def test_a_sweep_that_loses_ray_says_so_keeps_what_is_finished_and_goes_on(tmp_p
 
 @pytest.mark.slow
 def test_ray_lost_at_many_random_instants(tmp_path):
-    """Also while it starts and ends; whatever it does then, the driver ends by itself and the same command goes on."""
+    """Also while Ray starts and ends: the driver always ends by itself, and the same command goes on."""
     chance = random.Random(SEED)
     root, before = tmp_path / "outputs_0", {}
     kills = 0

@@ -38,7 +38,7 @@ class Trace:
         return self._synced.get(status.st_ino) == (status.st_size, status.st_mtime_ns)
 
     def steps(self, *calls: tuple[str, Path]) -> list[int]:
-        """Where in the order each of these calls came first."""
+        """The place in the order at which each of these calls came first."""
         return [self.calls.index(call) for call in calls]
 
 

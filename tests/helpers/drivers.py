@@ -114,7 +114,7 @@ class Driver:
             return []
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
-        """Its exit code."""
+        """Wait for its end; its exit code."""
         return self._popen.wait(timeout_s)
 
     def finish(self) -> str:

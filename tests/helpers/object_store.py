@@ -37,7 +37,7 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where it is and who we are, as all S3 clients take it."""
+        """Its address and our key, as all S3 clients take them."""
         endpoint = f"http://{self._address}:{self._ports['s3.port']}"
         return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": endpoint}
 

@@ -92,7 +92,7 @@ def poisoned_npz(path: Path, sprung: Path) -> Path:
 
 
 def test_a_pickle_is_executed_nowhere(tmp_path: Path, sprung: Path) -> None:
-    """As a bare pickle and as an object array, in the place of every kind of file that is read."""
+    """A bare pickle, and an object array, in the place of every kind of file that is read."""
     bare = pickle.dumps(Trap(sprung))
     for content in (bare, poisoned_npz(tmp_path / "poisoned.npz", sprung).read_bytes()):
         for name in ("a.npz", "a.keras"):

@@ -212,7 +212,7 @@ def test_what_fails_is_tried_again(tmp_path):
 
 
 def test_what_is_replaced_while_it_is_read_is_whole(uri, tmp_path):
-    """As large as checkpoints are, so that an object store is asked several times for one of them."""
+    """Files as large as checkpoints, so that an object store is asked several times for one of them."""
     remote, got = Remote(uri, patience_s=0), tmp_path / "got"
     contents = [b"a" * 9_000_000, b"b" * 9_500_000]
     for number, content in enumerate(contents):
