@@ -14,7 +14,7 @@ from prune_core.weights import PrunableLayer, kernel_attributes
 def prune_weights(layer: keras.layers.Layer, k: int) -> np.ndarray:
     """Set the k kernel weights of least magnitude of a built layer to zero, in place.
 
-    Of weights of equal magnitude those go that come first in the kernel, read row by row. The bias stays.
+    Among weights of equal magnitude, those that come first in the kernel, read row by row, are removed. The bias stays.
 
     Returns:
         Bool array of the kernel's shape, True = kept; False exactly k times.
@@ -33,8 +33,8 @@ def prune_weights(layer: keras.layers.Layer, k: int) -> np.ndarray:
 def prune_units(layer: keras.layers.Layer, k: int) -> np.ndarray:
     """Set the k units of smallest Euclidean norm of a built layer to zero, in place.
 
-    A unit is a column of a Dense kernel or a filter of a convolution; the bias is no part of its norm but becomes zero
-    with it. Of units of equal norm those go that come first.
+    A unit is a column of a Dense kernel or a filter of a convolution; the bias is not part of its norm but becomes zero
+    with it. Among units of equal norm, those that come first are removed.
 
     Returns:
         Bool array (units,), True = kept; False exactly k times.
@@ -57,7 +57,7 @@ def prune_units(layer: keras.layers.Layer, k: int) -> np.ndarray:
 
 def _with_kernel(layer: keras.layers.Layer) -> PrunableLayer:
     if not isinstance(layer, keras.layers.Layer) or isinstance(layer, keras.Model):
-        raise UserError(f"{type(layer).__name__} is no single Keras layer: give one, or use prune_core.prune")
+        raise UserError(f"{type(layer).__name__} is not a single Keras layer: give one, or use prune_core.prune")
     if not layer.built:
         raise UserError(f"layer {layer.name!r} has no weights yet: call layer.build(input_shape) first")
     kernels = kernel_attributes(layer)

@@ -108,7 +108,7 @@ class Entry:
         needs_labels: whether it reads their labels as well.
         trains: whether it trains the network; its part of the configuration is then `training.<name>`.
         passes: passes over the training data that it makes beside any training.
-        version: raised when the function gives other results than before; results of earlier versions are made anew.
+        version: raised when the function gives other results than before; results of earlier versions are made again.
     """
 
     name: str

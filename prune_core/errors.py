@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake of the caller's, said in one sentence that names the key or file at fault and the fix.
+    """A mistake of the caller, told in one sentence that names the key or file at fault and the fix.
 
     Front ends print the message alone, without a traceback, and exit with code 2.
     """

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, after a power cut too: nothing gets its name before its content is on the disk."""
+"""Files that are whole or absent, even after a power cut: a file gets its name only when its content is on the disk."""
 
 import errno
 import fcntl
@@ -17,11 +17,11 @@ _FOLDERS_WITHOUT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> None:
-    """Write a file in place of what was there. Whoever looks, at any time, finds the old one or the new one.
+    """Write a file, in place of the old one if there is one. A reader finds the old one or the new one at any time.
 
     Args:
         path: in a folder that exists.
-        content: what the file is to hold (text in UTF-8), or a function that writes it into an open file.
+        content: what the file will hold (text in UTF-8), or a function that writes it into an open file.
 
     Raises:
         OSError: it cannot be written; the old file stays.
@@ -115,7 +115,7 @@ def _new_partial(path: Path) -> tuple[Path, int]:
 
 
 def _held_by_another(descriptor: int) -> bool:
-    """Lock a file, where that can be done; whether another process has done so."""
+    """Lock a file, if the file system has locks; returns whether another process holds the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The kinds of Keras layers that multiply with a kernel: one table for all who have to agree on them.
+"""The kinds of Keras layers that multiply with a kernel: one table for all modules that have to agree on them.
 
 Finding the kernels of a network (`prune_core.weights`), reading them from a file without Keras
 (`prune_core.models.keras_kernels`), counting multiply-accumulates (`prune_core.measure.macs`) and reading a network's

@@ -39,8 +39,8 @@ class PruneResult:
             Weights that were zero in the given network may be True here: they were not what this pruning removed.
         figures: numbers by name: sparsity, sparsity.<layer>, params_total (given), params_prunable (its kernel weights
             that the method could prune) and params_nonzero (delivered), macs_baseline (given) and macs (delivered,
-            weights that are not zero; both absent if the network takes any size and there are no data), and as far as
-            the method makes them units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w,
+            weights that are not zero; both absent if the network takes any size and there are no data), and, if the
+            method makes them, units.<layer>, shrink_difference, unique_values, n_clusters.<layer>, accuracy_w,
             zeros_held (weights that were zero in the given network and that training left so), ...
         warnings: what a person must know: nothing pruned, a layer dead, a layer that could not be pruned and why, a
             large part of the network that the method cannot prune.
@@ -97,7 +97,7 @@ def prune(
 
 
 Steps = Generator[Progress, None, PruneResult]
-"""What yields how far it is, and returns the result at its end."""
+"""A generator that yields how far it is, and returns the result at its end."""
 
 
 def finished(steps: Steps) -> PruneResult:
@@ -118,7 +118,7 @@ def prune_steps(
     seed: int = 0,
     prune_output: bool = False,
 ) -> Steps:
-    """`prune` step by step, for whoever shows progress or ends it early: a generator that returns the result."""
+    """`prune` step by step, for callers that show progress or end it early: a generator that returns the result."""
     pruned = yield from before_transforms(
         model, spec, data=data, training=training, seed=seed, prune_output=prune_output
     )
@@ -140,7 +140,7 @@ def before_transforms(
 
     Args:
         outputs: how the network's outputs are read where it is trained; None: found out.
-        checkpoint: where the state of long training is kept, so that one that is killed goes on instead of beginning
+        checkpoint: where the state of long training is kept, so that a killed training resumes instead of beginning
             again, bit for bit.
     """
     _check_switches(seed, prune_output)

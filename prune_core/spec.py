@@ -34,7 +34,7 @@ from prune_core.training.config import TrainingConfig
 SWITCHES = ("include_biases", "hold_zeros")
 """What every method has beside its entries' parameters."""
 UNNAMED = {"hold_zeros": True}
-"""Switches that are named only where they have another value, so that keys from before them hold."""
+"""Switches that content keys name only where they have another value, so that keys from before them stay valid."""
 
 
 @dataclass(frozen=True, init=False)
@@ -287,8 +287,8 @@ def entries_of(parameters: Mapping[str, Any]) -> list[tuple[str, Entry]]:
 
 
 def with_own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Configuration keys of a method without the parameters of entries that it does not choose, as far as another entry
-    has them: where an axis varies, its entries' parameters do not all have an effect at every point.
+    """Configuration keys of a method without those parameters that belong only to entries which it does not choose:
+    where an axis varies, the parameters of its entries do not all have an effect at every point.
     """
     own = {name for _, entry in entries_of(parameters) for name in entry.parameters}
     return {
@@ -315,7 +315,7 @@ def _name(axis: str, value: Any) -> str:
 
 
 def _names(axis: str, value: Any) -> tuple[str, ...]:
-    """The names of an axis that takes several, one after the other; "none" is none of them."""
+    """The names of an axis that takes several, one after the other; "none" is not one of them."""
     if value is None or value == NONE:
         return ()
     names = list(value) if is_list(value) else [value]

@@ -1,4 +1,4 @@
-"""Versions of single computations: raising one makes the results that it enters be made anew, and no others.
+"""Versions of single computations: raising one causes the results that depend on it to be made again, and no others.
 
 A version is raised by hand when a computation gives other numbers than before, and the change is listed in
 CHANGELOG.md. An entry of an axis carries its own (`Entry.version`), so that packages that add one can raise theirs.
@@ -13,12 +13,12 @@ GIVEN_NETWORK = 2
 
 
 def versions_of_network(is_given: bool) -> dict[str, int]:
-    """What has changed since its first version of the computations that make a dense network."""
+    """The versions of those computations of a dense network that have changed since their first version."""
     return _raised({"given_network": GIVEN_NETWORK if is_given else 1})
 
 
 def versions_of_method(spec: MethodSpec) -> dict[str, int]:
-    """What has changed since its first version of the computations that a method does: {name: version}."""
+    """The versions of those computations of a method that have changed since their first version: {name: version}."""
     parts: list[tuple[str, Entry | None]] = [
         (f"score.{spec.score}", spec.score_entry),
         (f"granularity.{spec.granularity}", spec.granularity_entry),
@@ -31,5 +31,5 @@ def versions_of_method(spec: MethodSpec) -> dict[str, int]:
 
 
 def _raised(versions: dict[str, int]) -> dict[str, int]:
-    """First versions are left out, so that keys from before a computation had a version hold."""
+    """First versions are left out, so that keys from before a computation had a version stay valid."""
     return {name: version for name, version in versions.items() if version > 1}

@@ -25,8 +25,8 @@ class PrunableLayer:
     """One kernel of a network, and what belongs to it.
 
     Attributes:
-        name: name of the layer, with the names of the models and layers it is nested in: "block/conv"; with the
-            kernel's own name behind it where a layer has two: "sep/depthwise_kernel", "lstm/lstm_cell/kernel".
+        name: name of the layer, with the names of the models and layers it is nested in: "block/conv"; followed by the
+            kernel's own name where a layer has two: "sep/depthwise_kernel", "lstm/lstm_cell/kernel".
         layer: the Keras layer.
         kernel: its kernel, shape (..., inputs, units) for Dense and convolutions.
         bias: its bias, shape (units,), or None.
@@ -128,7 +128,7 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _walk_back(model: keras.Model, found: list[keras.layers.Layer]) -> bool:
-    """Collect the layers with a kernel that are met first; whether some way back ends at an input instead."""
+    """Collect the layers with a kernel that are met first; returns whether some way back ends at an input instead."""
 
     def goes_on(operation: keras.Operation) -> bool:
         inner = _inner_model(operation)

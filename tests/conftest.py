@@ -5,13 +5,13 @@ import gc
 import pytest
 from hypothesis import settings
 
-# Without a clock: what passes, passes on a busy machine as well.
+# Without a time limit: a test that passes also passes on a busy machine.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Libraries and collected tests stay: to look through them takes 0.3 s, once and more in every trial.
+    """Libraries and collected tests are never garbage: to look through them takes 0.3 s, at least once in every trial.
 
     A worker does the same, see `sweeps.trial.work.prepare`.
     """

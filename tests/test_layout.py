@@ -1,4 +1,4 @@
-"""tests/ mirrors the tree: whoever looks for the tests of a package finds them by its name."""
+"""tests/ mirrors the tree: the tests of a package are found by its name."""
 
 from pathlib import Path
 

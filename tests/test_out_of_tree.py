@@ -33,7 +33,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """What Python prints that has this checkout and the installed package on its path, and nothing of the sources."""
+    """What a Python prints that has this checkout and the installed package on its path, but not the sources."""
     path = os.pathsep.join([str(folder.parent / "installed"), str(ROOT)])
     done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True

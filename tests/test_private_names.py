@@ -156,7 +156,7 @@ def test_a_name_that_is_gone_is_one_sentence_with_the_fix(monkeypatch):
 
 
 def test_nobody_takes_that_sentence_for_another_trouble(monkeypatch, tmp_path):
-    """It is a ValueError, as what Ray raises for an address that it cannot use."""
+    """It is a ValueError, like the error that Ray raises for an address that it cannot use."""
     import ray
     from ray._private import services, worker
 

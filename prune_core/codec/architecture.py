@@ -1,4 +1,4 @@
-"""A network's architecture as JSON, from which it can be built again without running anything of its author's."""
+"""A network's architecture as JSON, from which it can be built again without running any code of its author."""
 
 import json
 from dataclasses import astuple
@@ -11,7 +11,7 @@ from prune_core.network.keras_objects import is_of_keras, runs_code_or_reads_fil
 from prune_core.network.places import layers_inside
 from prune_core.network.shared_weights import Shared, share_again, shared_weights
 
-# Beside what Keras writes: the weights that layers share, which Keras would make anew for each of them.
+# In addition to what Keras writes: the weights that layers share, which Keras would create separately for each of them.
 _SHARED = "shared_weights"
 # And the dtype policies of models, which Keras would take from the settings of the process.
 _POLICIES = "dtype_policies"
@@ -64,7 +64,7 @@ def rebuild(text: str) -> keras.Model:
             _set_policies(model, policies)
     except UserError:
         raise
-    except Exception as error:  # Keras raises whatever the first wrong value leads to
+    except Exception as error:  # Keras may raise any exception for a wrong value
         raise UserError(f"Keras {keras.__version__} cannot build the encoded model: {error}") from error
     if not isinstance(model, keras.Model):
         raise UserError("architecture of the encoded model does not describe a network: encode the model again")
@@ -103,7 +103,7 @@ def _without_training(config: Any) -> Any:
 
 
 def _policies(model: keras.Model) -> dict[str, Any]:
-    """{path of a model or nested model: its dtype policy}, where that is not float32; Keras keeps layers' alone."""
+    """{path of a model or nested model: its dtype policy} where not float32; Keras stores only those of layers."""
     models = [("", model), *((path, layer) for path, layer in layers_inside(model) if isinstance(layer, keras.Model))]
     return {
         path: keras.dtype_policies.serialize(one.dtype_policy)

@@ -4,7 +4,7 @@ All work is done on bit patterns (the floats' bits read as unsigned whole number
 payloads survive; "zero" is the all-zero pattern, which -0.0 is not. The representations are two independent choices:
 
 - masked: a bit-packed mask of the non-zero elements first, then only these; else all elements.
-- indexed: the distinct values first (a codebook), then an index into them an element; else the elements themselves.
+- indexed: the distinct values first (a codebook), then an index into them per element; else the elements themselves.
 
 Whole numbers of several bytes are split into byte planes (first all lowest bytes, ... last all highest): the planes of
 float32 weights that hold mantissas are incompressible, the one that holds sign and exponent shrinks to about a third.
@@ -85,7 +85,7 @@ def _read_values(reader: Reader, count: int, word: np.dtype, indexed: bool) -> n
     symbols = _read_planes(reader, size, word)
     indices = _read_planes(reader, count, _index_word(size))
     if indices.size and indices.max() >= size:
-        malformed("an index points behind its codebook")
+        malformed("an index points beyond its codebook")
     values: np.ndarray = symbols[indices]
     return values
 

@@ -1,4 +1,4 @@
-"""A whole network in one run of bytes: architecture and every weight, nothing else needed to get it back.
+"""A whole network as one byte string: architecture and every weight; nothing else is needed to get it back.
 
 Layout: magic and version, length of the architecture's JSON, the JSON as a stream, CRC-32 of the weights' paths, dtypes
 and shapes (so that values never land in another weight), the arrays in the order of `weight_variables`, CRC-32 of all.
@@ -44,7 +44,7 @@ def encode(model: keras.Model) -> bytes:
         model,
         decode(data),
         "what decode makes of the bytes",
-        "it cannot be stored: a layer has more to it than its weights and its get_config",
+        "it cannot be stored: a layer has state beside its weights and its get_config",
     )
     return data
 
@@ -85,7 +85,7 @@ def size_bytes(model: keras.Model) -> int:
 
 
 def _announced(model: keras.Model, signature: bytes) -> dict[str, keras.Variable]:
-    """The weights of a network in the order of their arrays, which the signature of their paths tells."""
+    """The weights of a network in the order of the stored arrays, which the signature of their paths tells."""
     for variables in (weight_variables(model), former_variables(model)):
         if signature == _signature(variables):
             break

@@ -6,9 +6,9 @@ from prune_core.network.places import leaf_layers
 
 
 def former_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """{path: variable} by the text of Keras's own paths, behind the last mention of the layer's name.
+    """{path: variable}: the layer's path, then Keras's own path after the last mention of the layer's name.
 
-    A weight that layers share was there once for each of them; of weights whose paths came out the same one is left.
+    A weight that layers share has one path for each of them. If several weights get the same path, only one remains.
     """
     return {
         f"{path}/{variable.path.rpartition(f'{layer.name}/')[2]}": variable

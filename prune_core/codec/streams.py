@@ -1,7 +1,7 @@
 """Byte streams, each stored with the standard codec that makes it smallest, and read back from untrusted bytes.
 
-A stream is one codec byte, its stored length and the stored bytes. Its length once unpacked is not stored: whoever
-reads it knows it already, so that no malformed stream can grow beyond what is expected.
+A stream is one codec byte, its stored length and the stored bytes. Its unpacked length is not stored: the reader knows
+it already, so that no malformed stream can grow beyond what is expected.
 """
 
 import bz2
@@ -18,7 +18,8 @@ _RACE_WHOLE = 1 << 16
 _SAMPLE_SLICE = 1 << 13
 # Huffman codes or a quick search for repetitions must shrink a stream to this, else it is stored as it is.
 _WORTHWHILE = 0.98
-# A long stream leaves Huffman codes only for this fraction of what they make: the others take 10 to 60 times as long.
+# A long stream uses another codec only if that shrinks it to this fraction of its size with Huffman codes: the others
+# take 10 to 60 times as long.
 _WORTHWHILE_SLOW = 0.75
 
 # The preset's dictionary of 8 MB takes 2 ms to set up, more than most streams take to compress.
@@ -109,11 +110,11 @@ def _sample(data: bytes) -> bytes:
 
 def malformed(what: str) -> NoReturn:
     """Raise the UserError that says that bytes are not what `encode` wrote."""
-    raise UserError(f"encoded model: {what}; the bytes are damaged or no encoded model, encode the model again")
+    raise UserError(f"encoded model: {what}; the bytes are damaged or not an encoded model, encode the model again")
 
 
 class Reader:
-    """Takes streams and numbers off the front of untrusted bytes. Every method raises UserError on malformed bytes."""
+    """Reads streams and numbers in order from untrusted bytes. Every method raises UserError on malformed bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

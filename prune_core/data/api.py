@@ -93,7 +93,7 @@ class _CheckedDataset:
 def describe(name: str, config: Mapping[str, Any]) -> DatasetInfo:
     """What a dataset is, without loading it: milliseconds, no network, no TensorFlow.
 
-    A user's own file is read as far as it takes to refuse it in time (see `prune_core.data.npz`).
+    Of a user's own file, only what is needed to refuse a wrong one early is read (see `prune_core.data.npz`).
 
     Args:
         name: name of the dataset, used in messages: its keys are `datasets.<name>.<key>`.
@@ -171,7 +171,7 @@ def _cut(checked: _CheckedDataset, y: np.ndarray, cut: _Cut, what: str, leave: i
 
 
 def _check(checked: _CheckedDataset, raw: RawArrays) -> None:
-    """What every loader has to deliver, so that a mistake in one is found here and not in a training."""
+    """Check what a loader delivers, so that a mistake in it is found here and not during training."""
     key, contents = checked.settings.where, checked.contents
     if (raw.x_test is None) != (checked.test is not None) or (raw.x_test is None) != (raw.y_test is None):
         raise UserError(f"{key}: its loader delivers a test split other than it announced: correct the loader")

@@ -26,7 +26,7 @@ class DatasetInfo:
             The name is not part of it: equal arrays have equal fingerprints.
         sizes: samples in "train", "val" and "test"; None where only loading tells.
         scaling: what becomes of the numbers where that depends on the network; None where it does not.
-        remark: what was understood of a person's own file and may surprise; "" if nothing.
+        remark: how a person's own file was understood, if that may surprise the person; "" if not.
     """
 
     name: str

@@ -30,7 +30,7 @@ def obtain(settings: Settings, files: Sequence[WantedFile], folder: Path) -> dic
     """The decompressed bytes of a dataset's files, from the cache or from the first source that has them.
 
     The cache takes plain files and `.gz`, so that files can also be put there by hand. One with a wrong checksum is
-    renamed to `<file>.damaged` and fetched again. However many processes ask at once, one fetches.
+    renamed to `<file>.damaged` and fetched again. Only one process fetches, however many ask at once.
 
     Args:
         settings: the dataset's configuration, with its ordered `sources`.

@@ -37,7 +37,7 @@ from prune_core.tasks import Labels, check_layout, class_indices
 ROLES = ("x_train", "y_train", "x_test", "y_test")
 SCALES = ("auto", "255", "none")
 
-# Up to here values are looked through for NaN while planning; beyond, when they are loaded.
+# Arrays up to this size are checked for NaN while planning, larger ones when they are loaded.
 MAX_PLAN_BYTES = 200_000_000
 
 
@@ -84,7 +84,7 @@ class _File:
         """x as float32, (samples, *input_shape), scaled."""
         values = self.read(role)
         divide = self.scale == "255" or (self.scale == "auto" and values.dtype == np.uint8)
-        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as that
+        with np.errstate(over="ignore"):  # an overflow becomes infinite, and is refused as such
             x = values.reshape(len(values), *self.input_shape).astype(np.float32)
         if divide:
             x /= np.float32(255)
@@ -152,7 +152,7 @@ def _check_features(file: _File, role: str) -> None:
 
 
 def _scaling(file: _File, settings: Settings) -> Scaling | None:
-    """What `auto` has to decide; None if it has not, for nobody asked it to or all numbers are floats."""
+    """What `auto` has to decide; None if `scale` is not `auto`, or if no numbers are integers."""
     features = [role for role in file.names if role.startswith("x_")]
     types = {role: file.header(role).dtype for role in features}
     whole = [role for role, dtype in types.items() if dtype.kind in "iu"]

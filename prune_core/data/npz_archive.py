@@ -1,4 +1,4 @@
-"""Reading untrusted npz files: headers without data, and never a pickle."""
+"""Read untrusted npz files: headers are read without the data, and pickles are never loaded."""
 
 import lzma
 import math
@@ -34,12 +34,12 @@ _MALFORMED = (
 
 
 class MalformedNpz(ValueError):
-    """Not an npz file, cut off, or damaged; says so in a short clause."""
+    """The file is not an npz file, is cut off, or is damaged; the message is a short clause."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an npz file says of one of its arrays.
+    """The header of one array in an npz file.
 
     Attributes:
         shape: its shape.

@@ -1,8 +1,8 @@
 """Where the files of a dataset can come from.
 
 A source is a function `(FileRequest) -> {file name: decompressed bytes}`, registered under the name that
-`datasets.<name>.sources.<label>.kind` gives. It delivers what it has of `request.files`; whoever calls it checks every
-file against its sha256, so a source need not. To add one, write the function here, or in another package under the
+`datasets.<name>.sources.<label>.kind` gives. It delivers what it has of `request.files`; the caller checks every file
+against its sha256, so a source does not have to. To add one, write the function here, or in another package under the
 entry-point group `prune_core.sources`, and add its entry to the dataset's YAML.
 """
 
@@ -24,7 +24,7 @@ from prune_core.data.npz_archive import NpzArchive
 from prune_core.registry import Registry
 from prune_core.settings import Settings
 
-# Nothing here is near as large: more is a mistake, or a bomb.
+# No data set here is nearly as large: a larger file is a mistake or a decompression bomb.
 MAX_FILE_BYTES = 1 << 30
 
 UNREACHABLE = (
@@ -85,7 +85,7 @@ def from_folder(request: FileRequest) -> dict[str, bytes]:
 
 @SOURCES("http")
 def from_http(request: FileRequest) -> dict[str, bytes]:
-    """Compressed files below an address: `<url>/<name>.gz`; `timeout_s` is the longest silence endured."""
+    """Compressed files below an address: `<url>/<name>.gz`; `timeout_s` is the longest wait for more data."""
     request.options.refuse_unknown({"kind", "url", "timeout_s"})
     url, timeout = request.options.text("url").rstrip("/"), request.options.positive("timeout_s")
     return {file.name: gunzip(_download(f"{url}/{file.name}.gz", timeout)) for file in request.files}
@@ -93,7 +93,7 @@ def from_http(request: FileRequest) -> dict[str, bytes]:
 
 @SOURCES("http_npz")
 def from_http_npz(request: FileRequest) -> dict[str, bytes]:
-    """One npz file (`url`) with the arrays x_train ... y_test; `timeout_s` is the longest silence endured.
+    """One npz file (`url`) with the arrays x_train ... y_test; `timeout_s` is the longest wait for more data.
 
     An IDX file is a header and the array's bytes, so the files are made from the arrays again, to the last bit.
     """

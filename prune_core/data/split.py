@@ -61,11 +61,11 @@ def stratified_split(y: np.ndarray, second: int, seed: int, leave: int = 1) -> t
     in_second = np.zeros(len(y), bool)
     for label, number in enumerate(taken):
         in_second[drawn[y[drawn] == label][:number]] = True
-    # Not in the order drawn: what is left over of it begins with the classes whose share was complete first.
+    # Not in the order drawn: there, the first samples left over are of the classes whose share was complete first.
     order = seeded_order(len(y), seed, purpose=1)
     return order[~in_second[order]], order[in_second[order]]
 
 
 def part_size(n: int, classes: int, fraction: float, leave: int) -> int:
-    """Samples that a fraction of n comes to, once every class has 1 in it and `leave` outside of it."""
+    """Samples in a fraction of n, with at least 1 of every class inside it and `leave` of every class outside it."""
     return int(np.clip(round(fraction * n), classes, max(n - leave * classes, classes)))

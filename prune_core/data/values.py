@@ -22,7 +22,7 @@ class Scaling:
 
     Attributes:
         key: the setting, e.g. "datasets.npz.scale".
-        values: what the numbers are, in a word: "uint8".
+        values: what the numbers are, e.g. "uint8".
         divisor: what they are divided by for a network that takes [0, 1].
         problem: one sentence if it cannot be known whether these are pixels; None if they are.
         raw_problem: one sentence if they must not stay as they are, since the splits are of different types.
@@ -51,7 +51,7 @@ class RawInput:
 
 
 def settled(config: Mapping[str, Any], scaling: Scaling | None, raw: RawInput | None) -> tuple[Mapping[str, Any], str]:
-    """A dataset's configuration for one network, and in a clause what becomes of the numbers; "" if nothing was open.
+    """A dataset's configuration for one network, and a clause on what becomes of the numbers; "" if that was given.
 
     Args:
         config: of the dataset.
@@ -100,7 +100,7 @@ def check_indices(x: np.ndarray, raw: RawInput | None) -> None:
         found = f"whole numbers from {low:.0f} to {high:.0f}" if is_whole else "fractions"
         raise UserError(
             f"the samples hold {found}, and the network begins with {raw.layer}, which takes whole numbers from 0 to "
-            f"{raw.below - 1}: store such"
+            f"{raw.below - 1}: store such numbers"
         )
 
 

@@ -86,7 +86,7 @@ def _removed_units(layer: PrunableLayer, masks: Mapping[str, np.ndarray]) -> np.
 
 
 def _without_units(ctx: ScoringContext) -> dict[str, str]:
-    """{layer of the network: reason} for those with kernels inside, whose units are no channels of the graph."""
+    """{layer of the network: reason} for those with kernels inside, whose units are not channels of the graph."""
     kinds = {path: type(layer).__name__ for path, layer in leaf_layers(ctx.model)}
     names = dict.fromkeys(layer.inside for layer in ctx.layers if layer.inside is not None)
     return {name: f"no unit inside of {kinds[name]} can be removed, only single weights can" for name in names}

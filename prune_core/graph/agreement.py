@@ -10,14 +10,14 @@ from prune_core.graph.layer_outputs import Key, LayerOutputs, Seeds, digest, lay
 from prune_core.network.random_inputs import random_inputs
 from prune_core.network.walk import functional_graph
 
-# What a network whose operations are not exactly repeatable may differ by, of its greatest value.
+# Largest difference, relative to the greatest value, where operations are not exactly repeatable.
 _TOLERANCE = 1e-5
 
 
 def check_agreement(original: keras.Model, twin: keras.Model, what: str, advice: str) -> None:
     """Compare the outputs of all layers of two networks on random inputs, bit for bit. Neither network is changed.
 
-    A network of open size that takes none of the sizes tried is compared up to the layer that does not take them.
+    A network of open size that takes none of the sizes tried is compared up to the layer that refuses them.
 
     Args:
         original, twin: functional or Sequential networks of the same layers and weights.
@@ -38,7 +38,7 @@ def check_agreement(original: keras.Model, twin: keras.Model, what: str, advice:
 
 
 def _first_difference(graph: Any, other: Any, batch: list[Any], seeds: Seeds, keys: list[Key]) -> str | None:
-    """Of layers with other bits the first whose values are others, too, or which always gives the same bits."""
+    """The first layer with other bits that always repeats its own bits, or whose values are not close."""
     values, again = (layer_outputs(graph, batch, np.copy)[0] for _ in range(2))
     found = layer_outputs(other, batch, np.copy, seeds)[0]
     for key in keys:
@@ -49,7 +49,7 @@ def _first_difference(graph: Any, other: Any, batch: list[Any], seeds: Seeds, ke
 
 
 def _run_original(model: keras.Model, graph: Any) -> tuple[list[list[Any]], list[LayerOutputs]]:
-    """The first of the random inputs that a network runs on to its end, or else those that come farthest."""
+    """The first of the random inputs on which a network runs to its end, or else those on which it runs farthest."""
     best: tuple[list[list[Any]], list[LayerOutputs]] = ([], [])
     for batches in random_inputs(model):
         runs = [layer_outputs(graph, batch, digest) for batch in batches]

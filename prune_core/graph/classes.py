@@ -42,7 +42,7 @@ class TracedLayer:
 
 @dataclass(frozen=True)
 class ChannelClasses:
-    """The units of a network in classes that live and die together. A class id is an index from 0.
+    """The units of a network in classes that are kept or removed together. A class id is an index from 0.
 
     Attributes:
         units: {layer name: class of each of its units, shape (units,)}, for every prunable layer that has own units

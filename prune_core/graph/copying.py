@@ -16,8 +16,8 @@ def copy_of(model: keras.Model) -> keras.Model:
     """A second network with the same layers, names, weights and states; weights that layers share are shared in it.
 
     Raises:
-        UserError: no Keras model, one that is not built, a subclassed one, or a layer that cannot be copied: one whose
-            copy gives other outputs on random inputs is named.
+        UserError: not a Keras model, one that is not built, a subclassed one, or a layer that cannot be copied: one
+            whose copy gives other outputs on random inputs is named.
     """
     functional_graph(model)
     with blank_duplicates() as duplicate:
@@ -41,7 +41,7 @@ def copy_of(model: keras.Model) -> keras.Model:
 
 
 def _name_inputs(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """Keras calls the inputs of a copied functional model as their tensors, by a number that counts up."""
+    """Keras names the inputs of a copied functional model after their tensors, whose numbers count up."""
     if isinstance(layer, keras.Model):
         for tensor, copied in zip(layer.inputs, twin.inputs, strict=True):
             maker_of(copied).name = maker_of(tensor).name

@@ -26,7 +26,7 @@ class ExactRun:
 
     Attributes:
         outputs: one array for each output of the graph; float64 where it is a float.
-        rounding: greatest relative error that a single step may have made which cannot run in float64; 0 if all can.
+        rounding: greatest relative error of any single step that cannot run in float64; 0 if all steps can.
     """
 
     outputs: list[np.ndarray]
@@ -41,8 +41,8 @@ def run_exactly(
 ) -> ExactRun:
     """Run a graph at inference with every step in float64 that is able to; its layers are the same before and after.
 
-    Some kernels exist for float32 alone, and a user's layers may ask for a type of their own. Such a step runs in
-    the best type that it takes, and what it may have rounded by is in the answer.
+    Some kernels exist for float32 alone, and a user's layers may ask for a type of their own. Such a step runs in the
+    best type that it takes, and the answer says how large its rounding error may be.
 
     Args:
         graph: a functional model.
@@ -112,7 +112,7 @@ def _computing_in(operation: Any, dtype: str) -> Iterator[None]:
 
 @contextmanager
 def _without_past(graph: Any) -> Iterator[None]:
-    """Stateful recurrent layers carry nothing on from earlier calls, and afterwards what they carried before."""
+    """Stateful recurrent layers start without state in the `with`; afterwards they have the state of before."""
     kept = [
         (state, keras.ops.convert_to_numpy(state))
         for layer in layers_within(graph)
@@ -152,7 +152,7 @@ def _in_type(value: Any, dtype: str) -> Any:
 
 
 def _rounding(step: GraphStep, output: Any) -> float:
-    """Bound of the relative error of a mean in the output's type over as many numbers as there are for each output."""
+    """Bound of the relative error of a mean, in the output's type, over as many inputs as there are for each output."""
     dtype = keras.backend.standardize_dtype(output.dtype)
     if dtype == "float64" or "float" not in dtype:
         return 0.0

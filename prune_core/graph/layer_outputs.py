@@ -24,12 +24,12 @@ def layer_outputs(
     keep: Callable[[np.ndarray], Any],
     seeds: Seeds = (),
 ) -> tuple[LayerOutputs, bool]:
-    """All outputs, but for masks, in inference mode up to a layer that fails, and whether none did. Nothing is changed.
+    """All outputs except masks, in inference mode, up to a layer that fails; whether none failed. Nothing is changed.
 
     Args:
         graph: from `functional_graph`.
         batch: one tensor for each input.
-        keep: what is to be kept of an output: `digest` needs no memory to speak of.
+        keep: what is to be kept of an output: `digest` needs almost no memory.
         seeds: of random numbers.
     """
     outputs: LayerOutputs = {}
@@ -40,12 +40,12 @@ def layer_outputs(
         if "training" in kwargs:
             kwargs = {**kwargs, "training": False}
         values: list[Any] = keras.tree.flatten(step.operation(*args, **kwargs))
-        if not step.is_for_masks:  # Keras makes these by itself, and calls them otherwise in every network
+        if not step.is_for_masks:  # Keras makes these by itself, under another name in every network
             calls[step.path] += 1
             outputs[step.path, calls[step.path]] = [keep(np.asarray(keras.ops.convert_to_numpy(v))) for v in values]
         return values
 
-    # What a run assigns (states of recurrent layers, of random numbers) is forgotten behind the scope.
+    # What a run assigns (states of recurrent layers, of random numbers) is forgotten after the scope.
     with keras.device("cpu:0"), keras.StatelessScope(state_mapping=[(one, other.value) for one, other in seeds]):
         try:
             run_graph(graph, batch, visit)
@@ -55,5 +55,5 @@ def layer_outputs(
 
 
 def digest(output: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
-    """Of two outputs the same if and only if they are, to the last bit."""
+    """Equal for two outputs if and only if they are equal to the last bit."""
     return str(output.dtype), output.shape, hashlib.blake2b(output.tobytes()).digest()

@@ -25,7 +25,7 @@ def conv_link(layer: Any) -> Link:
 
 
 def conv_transpose_link(layer: Any) -> Link:
-    """Transposed convolution: kernel (*window, filters, inputs). Its borders and strides see parts of the window."""
+    """Transposed convolution: kernel (*window, filters, inputs). Borders and strides get only parts of the window."""
     kernel = np.swapaxes(_numpy(layer.kernel), -1, -2)
     window = tuple(range(kernel.ndim - 2))
     pointwise = all(size == 1 for size in (*layer.kernel_size, *layer.strides))

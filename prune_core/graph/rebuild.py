@@ -21,7 +21,7 @@ from prune_core.network.walk import GraphStep, functional_graph, inner_graph, ru
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A network, and {id of a layer of it: its bias in float64, before it was rounded} where one was added to."""
+    """A network, and {id of a layer of it: its bias in float64, before rounding} for each bias that was changed."""
 
     model: keras.Model
     biases: Mapping[int, np.ndarray]
@@ -49,7 +49,7 @@ def rebuild(model: keras.Model, classes: ChannelClasses, kept: np.ndarray, biase
 
 
 Duplicate = Callable[..., Any]
-"""`duplicate(layer, changes=None)`: a fresh layer (or bare operation) of its configuration but for `changes`.
+"""`duplicate(layer, changes=None)`: a fresh layer (or bare operation) of its configuration except for `changes`.
 
 Raises UserError for a layer that has no `get_config` that its constructor understands.
 """
@@ -59,8 +59,8 @@ Raises UserError for a layer that has no `get_config` that its constructor under
 def blank_duplicates() -> Iterator[Duplicate]:
     """Gives a `Duplicate` for layers that get their weights from elsewhere as soon as they are built.
 
-    Those built inside the `with` have weights of zero: drawing millions of random numbers takes longer than all else.
-    Afterwards the layers have initialisers as the originals have.
+    Those built inside the `with` have weights of zero: drawing millions of random numbers takes longer than everything
+    else. Afterwards the layers have initialisers as the originals have.
     """
     lent: list[tuple[Any, str, Any]] = []
 
@@ -220,8 +220,8 @@ def _duplicate_lambda(original: Any) -> Any:
 def _copy_trainable(model: keras.Model, result: keras.Model, copies: Mapping[int, tuple[Any, Any]]) -> None:
     """Freeze what is frozen.
 
-    Models first and the outer ones before the inner, as setting a model's flag sets those of all that is in it; then
-    layers, then single weights.
+    Models come first, outer ones before inner ones, because setting a model's flag sets the flags of everything in it;
+    then come layers, then single weights.
     """
     pairs = [
         (model, result),

@@ -134,7 +134,7 @@ class Call:
 
 
 def has_channels(shape: Sequence[int | None]) -> bool:
-    """Whether a tensor of this shape (batch axis included) has a last axis of known size to speak of."""
+    """Whether a tensor of this shape (batch axis included) has a last axis of known size."""
     return len(shape) >= 2 and shape[-1] is not None
 
 

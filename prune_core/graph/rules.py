@@ -17,7 +17,7 @@ _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 
 
 def why_not(layer: Any) -> str | None:
-    """The reason why a layer of a known class cannot be cut all the same, or None."""
+    """The reason why this layer, although of a known class, cannot be cut; None if it can."""
     name = f"'{layer.name}' ({type(layer).__name__})"
     if getattr(layer, "quantization_mode", None) is not None or getattr(layer, "lora_enabled", False):
         return f"{name} is quantized or has LoRA weights, which cannot be cut"

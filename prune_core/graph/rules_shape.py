@@ -170,7 +170,7 @@ _OPERATIONS: dict[str, Rule] = {
 
 
 def _run_on_ids(call: Call) -> np.ndarray | None:
-    """The operation itself run on the ids of one sample, spread over all axes: shape of its output, without the batch.
+    """Run the operation itself on the ids of one sample, spread over all axes; the result has no batch axis.
 
     None if the output's last axis has no fixed size. Other axes of unknown size are taken as 2 long: whatever the
     operation does to channels, it does at every place alike.

@@ -22,7 +22,7 @@ from prune_core.network.walk import functional_graph
 
 # Largest difference from the original's outputs, relative to the greatest of them, in float64.
 _TOLERANCE = 1e-5
-# No rounding of single steps excuses more than that.
+# Upper limit of that tolerance, however much single steps round.
 _GREATEST_TOLERANCE = 0.1
 _SAMPLES = 2
 # Two sizes, one odd, for axes of unknown size: what a constant does at the borders depends on them.
@@ -30,7 +30,7 @@ _FREE_SIZES = (96, 107)
 
 
 class ShrinkError(RuntimeError):
-    """A shrunk network did not compute the same as its original; nothing was delivered."""
+    """A shrunk network did not compute the same as its original; it was not returned."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ShrinkResult:
         pinned: {layer name: one sentence} for layers of which no unit, or not every silent unit, could be removed.
         folded: {layer name: number of constant inputs whose effect now is in its bias}.
         max_difference: largest |shrunk - original| of the outputs of random inputs, divided by max(1, max |original|);
-            both computed in float64, as far as their layers can.
+            both computed in float64, except layers that cannot run in it.
     """
 
     model: keras.Model
@@ -58,7 +58,7 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
 
     Looks at the weights alone. A unit goes if its value is constant (its kernel column is zero wherever its inputs
     vary) and the constant is 0 or can be folded into the next layer's bias, or if no layer gives it any weight. Units
-    that are added together go together. A constant that meets zero padding stays, as does all that surrounds a layer
+    that are added together go together. A constant that meets zero padding stays, and so does everything around a layer
     without a rule. At least one unit of every layer stays. `model` itself is not changed.
 
     Args:
@@ -67,8 +67,9 @@ def shrink(model: keras.Model, sample_shape: Sequence[int] | None = None) -> Shr
 
     Raises:
         UserError: the model is subclassed or not built, a layer cannot be copied, or no size is known that it takes.
-        ShrinkError: the result differs from the original by more than 1e-5 of scale, or where a layer cannot run in
-            float64 than such a layer may round; rounding of folded constants to a bias's type does not count.
+        ShrinkError: the result differs from the original by more than 1e-5 of scale, or, where a layer cannot run in
+            float64, by more than the rounding of such a layer. Rounding of folded constants to a bias's type does not
+            count.
     """
     graph = functional_graph(model)
     classes = channel_classes(model)
@@ -119,7 +120,7 @@ def _samples(graph: Any, sample_shape: Sequence[int] | None) -> list[list[np.nda
 
 
 def _takes(graph: Any, sample: list[np.ndarray]) -> bool:
-    """Whether a network of open size takes this one: what does not go shows only when it runs."""
+    """Whether a network of open size takes this one: only a run shows which sizes it does not take."""
     try:
         with keras.device("cpu:0"):
             graph(pack_inputs(graph, sample), training=False)

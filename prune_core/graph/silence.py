@@ -1,8 +1,8 @@
 """Find the classes of units that can go without changing what a network computes.
 
-A class can go if every layer that consumes it can do without: either its kernel gives the class no weight (in what is
-kept of it), or the class is constant there and the constant is 0 or can be folded into the layer's bias. Which classes
-are constant follows from the zeros of the kernels; what the constants are is measured by running the network.
+A class can go if every layer that consumes it can do without it: either its kernel gives the class no weight (in what
+is kept of it), or the class is constant there and the constant is 0 or can be folded into the layer's bias. Which
+classes are constant follows from the zeros of the kernels; what the constants are is measured by running the network.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from prune_core.graph.exact import ExactRun, run_as_it_is, run_exactly
 from prune_core.graph.rule import Link
 from prune_core.network.walk import GraphStep
 
-# A constant is measured at many places; by how much of its value (of 1, if it is smaller) it may differ among them.
+# A constant is measured at many places: the largest difference among them, relative to max(1, |constant|).
 _SPREAD = 1e-6
-# What a constant may be in float64 that is 0 in the network's own type.
+# Largest float64 value of a constant that is 0 in the network's own type.
 _NOTHING = 1e-6
 
 
@@ -53,11 +53,11 @@ class Mixer:
         self.zero = np.ones(len(self.inputs), dtype=bool)
 
     def see_zeros(self, values: np.ndarray) -> None:
-        """Take note of inputs (..., inputs) in the network's own type."""
+        """Record inputs (..., inputs) in the network's own type."""
         self.zero &= (values == 0).reshape(-1, values.shape[-1]).all(axis=0)
 
     def see_extremes(self, values: np.ndarray) -> None:
-        """Take note of inputs (..., inputs) in float64."""
+        """Record inputs (..., inputs) in float64."""
         values = values.reshape(-1, values.shape[-1])
         self.low = np.minimum(self.low, values.min(axis=0))
         self.high = np.maximum(self.high, values.max(axis=0))
@@ -96,7 +96,7 @@ class Removal:
 
     Attributes:
         removed: bool (classes,).
-        biases: {id of a layer: what is added to its bias, shape (units,)}, where it is not nothing.
+        biases: {id of a layer: what is added to its bias, shape (units,)}, where it is not zero.
         folded: {layer: how many constant inputs were folded into its bias}.
         kept: {layer: why units of it that do nothing had to stay}.
     """
@@ -168,7 +168,7 @@ def find_removal(classes: ChannelClasses, mixers: Sequence[Mixer], constant: np.
 
 
 def _absorbed(candidates: np.ndarray, mixers: Sequence[Mixer], constant: np.ndarray) -> np.ndarray:
-    """The candidates that every consumer can do without; a consumer that goes itself needs nothing any more."""
+    """The candidates that every consumer can do without; a consumer that is removed itself needs nothing any more."""
     foldable = [mixer.foldable(constant) for mixer in mixers]
     removed = np.zeros_like(candidates)
     while True:

@@ -21,8 +21,8 @@ def channel_classes(model: keras.Model) -> ChannelClasses:
     """Trace channel ids through a network.
 
     Every tensor gets an id for each channel of its last axis. Layers with units make new ids; layers that treat
-    channels alike hand them on; Add and its kin unite them; a layer without a rule (`register_rule`) is pinned and
-    reported, as are the network's inputs and outputs. No weight is read.
+    channels alike hand them on; Add and similar layers unite them; a layer without a rule (`register_rule`) is pinned
+    and reported, as are the network's inputs and outputs. No weight is read.
 
     Raises:
         UserError: the model is subclassed or not built.

@@ -28,7 +28,7 @@ def save_masks(path: str | os.PathLike[str], masks: Mapping[str, np.ndarray]) ->
     """Write masks as one `.npz` of packed bits. Atomic: no reader ever sees half a file.
 
     The member `index` is JSON (weight paths and shapes); `mask_0`, `mask_1`, ... are the bits, eight a byte, the first
-    in the highest bit. (Weight paths hold "/", which makes no good member name.)
+    in the highest bit. (Weight paths hold "/", which does not suit the name of a member.)
 
     Raises:
         UserError: a mask that is not of bools, or a folder that does not exist.

@@ -1,4 +1,4 @@
-"""Weights that were zero before: what an earlier pruning removed does not come back when a network is trained on."""
+"""Weights that were zero before: what an earlier pruning removed does not come back when a network is trained."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,9 @@ from prune_core.weights import prunable_layers, weight_variables
 def zeros_of(model: keras.Model) -> dict[str, np.ndarray]:
     """Masks of the kernels that have zeros: {weight path: bool array}, False where the weight is zero.
 
-    Kernels of every layer count, the output layer's and recurrent ones too. One that is zero throughout does not:
-    layers often begin so, and would stay so for ever. Nor do biases, of which most begin at zero.
+    Kernels of every layer count, the output layer's and recurrent ones too. A kernel that is zero throughout does not
+    count: layers often begin so, and would stay so. Biases do not count either, since most of them begin at
+    zero.
     """
     variables = weight_variables(model)
     kernels = {layer.path for layer in prunable_layers(model)}
@@ -27,5 +28,5 @@ def count_zeros(held: Mapping[str, np.ndarray]) -> int:
 
 
 def merged(masks: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Masks under which both what `masks` removed and what `held` was zero stays zero."""
+    """Both masks at once: they keep at zero what `masks` removed and what was zero in `held`."""
     return {**held, **{path: mask & held[path] if path in held else mask for path, mask in masks.items()}}

@@ -13,7 +13,7 @@ import tensorflow as tf
 from prune_core.errors import UserError
 from prune_core.network.sample_shape import fits
 
-# Enough rounds for a median, yet slow networks must not hold up a sweep, nor fast ones take thousands of samples.
+# Enough rounds for a median; slow networks must not delay a sweep, and fast ones need not be run thousands of times.
 _BUDGET_S = 0.1
 _BEST_OF = 3
 _LEAST_ROUNDS = 3

@@ -22,13 +22,13 @@ _Call = tuple[keras.layers.Layer, Shape, Shape]
 
 MacsRule = Callable[[Any, Shape, Shape], Shape]
 """(layer, shape of its input, of its output, both with the batch axis) -> sizes whose product counts the places of one
-sample at which each element of the layer's kernels is used; None in it for an open size."""
+sample at which each element of the layer's kernels is used; an open size is None."""
 
 _RULES: dict[type, MacsRule] = {}
 
 
 def register_macs_rule(layer_class: type, rule: MacsRule) -> None:
-    """Teach `count_macs` a layer and its subclasses; replaces the rule there is. Its kernels are those attributes of it
+    """Teach `count_macs` a layer and its subclasses; replaces an existing rule. Its kernels are those attributes of it
     that `prune_core.weights.kernel_attributes` finds.
 
     Example, a layer that multiplies each vector of its input with its kernel:
@@ -47,10 +47,10 @@ def count_macs(model: keras.Model, nonzero_only: bool = False, sample_shape: Seq
     A kernel element counts once for every place it is used at: Dense on vectors 1, convolutions the positions of their
     output, transposed convolutions those of their input. Positions at a padded border count in full, as dense kernels
     compute them. A layer or nested model that is called twice counts twice; what is inside TimeDistributed or a
-    recurrent layer counts at every time step, the projections of attention at every place. What is done to each value
-    by itself (biases, normalisation, activations, PReLU's slopes, too), pooling, looking up embeddings and the products
-    of attention, which have no weights, are not counted; layers with matrices of other kinds (custom) are not either,
-    which is logged as a warning.
+    recurrent layer counts at every time step, the projections of attention at every place. Operations on each value by
+    itself (biases, normalisation, activations, also PReLU's slopes), pooling, looking up embeddings and the products of
+    attention, which have no weights, are not counted. Layers with matrices of other kinds (custom) are not counted
+    either; a warning is logged.
 
     Args:
         model: a functional or built Sequential model.
@@ -108,7 +108,7 @@ def _calls(model: keras.Model, sample_shape: Sequence[int] | None) -> list[_Call
 
 
 def _calls_in(graph: Any, shapes: Sequence[Shape]) -> list[_Call]:
-    """The same of a graph that is called on inputs of these shapes."""
+    """The same for a graph that is called on inputs of these shapes."""
     calls: list[_Call] = []
 
     def note(operation: keras.Operation, given: Shape, made: Shape) -> None:
@@ -137,7 +137,7 @@ def _open_size(layer: keras.layers.Layer, shape: Shape) -> OpenSize:
 
 
 def _einsum_places(layer: keras.layers.EinsumDense, given: Shape, made: Shape) -> Shape:
-    """Sizes of the input's axes that the kernel does not have, but for the batch."""
+    """Sizes of the input's axes that the kernel does not have, without the batch."""
     axes, _, kernel = layer.equation.partition("->")[0].replace(" ", "").partition(",")
     if "..." in axes:
         before, _, after = axes.partition("...")
@@ -150,7 +150,7 @@ def _spatial(layer: keras.layers.Layer, shape: Shape) -> Shape:
 
 
 _layers = keras.layers
-# Their weights, whatever the shape of them, meet each value by itself, or are looked up.
+# Their weights, whatever their shape, meet each value by itself, or are looked up.
 _WITHOUT_MATRICES = (
     *(_layers.PReLU, _layers.Normalization, _layers.LayerNormalization, _layers.RMSNormalization, _layers.Embedding),
     *(_layers.BatchNormalization, _layers.GroupNormalization),

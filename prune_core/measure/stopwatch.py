@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 class Stopwatch:
-    """Adds up seconds by the name of a step. Steps do not lie inside one another.
+    """Adds up seconds by the name of a step. Steps must not be nested.
 
     Attributes:
         started_at: when it was made, in seconds since the epoch.

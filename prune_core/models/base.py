@@ -23,7 +23,7 @@ class ModelInfo:
         macs: multiply-accumulates for one sample, biases counted as one each; None where only building tells.
         trained: whether the network comes with its final weights, so that it is evaluated but not trained.
         output_kernels: how many of the last of `kernel_layers` make the output.
-        kernel_sizes: number of weights of each of `kernel_layers`, None where it is not known; () if none is.
+        kernel_sizes: number of weights of each of `kernel_layers`, None where it is not known; () if no size is known.
         inner_kernels: those of `kernel_layers` that lie inside of a wrapper, a recurrent or an attention layer, where
             weights can be pruned but no units.
         raw: why it takes numbers as they are stored, pixels of 0 to 255 for instance; None: it takes [0, 1].

@@ -85,7 +85,7 @@ def plan_mlp(settings: Settings, input_shape: tuple[int, ...], classes: int) -> 
 
 def plan_cnn(settings: Settings, input_shape: tuple[int, ...], classes: int) -> Chain:
     """Keys: `convolutions`, a list of blocks (`filters`, `kernel`, `strides`, `padding`, `pool`); `dense`, the units
-    of each hidden layer behind them."""
+    of each hidden layer after them."""
     blocks = settings.values.get("convolutions")
     if not isinstance(blocks, list | tuple) or not blocks:
         raise settings.error("convolutions", "must be a list of blocks with the keys " + ", ".join(_BLOCK))
@@ -116,7 +116,7 @@ def plan_cnn(settings: Settings, input_shape: tuple[int, ...], classes: int) -> 
 
 
 def _head(settings: Settings, hidden: tuple[int, ...], shape: tuple[int, ...], classes: int) -> Chain:
-    """Hidden dense layers, dropout behind the last of them, and the logits."""
+    """Hidden dense layers, dropout after the last of them, and the logits."""
     use_bias = settings.flag("use_bias", True)
     activation = settings.choice("activation", ACTIVATIONS, "relu")
     rate = settings.number("dropout", 0.0, low=0.0, high=1.0)

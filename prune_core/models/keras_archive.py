@@ -19,7 +19,7 @@ _MEMBERS = {"config.json", "metadata.json", "model.weights.h5"}
 _MAX_CONFIG_BYTES = 64 * 2**20
 # Keras stores members uncompressed; far more than that is a decompression bomb.
 _MAX_EXPANSION = 100
-# Channels, or elements of a sample, that a normalisation may have for its statistics to be looked at.
+# Largest number of channels, or of elements of a sample, of a normalisation whose statistics are read.
 _MAX_STATISTICS = 2**22
 # What zipfile and json raise on damaged bytes; a RecursionError is a RuntimeError.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
@@ -32,7 +32,7 @@ class KerasArchive:
     Attributes:
         path: where it lies.
         config: the serialised model, `{"class_name": ..., "config": ...}`.
-        parameters: number of weights stored, those of an optimiser and of random generators aside.
+        parameters: number of weights stored, without those of an optimiser and of random generators.
         sha256: digest of the file.
         sizes: {path in the weights file: number of values there}.
         statistics: {layer name: (mean, variance)} of normalisations, averages over all channels; not of layers of
@@ -48,7 +48,7 @@ class KerasArchive:
 
 
 def read_archive(path: Path) -> KerasArchive:
-    """Read and check a `.keras` file; whole, well-formed, nothing surprising inside.
+    """Read a `.keras` file, and check that it is whole and well-formed and has no unexpected members.
 
     Raises:
         UserError: no such file, another format, damaged, or with members that a network of standard layers does not
@@ -71,7 +71,7 @@ def read_archive(path: Path) -> KerasArchive:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The serialised model in a file that has been checked before, nothing else of it."""
+    """Only the serialised model of a file that has been checked before."""
     with zipfile.ZipFile(path) as archive:
         config: dict[str, Any] = json.loads(archive.read("config.json"))
     return config
@@ -112,7 +112,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _weigh(path: Path, weights: bytes) -> tuple[dict[str, int], dict[str, tuple[float, float]]]:
-    """How many numbers are where in the weights file, and its statistics. Links to other files are refused."""
+    """How many numbers each path of the weights file holds, and its statistics. Links to other files are refused."""
     import h5py
 
     sizes: dict[str, int] = {}
@@ -145,7 +145,7 @@ def _statistics(path: str, group: Any) -> list[tuple[str, tuple[float, float]]]:
     kind = re.fullmatch(r"(?:.*/)?(batch_)?normalization(?:_\d+)?/vars", path)
     if kind is None:
         return []
-    with suppress(Exception):  # a file may say anything; what is not understood says nothing
+    with suppress(Exception):  # a file may hold anything; what cannot be read is ignored
         arrays = [group[str(number)] for number in range(len(group))]
         if any(array.external or array.is_virtual or array.size > _MAX_STATISTICS for array in arrays):
             return []

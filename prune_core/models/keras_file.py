@@ -87,12 +87,12 @@ class KerasFile:
 
 
 def _fits(units: int | None, classes: int) -> bool:
-    """Whether so many outputs tell so many classes apart: one each, or one for two."""
+    """Whether so many outputs can tell so many classes apart: one output for each class, or one for two classes."""
     return units == classes or (units == 1 and classes == 2)
 
 
 def _tells_a_class(activation: str | None, loss: CompiledLoss | None) -> bool:
-    """Whether a single output can be that of a classifier, as far as the file tells."""
+    """Whether a single output can be that of a classifier, judged by the file."""
     if activation == "linear":
         return loss is None or not loss.is_regression
     is_known = activation is None or (activation.endswith("sigmoid") and not activation.startswith("log"))
@@ -100,7 +100,7 @@ def _tells_a_class(activation: str | None, loss: CompiledLoss | None) -> bool:
 
 
 def load_network(path: Path) -> "keras.Model":
-    """The network in a `.keras` file, uncompiled. Nothing but Keras's own layers is ever made of it.
+    """The network in a `.keras` file, uncompiled. Only Keras's own layers are ever made from it.
 
     Raises:
         UserError: the file is refused by `inspect`, or Keras cannot load it.
@@ -110,13 +110,13 @@ def load_network(path: Path) -> "keras.Model":
     inspect(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever the first wrong value leads to
+    except Exception as error:  # Keras may raise any exception for a wrong value
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} cannot be loaded by Keras {keras.__version__}: {reason}") from error
 
 
 def save_network(model: "keras.Model", path: Path) -> None:
-    """Write a network to a `.keras` file, and see that `load_network` makes of it what computes the same.
+    """Write a network to a `.keras` file, and check that what `load_network` makes of it computes the same.
 
     Raises:
         UserError: it does not; the first layer that gives other outputs is named.
@@ -128,7 +128,7 @@ def save_network(model: "keras.Model", path: Path) -> None:
         model,
         load_network(path),
         "what Keras loads from the saved file",
-        "replace the layer, Keras does not keep it whole",
+        "replace the layer, since Keras does not store all of it",
     )
 
 
@@ -136,7 +136,7 @@ def inspect(path: Path) -> KerasArchive:
     """What a `.keras` file holds, read without Keras.
 
     Raises:
-        UserError: no whole `.keras` file, a subclassed model, or one with code or layers of its own. The sentence
+        UserError: not a whole `.keras` file, a subclassed model, or one with code or layers of its own. The sentence
             begins with the path.
     """
     archive = read_archive(path)

@@ -29,13 +29,14 @@ _MOVING = {
     *("Split", "Squeeze", "Stack", "StopGradient", "Swapaxes", "Tile", "Transpose"),
 }
 _COUNTING = {"CategoryEncoding", "Embedding", "HashedCrossing", "Hashing", "OneHot"}
-# What scales its input and goes on to do more than that.
+# Layers that scale their input and then do more than that.
 _ENDING = {"BatchNormalization", "Discretization"}
 _CHAINS = {"Sequential", "Pipeline"}
-# Zero and unit of what the first layer sees, in the input: further off, and [0, 1] is not what it was made for.
+# Limits of the input value that the first layer gets as 0, and of the distance from there to the one that it gets as 1:
+# beyond them, the network was not made for [0, 1].
 _FARTHEST_ZERO = (-1.0, 2.0)
 _LARGEST_UNIT = 2.0
-# Where they are mean and deviation of the data themselves: numbers in [0, 1] deviate by half at most.
+# The same where they are mean and deviation of the data themselves: numbers in [0, 1] deviate by half at most.
 _FARTHEST_MEAN = (-0.05, 1.05)
 _LARGEST_DEVIATION = 0.55
 

@@ -53,7 +53,7 @@ class _Part:
 def stored_kernels(model: Mapping[str, Any], sizes: Mapping[str, int]) -> list[list[StoredKernel]]:
     """The kernels of each layer of a network that has any, in the order of `prune_core.weights.prunable_layers`.
 
-    A model that runs at each time step (TimeDistributed) is told layer by layer, as the last of them makes the output.
+    A model that runs at each time step (TimeDistributed) is listed by its layers, as the last of them makes the output.
 
     Args:
         model: serialised, as in a file's config.json.

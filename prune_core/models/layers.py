@@ -59,7 +59,7 @@ def convolution(
 
 
 def max_pool(name: str, shape: Sequence[int], size: int) -> LayerPlan:
-    """Maximum over size x size tiles; rows and columns that fill no tile are dropped. Raises UserError if none does."""
+    """Maximum over size x size tiles; incomplete tiles are dropped. Raises UserError if no tile fits."""
     height, width = (_positions(name, n, size, size, "valid") for n in shape[:2])
     return LayerPlan("MaxPooling2D", name, (height, width, shape[2]), arguments={"pool_size": size})
 

@@ -43,7 +43,7 @@ def _time_distributed(layer: keras.layers.TimeDistributed, given: Shape, made: S
 
 
 def _bidirectional(layer: keras.layers.Bidirectional, given: Shape, made: Shape) -> Iterator[PartCall]:
-    """What both directions make has more channels than each of them makes; the places, which count, are the same."""
+    """Both directions together make more channels than one of them; only the places count, and these are the same."""
     yield PartCall(layer.forward_layer, given, made, 1)
     yield PartCall(layer.backward_layer, given, made, 1)
 

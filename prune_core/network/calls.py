@@ -15,7 +15,7 @@ from prune_core.network.keras_internals import attach_mask, calls_of
 
 
 def data_tensors(node: Any) -> list[keras.KerasTensor]:
-    """The symbolic tensors that a node of a graph takes, but for masks, in the order of `node.input_tensors`."""
+    """The symbolic tensors that a node of a graph takes, except masks, in the order of `node.input_tensors`."""
     return _tensors(node, masks=False)
 
 
@@ -37,7 +37,7 @@ def nodes_for_masks(graph: Any) -> set[int]:
 
 
 def attach_masks(model: keras.Model, inputs: Sequence[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Do as a functional model does that is called with a mask: attach it to its inputs, for the layers inside."""
+    """Attach the masks of a call of a functional model to its inputs, for the layers inside, as Keras does."""
     named = {**dict(zip(_names(model), args, strict=False)), **kwargs}
     for tensor, mask in zip(inputs, keras.tree.flatten(named.get("mask")), strict=False):
         if mask is not None and keras.ops.is_tensor(tensor):

@@ -1,4 +1,4 @@
-"""The private names of Keras that this package needs, each behind a function that says why no public name will do.
+"""The private names of Keras that this package needs, each behind a function that says why no public name is enough.
 
 They are those of Keras 3.15. No other module of this package uses any, which
 tests/prune_core/network/test_keras_internals.py holds: a new version of Keras is checked here, in one file.
@@ -10,18 +10,18 @@ from typing import Any
 
 import keras
 from keras.src import backend
-from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell  # public are only the layers that make it
-from keras.src.models.functional import Functional as Functional  # public is only `keras.Model`, which makes it
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell as ConvLSTMCell  # only the layers that make it are public
+from keras.src.models.functional import Functional as Functional  # only `keras.Model`, which makes it, is public
 
 BOOKKEEPING = frozenset({
     *("_tracker", "_trainable_variables", "_non_trainable_variables", "_layers", "_metrics", "_losses"),
     *("_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"),
 })  # fmt: skip
-"""Attributes that Keras keeps on each layer and model for its own ends: they name no part of it."""
+"""Attributes that Keras keeps on each layer and model for its own use: they name no part of it."""
 
 
 def is_keras_own(operation: object) -> bool:
-    """Whether an object is of a class of Keras itself. Keras marks its classes by nothing but their module."""
+    """Whether an object is of a class of Keras itself. Only the module of a class tells that."""
     return type(operation).__module__.startswith("keras.src.")
 
 
@@ -62,7 +62,7 @@ def call_that_made(tensor: keras.KerasTensor) -> Any:
 
 
 def forget_calls(operation: keras.Operation) -> None:
-    """Make a copied operation forget the calls of the original, which it would keep alive and be counted in."""
+    """Make a copied operation forget the calls of the original: it would keep them alive and count as theirs."""
     operation._inbound_nodes, operation._outbound_nodes = [], []
 
 
@@ -82,7 +82,7 @@ def mask_of(tensor: Any) -> Any:
 
 
 def attach_mask(tensor: Any, mask: Any) -> None:
-    """Attach a mask to a tensor, as a layer that makes masks does it for the layers behind."""
+    """Attach a mask to a tensor, as a layer that makes masks does it for the layers after it."""
     backend.set_keras_mask(tensor, mask)
 
 
@@ -92,7 +92,7 @@ def layers_within(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def parts_of(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layers directly inside a layer or model, those of no graph too. Only models have public `layers`."""
+    """The layers directly inside a layer or model, also outside of a graph. Only models have public `layers`."""
     return list(layer._layers)
 
 
@@ -137,7 +137,7 @@ def computing_in(layers: list[keras.layers.Layer], dtype: str) -> Iterator[None]
 
 
 class _Computing(keras.DTypePolicy):
-    """Computes in one type with weights of another, of which a layer then casts what it reads."""
+    """Computes in one type with weights of another; a layer then casts the weights that it reads."""
 
     def __init__(self, compute_dtype: str, variable_dtype: str) -> None:
         super().__init__(variable_dtype)

@@ -8,7 +8,7 @@ _PARTS = {
     *("layers", "models", "ops", "initializers", "regularizers", "constraints", "activations"),
     *("dtype_policies", "quantizers", "optimizers", "losses", "metrics"),
 }
-# Layers that Keras keeps elsewhere: of its application networks, of earlier versions. What else is there is functions.
+# Layers that Keras keeps elsewhere: of its application networks, of earlier versions. The rest there are functions.
 _LAYERS_ELSEWHERE = ("keras.src.applications.", "keras.src.legacy.layers", "keras._legacy.layers")
 _AT_THE_TOP = {"Functional", "Sequential", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Quantizer"}
 # Values that have no class of their own.

@@ -21,12 +21,12 @@ def hand_over_state(source: keras.layers.Layer, target: keras.layers.Layer) -> N
     """Give a layer what another of its kind keeps beside its weights: what it computes from them, vocabularies.
 
     Layers inside it are not looked at. `source` may be `target` itself, whose weights were set from outside: it then
-    computes anew what follows from them. Weights of `target` stay as they are.
+    computes again what follows from them. Weights of `target` stay as they are.
     """
     if type(target).load_own_variables is not keras.layers.Layer.load_own_variables:
         weights = [(weight, keras.ops.convert_to_numpy(weight)) for weight in own_weights(target)]
         store: dict[str, Any] = {}
-        with suppress(ValueError):  # weights were changed by hand: that the layer lacks something, comparing will tell
+        with suppress(ValueError):  # weights were changed by hand: a comparison finds later what the layer lacks
             source.save_own_variables(store)
             target.load_own_variables({key: _array(value) for key, value in store.items()})
         for weight, value in weights:  # layers that merge or pack weights to save them would have changed some

@@ -80,9 +80,9 @@ def places(model: keras.Model) -> Iterator[Place]:
 def inner_layers(layer: keras.layers.Layer) -> list[tuple[str, keras.layers.Layer]]:
     """(name, layer) of the layers directly inside a model or a composite layer, each with a name of its own.
 
-    A layer of a model, and one inside a layer of Keras's, has its Keras name, which copies keep. In a layer of another
-    make it is called as the attribute that keeps it, "blocks_0" for the first of a list `blocks`: Keras may count its
-    names up from copy to copy. So are those inside one layer that have the same name.
+    A layer of a model, and one inside a layer of Keras's, has its Keras name, which copies keep. In any other layer it
+    has the name of the attribute that keeps it, "blocks_0" for the first of a list `blocks`, and so do layers inside
+    one layer that have the same name: Keras may count its own names up from copy to copy.
     """
     inside = _members(layer)
     counts = Counter(part.name for part in inside)
@@ -113,7 +113,7 @@ def _members(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def _owners(model: keras.Model, path: str) -> Iterator[tuple[str, keras.layers.Layer]]:
-    """`leaf_layers`, and behind its layers each model that has weights of its own."""
+    """`leaf_layers`, and after its layers each model that has weights of its own."""
     for name, layer in inner_layers(model):
         if isinstance(layer, keras.Model):
             yield from _owners(layer, _join(path, name))
@@ -129,7 +129,7 @@ def places_in(layer: keras.layers.Layer) -> Iterator[Place]:
 
 
 def _places_of(owner: keras.layers.Layer, path: str) -> Iterator[Place]:
-    """The places in a layer with those of the layers inside it first, for a wrapper may point at what it wraps."""
+    """The places in a layer with those of the layers inside it first, because a wrapper may point at what it wraps."""
     if not isinstance(owner, keras.Model):
         for inner_path, layer in layers_inside(owner, path):
             yield from _own_places(layer, inner_path)
@@ -173,7 +173,7 @@ def _attributes(layer: keras.layers.Layer) -> dict[int, str]:
 
 
 def _told_apart(names: list[str]) -> list[str]:
-    """The names; one that came before gets its number behind it."""
+    """The names; a number is appended to a name that came before."""
     apart: list[str] = []
     for number, name in enumerate(names):
         apart.append(f"{name}_{number}" if name in apart else name)

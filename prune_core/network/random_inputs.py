@@ -10,19 +10,19 @@ from prune_core.network.keras_internals import layers_within
 
 _SEED = 20260101
 _SAMPLES = 2
-# Sizes for axes of unknown size, the first that a network runs on: strides and poolings ask for some room.
+# Sizes for axes of unknown size, the first that a network runs on: strides and poolings need some room.
 _FREE_SIZES = (96, 64, 32, 224, 16, 7, 1)
 _LEVELS = 128
 _WORDS = ["a", "b"]
 
 
 def random_inputs(model: keras.Model) -> Iterator[list[list[Any]]]:
-    """Batches of inputs for a network, the same ones in every call; the first that it runs on will do.
+    """Batches of inputs for a network, the same ones in every call; the first that it runs on is to be used.
 
-    Some samples are uniform in [0, 1). The others have what else people feed to networks, standard normal values and
-    any size up to 10,000, so that a layer which forgot that its inputs are ages or prices is seen; the batches that
-    come last, for networks that do not take these, are without them. Whole numbers stay within the smallest vocabulary
-    of the network (`Embedding`, `CategoryEncoding`, lookup tables).
+    Some samples are uniform in [0, 1). The others hold other values that people feed to networks, standard normal ones
+    and sizes up to 10,000. They reveal a layer that lost what it knew of large inputs (ages, prices). The last batches,
+    for networks that do not take such values, are without them. Whole numbers stay within the smallest vocabulary of
+    the network (`Embedding`, `CategoryEncoding`, lookup tables).
 
     Yields:
         A list of one or two batches; a batch is one tensor for each input.

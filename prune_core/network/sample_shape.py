@@ -1,4 +1,4 @@
-"""The shape in which a network takes samples: an axis of length 1 at the end comes or goes, nothing else. Plan-time."""
+"""The shape in which a network takes samples: at most an axis of length 1 at the end is added or dropped. Plan-time."""
 
 from collections.abc import Sequence
 

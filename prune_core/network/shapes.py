@@ -50,7 +50,7 @@ def _made(step: GraphStep) -> list[Shape]:
     args, kwargs = step.node.arguments.fill_in(given)
     try:
         outputs = step.operation.compute_output_spec(*args, **kwargs)
-    except (ValueError, TypeError) as error:  # what Keras and TensorFlow raise for a size that does not go
+    except (ValueError, TypeError) as error:  # what Keras and TensorFlow raise for a size that does not fit
         shapes = " and ".join(str(tensor.shape[1:]) for tensor in given.values())
         reason = " ".join(str(error).split())
         raise UserError(f"layer {step.operation.name!r} cannot take an input of shape {shapes}: {reason}") from error

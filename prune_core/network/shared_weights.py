@@ -42,7 +42,7 @@ def shared_weights(model: keras.Model) -> list[Shared]:
 
 
 def share_again(model: keras.Model, shared: list[Shared]) -> None:
-    """Make a network that was built anew share the weights that its original does, in place.
+    """Make a rebuilt network share the weights that its original shares, in place.
 
     Raises:
         UserError: a place that the network does not have, or weights of other shapes or types.
@@ -56,7 +56,7 @@ def share_again(model: keras.Model, shared: list[Shared]) -> None:
             continue
         if (place.variable.shape, place.variable.dtype) != (weight.shape, weight.dtype) or place.attribute is None:
             raise UserError(
-                f"{one.path!r} of {model.name!r} cannot share the weight {one.first!r}: it is another shape"
+                f"{one.path!r} of {model.name!r} cannot share the weight {one.first!r}: it has another shape"
             )
         _set(place, weight, one.keeps_own)
 

@@ -66,7 +66,7 @@ def functional_graph(model: keras.Model) -> Functional:
     """
     if not isinstance(model, keras.Model):
         raise UserError(
-            f"a {type(model).__name__} is no Keras model: give one, load a file with keras.models.load_model(path)"
+            f"a {type(model).__name__} is not a Keras model: give one, load a file with keras.models.load_model(path)"
         )
     graph = graph_of(model)
     if graph is not None:
@@ -89,7 +89,7 @@ def run_graph(
     prefix: str = "",
     enter: bool = True,
 ) -> list[Any]:
-    """Carry values from `graph.inputs` to `graph.outputs`; each is let go as soon as no step needs it any more.
+    """Carry values from `graph.inputs` to `graph.outputs`; each is released as soon as no step needs it any more.
 
     Args:
         graph: a functional model.

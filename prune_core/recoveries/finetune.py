@@ -1,4 +1,4 @@
-"""Training on with labels, what was removed held at zero."""
+"""Further training with labels; what was removed stays zero."""
 
 from collections.abc import Iterator
 

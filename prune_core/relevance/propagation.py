@@ -22,7 +22,7 @@ _OUTPUTS = "outputs"
 _ENDS = {_OUTPUTS: "is missing at the outputs: they are all zero, and all scores are too low"}
 _ENDS_AT_STEP = "ends at {!r}, where input or kernel is zero (a dead layer): scores of the layers before it are too low"
 
-# Share of all relevance that may end at one step before this is said.
+# Share of all relevance that may end at one step without a warning.
 _WORTH_A_WARNING = 0.01
 
 

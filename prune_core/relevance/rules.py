@@ -31,7 +31,7 @@ _RULES: dict[type, RelevanceRule] = {}
 
 
 def register_relevance_rule(layer_class: type, rule: RelevanceRule) -> None:
-    """Teach relevance propagation a layer; replaces the rule there is. Subclasses need a registration of their own.
+    """Teach relevance propagation a layer; replaces an existing rule. Subclasses need a registration of their own.
 
     Args:
         layer_class: a Keras layer or operation class.

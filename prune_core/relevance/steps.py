@@ -79,7 +79,7 @@ def _runner(step: GraphStep) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
     operation = step.operation
     takes_training = isinstance(operation, keras.Layer) and "training" in inspect.signature(operation.call).parameters
     mode = {"training": False} if takes_training else {}
-    values = {id(symbol): step.values[id(symbol)] for symbol in step.node.input_tensors}  # the walk lets them go
+    values = {id(symbol): step.values[id(symbol)] for symbol in step.node.input_tensors}  # the walk releases them
 
     def run(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         given = {

@@ -10,7 +10,7 @@ def iterative(pruning: Pruning) -> Iterator[Progress]:
     """Reach the method's amount (sparsity or threshold) in `steps` steps; what is removed stays removed.
 
     Han et al. 2015 (arXiv:1506.02626). After step i of n the amount is s * (1 - (1 - i / n)^3) with `curve` "cubic"
-    (Zhu & Gupta 2017, arXiv:1710.01878), which removes much while much can be spared, or s * i / n with "linear".
+    (Zhu & Gupta 2017, arXiv:1710.01878), which removes most in the first steps, or s * i / n with "linear".
     """
     settings = pruning.settings_of(pruning.spec.schedule_entry)
     steps = settings["steps"]

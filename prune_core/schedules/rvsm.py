@@ -31,7 +31,7 @@ from prune_core.weights import PrunableLayer, prunable_layers, weight_variables
 
 
 def rvsm(pruning: Pruning) -> Iterator[Progress]:
-    """Train the network on with `Rvsm`, remove what it has zeroed, recover."""
+    """Train the network further with `Rvsm`, remove what it has zeroed, recover."""
     settings = pruning.settings_of(pruning.spec.schedule_entry)
     data = pruning.labelled("schedule=rvsm")
     config = pruning.training.section("rvsm")

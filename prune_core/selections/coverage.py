@@ -24,7 +24,7 @@ def prunable_weights(layers: "Sequence[PrunableLayer]", kept_whole: Collection[s
 def left_out(model: "keras.Model", layers: "Sequence[PrunableLayer]", kept_whole: Collection[str]) -> dict[str, int]:
     """{layer: number of its weights in matrices that the method cannot prune}, the largest first.
 
-    Output layers are not among them, nor are biases and the statistics of normalisations: they are left on purpose.
+    Output layers, biases and the statistics of normalisations are not among them: they are left out on purpose.
     """
     from prune_core.weights import leaf_layers, prunable_layers
 
@@ -57,7 +57,7 @@ def remark(prunable: int, total: int, missing: Mapping[str, int]) -> str | None:
 def expectation(info: "ModelInfo", by_units: bool, prune_output: bool) -> str | None:
     """What `remark` will say at most, told from what is known before a network is built; None if it will say nothing.
 
-    A verb and its objects, to be put behind the name of a method.
+    A verb and its objects, to be put after the name of a method.
     """
     if not info.kernel_sizes or None in info.kernel_sizes:
         return None

@@ -9,8 +9,9 @@ def one_ranking(ctx: SelectionContext) -> list[np.ndarray]:
     """Remove exactly round(sparsity * n) of the n scores of the whole network, the lowest of all.
 
     Han et al. 2015 (arXiv:1506.02626) and Blalock et al. 2020 (arXiv:2003.03033) call it global magnitude pruning where
-    the score is the magnitude. Of equal scores those go that come first, in the order of the layers and inside a layer.
-    The highest unit of each layer stays where units are removed; if more is asked for than the others, only these stay.
+    the score is the magnitude. Among equal scores, those that come first, in the order of the layers and inside a
+    layer, are removed. Where units are removed, the highest unit of each layer always stays, even if fewer are removed
+    than asked for.
     """
     sizes = [group.scores.size for group in ctx.groups]
     starts = np.cumsum([0, *sizes])

@@ -1,4 +1,4 @@
-"""The loss that a network was compiled with, as far as it tells how outputs are to be read. No TensorFlow is needed."""
+"""The loss that a network was compiled with, and what it says about reading the outputs. No TensorFlow is needed."""
 
 import re
 from collections.abc import Mapping

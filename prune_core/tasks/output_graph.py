@@ -71,12 +71,12 @@ def _visit(step: GraphStep) -> list[Values]:
 
 
 def _given(step: GraphStep) -> list[Values]:
-    """What is known of the inputs, of a type that the walk does not know."""
+    """What is known of the inputs, with its type, which the walk does not know."""
     return step.inputs
 
 
 def _values(operation: Any, step: GraphStep) -> Values:
-    """What `operation`, called in this step or wrapped by what is, makes of its inputs."""
+    """What `operation` makes of its inputs; it is called in this step, or wrapped by the layer that is called."""
     if isinstance(operation, layers.Wrapper):
         return _inside(operation.layer, step)
     if not is_keras_own(operation):
@@ -116,7 +116,7 @@ def _activated(function: Any, before: Values, step: GraphStep) -> Values:
 
 
 def _made(kind: Kind, is_softmax: bool, axis: Any, step: GraphStep) -> Values:
-    """A softmax over one value is 1 whatever the value is, and no answer."""
+    """A softmax over one value is always 1, so it is not an answer."""
     if is_softmax:
         shape = step.outputs[0].shape
         axes = axis if isinstance(axis, Sequence) else [-1 if axis is None else axis]
@@ -135,7 +135,7 @@ def _handed_on(operation: Any, step: GraphStep) -> Values:
 
 
 def _added(operation: Any, step: GraphStep) -> Values:
-    """A sum with something of any size and sign is such a thing; probabilities add up."""
+    """A sum with values of any size and sign is of that kind, too; probabilities add up."""
     if len(step.inputs) == 1 and 0 in map(_number, step.node.arguments.args):  # what sum([...]) begins with
         return _given(step)[0]
     kinds = {value.kind for value in step.inputs}

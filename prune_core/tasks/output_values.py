@@ -14,7 +14,7 @@ class Kind(Enum):
     """Of any size and sign."""
     LOG_PROBABILITIES = "log-probabilities"
     OTHER = "other"
-    """None of these for sure: behind a ReLU, a tanh."""
+    """Certainly not one of these: after a ReLU, a tanh."""
     UNKNOWN = "unknown"
 
 
@@ -39,7 +39,7 @@ PROBABILITIES = Values(Kind.PROBABILITIES)
 
 
 def is_one(total: float) -> bool:
-    """Whether probabilities with this factor are probabilities themselves, but for rounding."""
+    """Whether probabilities with this factor are probabilities themselves, apart from rounding."""
     return math.isclose(total, 1, rel_tol=1e-6)
 
 

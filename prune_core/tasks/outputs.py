@@ -91,7 +91,7 @@ def refuse_dropout_behind(model: keras.Model) -> None:
     """
     name = by_graph(model).dropout
     if name is not None:
-        raise UserError(f"layer {name!r} is a dropout behind the output: remove it")
+        raise UserError(f"layer {name!r} is a dropout after the output: remove it")
 
 
 def _kind(is_binary: bool, *, is_probability: bool) -> OutputKind:

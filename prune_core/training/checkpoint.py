@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, on disk: one that is killed goes on instead of beginning again."""
+"""The state of a training between two epochs, on disk: a killed training resumes instead of beginning again."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from prune_core.files import write_atomically
 
 log = logging.getLogger(__name__)
 SAVE_EVERY_S = 20.0
-"""An epoch is saved if this much time has gone since the last one that was: short trainings write nothing."""
+"""An epoch is saved if this much time has passed since the last saved one: short trainings write nothing."""
 _HISTORY = "history"
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -63,9 +63,9 @@ class EpochCheckpoint:
         return history
 
     def save(self, variables: Sequence[Variable], history: Sequence[Mapping[str, float]]) -> bool:
-        """Write the state after the epochs of `history`, if enough time has gone; whether that was done.
+        """Write the state after the epochs of `history`, if enough time has passed; returns whether it did.
 
-        A full disk stops no training.
+        A full disk does not stop the training.
         """
         if time.monotonic() - self._saved_at < self._every_s:
             return False
@@ -81,24 +81,24 @@ class EpochCheckpoint:
         return True
 
     def part(self, number: int) -> "EpochCheckpoint":
-        """The state of one of several trainings that make one piece of work; numbers begin at 1."""
+        """The state of one of several trainings of one piece of work; numbers begin at 1."""
         return self._parts.setdefault(number, self._new_part(f".part-{number}"))
 
     def _new_part(self, ending: str) -> "EpochCheckpoint":
         return EpochCheckpoint(self.file.with_name(f"{self.file.stem}{ending}{self.file.suffix}"), self._every_s)
 
     def remove(self) -> None:
-        """The training is finished."""
+        """Remove the state of a finished training."""
         self.file.unlink(missing_ok=True)
 
     def remove_parts(self) -> None:
-        """The trainings that were asked for as parts are finished."""
+        """Remove the states of the parts that were asked for: all of these trainings are finished."""
         for part in self._parts.values():
             part.remove()
 
 
 def epochs_done(file: Path) -> int:
-    """How many epochs the state in a file of `EpochCheckpoint` has behind it; 0 if it cannot be read."""
+    """How many epochs the state in a file of `EpochCheckpoint` comes after; 0 if it cannot be read."""
     try:
         with np.load(file, allow_pickle=False) as saved:
             return len(_figures(saved))

@@ -1,4 +1,4 @@
-"""The data that a person hands to `prune`: understood, or refused in one sentence before a network meets them."""
+"""The data that a person hands to `prune`: understood, or refused in one sentence before a network gets them."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,7 @@ def as_splits(data: Any) -> Any:
 
 
 def with_class_indices(data: Any) -> Any:
-    """The same splits with class indices as labels, whatever of `prune_core.tasks.labels` they are given as.
+    """The same splits with class indices as labels, whichever form of `prune_core.tasks.labels` they are given in.
 
     Raises:
         UserError: labels that do not tell one class a sample.
@@ -102,7 +102,7 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise UserError(f"data: {name} is no array, its parts have different shapes: give data=x or (x, y)") from error
+        raise UserError(f"data: {name} is not an array, its parts differ in shape: give data=x or (x, y)") from error
     if array.ndim == 0 or array.dtype.kind not in "biuf":
         kind = type(values).__name__ if array.ndim == 0 or array.dtype == object else f"array of {array.dtype}"
         raise UserError(f"data: {name} must be an array of numbers, one entry a sample, not {kind}: give NumPy arrays")

@@ -103,7 +103,7 @@ def finetune(
     on_epoch: OnEpoch | None = None,
     outputs: OutputKind | None = None,
 ) -> dict[str, list[float]]:
-    """Train a pruned network on, in place; weights masked False are exactly zero after every step.
+    """Train a pruned network further, in place; weights masked False are exactly zero after every step.
 
     Args:
         masks: weight path -> bool array of the weight's shape, True = kept.
@@ -165,10 +165,10 @@ def run_epochs(
 
     Args:
         updated: the variables that the optimiser moves, one for each trainable variable of `model`, whose gradient it
-            gets; None: these themselves.
+            gets; None: those variables themselves.
         before_step: traced into the compiled loop between taking a gradient and the optimiser's step along it; gets
             the learning rate.
-        after_step: traced into the compiled loop behind that step.
+        after_step: traced into the compiled loop after that step.
         before_epoch: called with the epoch's number from 0.
         checkpoint: restored from at the start, and saved to after epochs.
         outputs: how the network's outputs are read; None: found out.
@@ -206,8 +206,8 @@ def run_epochs(
             accuracies += accuracy
         return losses, accuracies
 
-    # A concrete function: TensorFlow takes one `tf.function` a network for a retracing mistake, and warns.
-    # The samples are its arguments: what a graph captures stays for ever if an activation's gradient is a custom one.
+    # A concrete function: with one `tf.function` for each network, TensorFlow would warn of needless retracing.
+    # The samples are its arguments: what a graph captures is never freed if an activation's gradient is a custom one.
     run = epoch.get_concrete_function(*map(tf.TensorSpec.from_tensor, (x, y)), tf.TensorSpec([count], tf.int32))
     steps = count // batch
     state = [*model.variables, *optimizer.variables]
@@ -216,7 +216,7 @@ def run_epochs(
     for number in range(len(history), config.epochs):
         optimizer.learning_rate.assign(config.rate(number))
         before_epoch(number)
-        # Samples that do not fill a batch sit out this epoch; another order leaves out others.
+        # Samples that do not fill a batch are left out of this epoch; another order leaves out others.
         order = np.random.default_rng((seed, number)).permutation(count).astype(np.int32)
         loss, accuracy = (float(total) / steps for total in run(x, y, tf.constant(order)))
         if not math.isfinite(loss):
@@ -278,7 +278,7 @@ def mask_holder(variables: Mapping[str, keras.Variable], masks: Mapping[str, np.
 
 
 def _seed_layers(model: keras.Model, seed: int) -> None:
-    """Put every random generator inside the network (dropout) to the start of `seed`."""
+    """Set every random generator inside the network (dropout) to its first state for `seed`."""
     states = [variable for variable in model.non_trainable_variables if "seed_generator" in variable.path]
     for number, state in enumerate(states):
         state.assign(np.array([derived_seed(seed, "layer", str(number)), 0], dtype=np.uint32))

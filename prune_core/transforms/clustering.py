@@ -47,7 +47,7 @@ class ClusterResult:
 def cluster_weights(model: keras.Model, n_clusters: int | Sequence[int], include_biases: bool = False) -> ClusterResult:
     """Replace the non-zero weights of every prunable layer, in place, by at most `n_clusters` shared values.
 
-    Every layer has a codebook of its own, the output layer too. Zeros stay zero and are no cluster; no other weight
+    Every layer has a codebook of its own, the output layer too. Zeros stay zero and are not a cluster; no other weight
     becomes zero (a center that is zero, such as that of -1 and 1, becomes the smallest normal number instead, so that
     masks and counts of non-zero weights stay true).
 

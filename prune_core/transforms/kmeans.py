@@ -6,12 +6,12 @@ import numpy as np
 
 from prune_core.errors import UserError
 
-# The dynamic program cuts between blocks of values, at most so many; up to so many distinct values it is exact.
+# The dynamic program cuts between blocks of values, at most this many; up to this many distinct values it is exact.
 _MAX_BLOCKS = 4096
-# Where there are more values, there are so many blocks for each cluster, and at least so many in all.
+# Where there are more values, there are this many blocks for each cluster, and at least this many in all.
 _BLOCKS_PER_CLUSTER = 32
 _MIN_BLOCKS = 1024
-# Time grows with the number of clusters: beyond so many, clusters are split greedily instead.
+# Time grows with the number of clusters: beyond this many, clusters are split greedily instead.
 _MAX_PLANNED = 1024
 _MAX_LLOYD_STEPS = 100
 # Squares of numbers beyond 2 ** +-400 leave the range of float64.
@@ -52,7 +52,7 @@ def kmeans_1d(values: np.ndarray, k: int) -> Codebook:
     dtype = values.dtype if values.dtype.kind in "fV" else np.dtype(np.float32)  # V: bfloat16
     flat = values.astype(np.float64).reshape(-1)
     if not np.isfinite(flat).all():
-        raise UserError("values to cluster must be finite: the network's weights hold NaN or infinity, train it anew")
+        raise UserError("values to cluster must be finite: the network's weights hold NaN or infinity, train it again")
     if flat.size == 0:
         return Codebook(np.zeros(0, dtype), np.zeros(values.shape, np.int64))
     scale = _scale(flat)
@@ -134,9 +134,9 @@ def _first_cuts(points: _Points, k: int) -> np.ndarray:
 def _blocks(points: _Points, most: int) -> np.ndarray:
     """Ascending places between which values stay together: all of them, or those of about `most` blocks.
 
-    Blocks are halved, those first that have the largest number of values times their squared width, which bounds what
-    a block can add to the cost. So they become small where much depends on it: a crowd and a few values far away are
-    told apart at any scale, and blocks of a smooth density are as many for each cluster everywhere.
+    Blocks are halved, first those with the largest product of number of values and squared width, which bounds what a
+    block can add to the cost. So blocks become small where that matters: a dense group and a few distant values are
+    told apart at any scale, and a smooth density has as many blocks for each cluster everywhere.
     """
     values = points.values
     if values.size <= _MAX_BLOCKS:

@@ -21,7 +21,7 @@ AT_ONCE = 16
 
 
 def overrides_of(trials: int) -> list[str]:
-    """A command line of so many trials, a multiple of ten, on one dense network."""
+    """The command line of a sweep of `trials` trials, a multiple of ten, on one dense network."""
     grid = ",".join(f"{10 * number / trials:.6f}" for number in range(trials // 10))
     clusters = ",".join(map(str, range(2, 12)))
     axes = [f"sparsities=[{grid}]", f"n_clusters=[{clusters}]"]
@@ -31,7 +31,7 @@ def overrides_of(trials: int) -> list[str]:
 def measure(trials: int = 1000, at_most: float = 1.05) -> dict:
     """Worker time over time asleep, from the first trial of each worker to the end of the last trial.
 
-    How long 16 processes take to start says more of the machine than of the service, so that is shown apart.
+    How long 16 processes take to start depends more on the machine than on the service, so that is shown separately.
     """
     overrides = overrides_of(trials)
     plan = plan_of(overrides)

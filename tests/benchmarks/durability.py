@@ -1,4 +1,4 @@
-"""What it costs that results and artifacts are on the disk before they count, and that they are looked at again.
+"""The cost of waiting until results and artifacts are on the disk before they count, and of checking them again.
 
 Five files of 120 kB together a result, on the disk of the temporary folder, MLflow on sqlite.
 """
@@ -22,7 +22,7 @@ _BYTES = {"masks.npz": 10_000, "network.pruned": 50_000, "look.npz": 20_000, "ma
 
 
 def measure(trials: int = 200, at_most: float = 1.5) -> dict:
-    """Time of committing and delivering so many results over the same without waiting for the disk."""
+    """The time to commit and deliver `trials` results over the time of the same without waiting for the disk."""
     plan = grid(trials)
     with TemporaryDirectory(prefix="prune-sweep-bench-") as folder:
         _work(Path(folder, "warm"), grid(2))

@@ -15,8 +15,8 @@ from tests.benchmarks.sweep_costs import in_fresh_process, plan_of, service
 def tune_script(overrides: list[str], root: str) -> float:
     """Seconds of the straightforward script: each trial loads what it needs, prunes, evaluates and reports.
 
-    It does what a trial of the sweep does, but draws nothing and writes no files. Its configuration is flat and whole,
-    as a script's is that shall be found again in MLflow.
+    It does what a trial of the sweep does, but draws nothing and writes no files. Its configuration is flat and
+    complete, so that a run can be found again in MLflow.
     """
     import ray
     from ray import tune

@@ -19,7 +19,7 @@ MOST_CACHED = 2_000
 
 
 def overrides_of(trials: int) -> list[str]:
-    """A command line of so many trials, a multiple of 1000: a hundredth of them on each of 100 dense networks."""
+    """The command line of `trials` trials, a multiple of 1000: a hundredth of them on each of 100 dense networks."""
     grid = ",".join(f"{1000 * number / trials:.6f}" for number in range(trials // 1000))
     seeds, clusters = (",".join(map(str, range(first, end))) for first, end in ((0, 100), (2, 12)))
     return ["method=weight", "debug=quick", f"sparsities=[{grid}]", f"n_clusters=[{clusters}]", f"seeds=[{seeds}]"]

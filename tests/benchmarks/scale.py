@@ -1,8 +1,8 @@
-"""How the driver's own work grows with the cluster: thousands of workers that exist in a simulated clock only.
+"""How the driver's own work grows with the cluster: thousands of workers, simulated on a clock of their own.
 
-Plan, work queue, store, progress and tracker (MLflow on sqlite) are the real thing; Ray is left out, whose share is in
-`bookkeeping`. A trial takes a minute of simulated time, a commit to the store is the workers' and is not counted. Each
-worker gets two trials at least, so that all of them are busy at once and end at once.
+Plan, work queue, store, progress and tracker (MLflow on sqlite) are real; Ray is left out, and `bookkeeping` measures
+its share. A trial takes a minute of simulated time. Commits to the store are the workers' work and are not counted.
+Each worker gets two trials at least, so that all of them are busy at once and end at once.
 """
 
 import heapq
@@ -28,7 +28,7 @@ LEAST_TRIALS = 2000
 
 
 def measure(at_most: float = 1.5) -> dict:
-    """CPU of the driver a trial with thousands of workers, the most of them, over that with a few."""
+    """The driver's CPU time for each trial: the largest with thousands of workers, over that with a few."""
     costs = {workers: _cost(workers, max(LEAST_TRIALS, 2 * workers)) for workers in WORKERS}
     few, *many = (cost["ms a trial"] for cost in costs.values())
     return {

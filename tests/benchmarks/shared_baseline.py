@@ -10,7 +10,7 @@ COMMON = ["model=mlp_1000_1000_500_200", "training=default", "training.epochs=30
 
 
 def measure() -> dict:
-    """The loop trains and prunes three times in one process; the sweep's time has all of its set-up in it."""
+    """The loop trains and prunes three times in one process; the sweep's time includes all of its set-up."""
     with TemporaryDirectory(prefix="prune-sweep-bench-") as folder:
         points = {name: f"methods.{name}.grid.{point}" for name, point in POINTS.items()}
         separate = sum(

@@ -1,6 +1,6 @@
 """The command line with trials that sleep for a second, without TensorFlow: `python -m tests.benchmarks.sleeping`.
 
-Configuration, plan, Ray, store, tracker and report are the real thing.
+Configuration, plan, Ray, store, tracker and report are real.
 """
 
 import os
@@ -44,7 +44,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
 
 
 def sleep(work: Work, seconds: float = SECONDS) -> Result:
-    """The result of work that takes so long and makes figures out of nothing."""
+    """The result of work that takes `seconds`, with invented figures."""
     started = time.time()
     time.sleep(0 if isinstance(work, BaselineSpec) else seconds)
     metrics = dict.fromkeys(FIGURES, 0.5) | {"params_total": 1000.0, "size_bytes": 1000.0}

@@ -1,4 +1,4 @@
-"""One Ray on loopback for all quick tests; the slow ones end with figures over everything that they did."""
+"""One Ray on loopback for all quick tests; the slow ones end with figures on everything that they did."""
 
 from collections.abc import Iterator
 

@@ -8,7 +8,7 @@ DOCUMENT = ROOT / "docker" / "doors.md"
 
 
 def doors_of(ray: Loopback) -> list[Door]:
-    """Those that have to be shut."""
+    """The doors that have to be shut."""
     from ray.core.generated import gcs_service_pb2, node_manager_pb2, ray_client_pb2
 
     token = ray.token.read_text()
@@ -37,7 +37,7 @@ def doors_of(ray: Loopback) -> list[Door]:
 
 
 def open_to_all(ray: Loopback) -> list[Door]:
-    """Those that say only that somebody lives."""
+    """The doors that tell only that something is alive."""
     token = ray.token.read_text()
     return [
         bearer("Ray health checks", f"{ray.api}/api/gcs_healthz", token),

@@ -1,6 +1,6 @@
-"""Sweeps as jobs on two and four Ray machines: followed, stopped, and through the loss of every one of them.
+"""Sweeps as jobs on two and four Ray machines: followed, stopped, and with the loss of each of the machines.
 
-On four machines the work is light (`tests.helpers.light`), so that it is the service that is tried, not the processors.
+On four machines the work is light (`tests.helpers.light`), so that the test is of the service, not of the processors.
 """
 
 import sys
@@ -92,7 +92,7 @@ exec {sys.executable} -m tests.helpers.light "$@"
 
 @contextmanager
 def running(folder: Path, n_hosts: int, *others: str) -> Iterator[Running]:
-    """So many machines, the first of which is the head; `others` are further overrides."""
+    """`n_hosts` machines, the first of which is the head; `others` are further overrides."""
     require_hosts()
     with Network(n_hosts) as network, sqlite_server(folder, network.address) as server:
         cluster = Cluster(folder, network.hosts[0])

@@ -25,7 +25,7 @@ HEALTHY_S = 240
 
 @pytest.fixture(scope="module")
 def podman() -> Iterator[list[str]]:
-    """Its command line, with a store of its own, which holds the base image and is removed afterwards."""
+    """podman's command line, with a store of its own, which holds the base image and is removed afterwards."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if os.geteuid() or missing:
         pytest.skip(f"images are built by root, with {', '.join(missing or TOOLS)}")
@@ -66,7 +66,7 @@ def test_image_of_mlflow_serves_without_root_on_a_read_only_file_system(podman: 
 
 
 def build(podman: list[str], target: str) -> str:
-    """Build a target of the Dockerfile, say its size, and give its name."""
+    """Build a target of the Dockerfile, print its size, and give its name."""
     image = f"localhost/prune-sweep-{target}"
     run(
         *podman, "build", "--isolation=chroot", "--network=host", "--layers=false", *as_pip_is_here(),
@@ -79,7 +79,7 @@ def build(podman: list[str], target: str) -> str:
 
 
 def confined(podman: list[str], image: str, *options: str) -> list[str]:
-    """A command line that runs what follows it in a container that may do next to nothing."""
+    """A command line that runs what follows it in a container with almost no rights."""
     rights = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=none")
     limits = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", "--tmpfs", "/tmp:rw,mode=1777")
     return [*podman, "run", "--rm", *rights, *limits, "--cgroups=disabled", *options, image]
@@ -117,7 +117,7 @@ def in_container(command: list[str], *words: str) -> str:
 
 
 def run(*command: str) -> str:
-    """What a command prints; what it complains of, where it fails."""
+    """What a command prints; its error output where it fails."""
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
     return done.stdout

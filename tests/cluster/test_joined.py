@@ -1,4 +1,4 @@
-"""Drivers that join a running cluster: GPUs (logical ones) are shared as asked, and the plan says what idles."""
+"""Drivers that join a running cluster: GPUs (logical ones) are shared as asked, and the plan says what is idle."""
 
 import os
 import subprocess

@@ -64,7 +64,7 @@ def knock(running: Stack) -> None:
 
 
 def another_name_is_refused(running: Stack) -> None:
-    """A page of somebody else's, whose name leads to this server, learns nothing from it."""
+    """A page of another site, whose name resolves to this server, learns nothing from it."""
     request = urllib.request.Request(running.mlflow, headers={"Host": "elsewhere.example"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=60)
@@ -72,7 +72,7 @@ def another_name_is_refused(running: Stack) -> None:
 
 
 def nobody_sees_a_secret(running: Stack) -> None:
-    """Not in what processes were started with, nor in what they write; and the files are their owner's alone."""
+    """They are not in command lines, environments or logs of processes; only their owner can read the files."""
     files = [path for path in (running.folder / "secrets").rglob("*") if path.is_file()]
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     secrets = running.secrets

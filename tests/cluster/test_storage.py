@@ -1,4 +1,4 @@
-"""Machines that share no folder but `storage.uri`: what one of them made, or half made, is there for the others.
+"""Machines that share no folder but `storage.uri`: what one of them made, in whole or in part, is there for the others.
 
 The driver is on the head, which does no work; each machine has a disk of its own where the others have theirs.
 """
@@ -40,7 +40,7 @@ class Machines:
         disk: another folder on each of them.
         cluster, head, workers: what runs where.
         tracking: address of MLflow.
-        started: so many sweeps.
+        started: number of sweeps so far.
     """
 
     folder: Path

@@ -17,7 +17,7 @@ SWEEP = ("method=unit", "debug=quick", "model=lenet_300_100", "measure.latency=f
 
 
 def without_server(tmp_path: Path) -> tuple[str, ...]:
-    """Overrides of the sweep; its tracking server is one that nobody runs."""
+    """Overrides of the sweep; its tracking server does not exist."""
     return (
         *SWEEP,
         "tracking=server",

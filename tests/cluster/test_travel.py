@@ -65,7 +65,7 @@ def test_results_need_a_place_that_outlives_the_job(monkeypatch: pytest.MonkeyPa
         preflight.with_storage_there(submission("storage.root=null"))
     monkeypatch.setenv("HOME", "/here")
     remote = preflight.with_storage_there(submission("storage.uri=s3://bucket/folder"))
-    # Over there HOME may hold secrets that are mounted read-only.
+    # On the cluster, HOME may hold secrets that are mounted read-only.
     monkeypatch.setenv("HOME", "/run/secrets/home")
     monkeypatch.setenv("XDG_CACHE_HOME", "/tmp/cache")
     there = settings_of(compose(remote.driver_arguments())).storage

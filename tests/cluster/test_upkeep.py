@@ -1,4 +1,4 @@
-"""What docker/README.md tells to do with a stack that is in use: rotating secrets, backing up, upgrading."""
+"""What docker/README.md says about a stack that is in use: rotating secrets, backing up, upgrading."""
 
 import configparser
 import shutil

@@ -1,4 +1,4 @@
-"""The long set ends with figures over everything that it did."""
+"""The long set ends with figures on everything that it did."""
 
 from tests.helpers.drivers import TOTALS
 

@@ -16,7 +16,7 @@ PLAN = planned(*SWEEP)
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory) -> Path:
-    """Its storage.root, with some of the results."""
+    """storage.root of a killed sweep, with some of the results."""
     root = tmp_path_factory.mktemp("killed") / "outputs"
     away = f"tracking.uri=http://127.0.0.1:{free_port()}"
     with Driver(root, (*SWEEP, "tracking=server", away, "tracking.on_unreachable=queue"), LIGHT_SECONDS="1") as driver:

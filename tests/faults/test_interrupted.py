@@ -52,7 +52,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Story:
-    """A sweep and another one that shares work with it start at once; a second driver of the first one tries to.
+    """A sweep and another one that shares work with it start together; a second driver of the first one tries to start.
 
     The first one, which does not come to an end by itself, gets SIGTERM; some of what it has left is damaged; the same
     command again.
@@ -151,7 +151,7 @@ def test_what_is_damaged_is_kept_aside(story):
 
 @pytest.fixture
 def read_only(tmp_path) -> Iterator[Path]:
-    """A folder in which nothing can be made, by root neither."""
+    """A folder in which nothing can be made, not even by root."""
     folder = tmp_path / "outputs"
     folder.mkdir()
     if os.geteuid():

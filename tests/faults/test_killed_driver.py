@@ -1,6 +1,6 @@
 """A driver that is killed at any instant; then the same command again.
 
-The instants come from a seed, which is printed: FAULTS_SEED=... repeats them as far as a machine allows that.
+The instants come from a seed, which is printed: FAULTS_SEED=... repeats them, though a machine is not always as fast.
 """
 
 import os
@@ -39,7 +39,7 @@ def temporary() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, temporary) -> tuple[Path, list[str], list[psutil.Process]]:
-    """A real sweep whose driver was killed twice and that was then left alone; what was repeated, whom it left."""
+    """A real sweep that ended although its driver was killed twice; what was repeated, which processes were left."""
     root = tmp_path_factory.mktemp("killed") / "outputs"
     folders = {name: str(temporary) for name in ("TMPDIR", "RAY_TMPDIR")}
     chance = random.Random(SEED)

@@ -31,14 +31,14 @@ SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(10**6))
 KILLS = int(os.environ.get("FAULTS_KILLS", "50"))
 GAPS = ("run created", "values logged", "files logged", "run finished", "acknowledged")
 SECONDS = "1.5"
-# Ray's agents wait so long for a head that has gone.
+# Ray's agents wait this long for a head that is gone.
 ORPHANS_END_S = 120.0
 # Far more than it takes: the machine may be busy.
 ENDS_S = 120.0
 
 
 def test_killed_at_many_random_instants(tmp_path):
-    """One sweep after the other, each started again after each kill until it is through."""
+    """One sweep after the other, each started again after each kill until it is finished."""
     chance = random.Random(SEED)
     orphans: list[psutil.Process] = []
     findings = Findings()
@@ -87,7 +87,7 @@ def test_ended_at_many_random_instants(tmp_path):
         print(f"SIGTERM after {instant:.2f} s: {code}, {len(finished_keys(root))} of {len(PLAN)} results")
         if code == 128 + signal.SIGTERM:
             assert "run the same command again to go on" in said
-        elif code:  # Python itself is ended before our first line and after our last one
+        elif code:  # before our first line and after our last one the signal ends Python itself
             assert code == -signal.SIGTERM, said
             assert "results go to" not in said or "\nreport: " in said, said
         findings.stuck += [f"{ray} is left over"] if ray.exists() else []
@@ -109,7 +109,7 @@ def _undisturbed_seconds(folder: Path) -> float:
 
 
 def _kill_at(driver: Driver, instant: float) -> list[psutil.Process] | None:
-    """SIGKILL after so many seconds; the descendants it had, or None if it had ended before."""
+    """SIGKILL after `instant` seconds; the descendants it had, or None if it had ended before."""
     deadline = time.monotonic() + instant
     while driver.running and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -19,7 +19,7 @@ TROUBLES = {"unit": "shape", "random": "nan", "threshold": "hang", "importance":
 
 
 def test_each_trouble_is_taken_for_what_it_is(tmp_path):
-    """A bug is said once and not tried again, a hang is ended, lack of memory is tried again; the rest goes on."""
+    """A bug is reported once and not tried again, a hang is ended, lack of memory is tried again; the rest goes on."""
     root = tmp_path / "outputs"
     overrides = (f"method=[weight,{','.join(TROUBLES)}]", *SWEEP[1:2], *SWEEP[3:], "compute.trial_timeout_s=10")
     plan = planned(*overrides)
@@ -48,7 +48,7 @@ def test_each_trouble_is_taken_for_what_it_is(tmp_path):
 
 
 def test_work_that_fits_in_memory_only_alone_is_done_alone(tmp_path):
-    """Its worker is killed when there is anything beside it, and nobody says why."""
+    """Its worker is killed when anything runs beside it, and no reason is given."""
     root = tmp_path / "outputs"
     with Driver(root, LIGHT_SECONDS="1", LIGHT_TROUBLE='{"unit": "greedy"}') as driver:
         driver.finish()
@@ -58,7 +58,7 @@ def test_work_that_fits_in_memory_only_alone_is_done_alone(tmp_path):
 
 
 def test_what_takes_all_memory_is_tried_alone_and_given_up(tmp_path):
-    """Ray's memory monitor ends real hoarders on a machine of 3 GiB, of which everything else needs less than one."""
+    """Ray's memory monitor ends trials that take all memory of a machine of 3 GiB; all else needs less than one."""
     root = tmp_path / "outputs"
     plan = planned(*SWEEP)
     hoarders = {trial.key for trial in plan.trials if trial.method == "unit"}
@@ -94,7 +94,7 @@ def test_a_clock_that_jumps_while_work_is_done(tmp_path, seconds):
 
 
 def test_a_full_disk(tmp_path):
-    """What does not fit any more fails and is said; with room again the same command does that and nothing else."""
+    """What does not fit any more fails and is reported; with room again the same command does only that."""
     mount = shutil.which("mount")
     root = tmp_path / "outputs"
     root.mkdir()

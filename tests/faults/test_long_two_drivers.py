@@ -9,7 +9,7 @@ PLAN = planned(*SWEEP)
 
 
 def test_two_drivers_deliver_the_same_sweep_at_once(tmp_path):
-    """Neither has anything of the other's results; of each piece of work one run stays."""
+    """Neither has any of the other's results; one run of each piece of work stays."""
     first, second = tmp_path / "first" / "outputs", tmp_path / "second" / "outputs"
     uri = f"sqlite:///{tmp_path}/shared.db"
     with Driver(first, (*SWEEP, f"tracking.uri={uri}"), LIGHT_SECONDS="2") as one:

@@ -1,4 +1,4 @@
-"""Ray itself dies under a sweep, by SIGKILL of its own processes: said and ended at once; the same command goes on."""
+"""Ray itself dies during a sweep, by SIGKILL: the driver reports it and ends at once; the same command goes on."""
 
 import os
 import random
@@ -51,7 +51,7 @@ def completed(root: Path, before: dict[str, tuple[int, int, str]]) -> Findings:
     return findings
 
 
-# The raylet ends at once, and in order, when one of its agents does.
+# The raylet ends at once, and without an error, when one of its agents does.
 @pytest.mark.parametrize(
     ("part", "number"),
     [
@@ -72,7 +72,7 @@ def test_a_sweep_that_loses_ray_says_so_keeps_what_is_finished_and_goes_on(tmp_p
         assert driver.wait() == 1, driver.said
         said = driver.said
     assert "Traceback" not in said
-    assert not any(line.startswith("lost ") for line in said.splitlines())  # no trial is, and none is tried again
+    assert not any(line.startswith("lost ") for line in said.splitlines())  # no trial is lost or tried again
     assert "is tried again" not in said
     last = said.splitlines()[-1]
     assert last.startswith("error: Ray is lost, its "), said
@@ -90,7 +90,7 @@ def test_a_sweep_that_loses_ray_says_so_keeps_what_is_finished_and_goes_on(tmp_p
 
 @pytest.mark.slow
 def test_ray_lost_at_many_random_instants(tmp_path):
-    """Also while it starts and ends; whatever it does then, the driver ends by itself and the same command goes on."""
+    """Also while Ray starts and ends: the driver always ends by itself, and the same command goes on."""
     chance = random.Random(SEED)
     root, before = tmp_path / "outputs_0", {}
     kills = 0

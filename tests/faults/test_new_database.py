@@ -15,7 +15,7 @@ def size(file: Path) -> int:
 
 
 def killed_meanwhile(root: Path) -> bool:
-    """Kill a driver while it makes its database; whether that came in time."""
+    """Kill a driver while it makes its database; returns whether the kill came in time."""
     with Driver(root) as driver:
         wait_for(lambda: not driver.running or size(root / "mlflow.db.new") > 0, "the first tables")
         driver.kill()

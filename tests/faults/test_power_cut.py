@@ -32,7 +32,7 @@ for work in plan:
     tracker.finished(work, store.load(work.key) or commit(store, work), False)
 print(tracker.finish("FINISHED", {}, {"trials": 2}, 300), "wait", flush=True)
 """
-# Holds everything against the store; in a process of its own, which leaves the disk alone when it ends.
+# Compares everything with the store; in a process of its own, which does not use the disk after its end.
 _AUDIT = """
 import json, sys
 from pathlib import Path
@@ -79,14 +79,14 @@ def delivering(root: Path) -> Iterator[subprocess.Popen]:
 
 
 def go_on(driver: subprocess.Popen) -> str:
-    """Let it go on to the next gap; which one that is, or its last words."""
+    """Let it go on to the next gap; returns which one that is, or its last output."""
     driver.stdin.write("\n")
     driver.stdin.flush()
     return driver.stdout.readline().strip()
 
 
 def empty_files(root: Path) -> list[Path]:
-    """Those of results and artifacts; a folder that is still being written does not count."""
+    """Empty files of results and artifacts; a folder that is still being written does not count."""
     found = [*root.glob("results/[!.]*/*"), *root.glob("artifacts/*/artifacts/*"), *root.glob("artifacts/models/*/*/*")]
     return [path for path in found if path.is_file() and not path.stat().st_size]
 
@@ -106,7 +106,7 @@ def test_what_counts_as_finished_is_on_the_disk_at_once(disk):
             while not said[-1].endswith("wait"):
                 said.append(go_on(driver))
         assert said[-1] == "0 wait"
-        assert not any(word.startswith("!") for word in said)  # nothing had to be delivered anew
+        assert not any(word.startswith("!") for word in said)  # nothing had to be delivered again
         assert problems(root) == []
 
 

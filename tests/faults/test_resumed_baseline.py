@@ -16,7 +16,7 @@ from tests.helpers.drivers import SWEEP, planned
 
 
 def half_trained(work: BaselineSpec, loaded: data.Dataset, store: ResultStore) -> None:
-    """What is left of a worker that is killed after the first of two epochs; it has noted a figure of its own."""
+    """What is left of a worker that is killed after the first of two epochs; an accuracy of 0.125 marks that epoch."""
     info = loaded.info
     model = models.build(work.model, work.model_config, info.input_shape, info.classes, work.seed)
     next(epochs(model, loaded, work.training, work.seed, checkpoint=EpochCheckpoint(store.checkpoint(work.key), 0)))
@@ -36,7 +36,7 @@ def test_goes_on_after_the_last_epoch_saved_and_comes_to_the_same(tmp_path):
     with traced() as trace:
         notes = [note for _, note in trial.run(work, loaded, disturbed)]
     assert notes[0] == "epoch 1/2 val_accuracy 0.1250"
-    # The network is safely there before its checkpoint goes.
+    # The network is on the disk before its checkpoint is removed.
     done = ("name", disturbed.folder(work.key)), ("sync", disturbed.results), ("remove", disturbed.checkpoint(work.key))
     assert trace.steps(*done) == sorted(trace.steps(*done))
     assert not trace.early

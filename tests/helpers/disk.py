@@ -1,4 +1,4 @@
-"""What a process asks of the disk, and in which order: real calls, written down."""
+"""What a process asks of the disk, and in which order: real calls, recorded."""
 
 import os
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ class Trace:
         return self._synced.get(status.st_ino) == (status.st_size, status.st_mtime_ns)
 
     def steps(self, *calls: tuple[str, Path]) -> list[int]:
-        """Where in the order each of these calls came first."""
+        """The place in the order at which each of these calls came first."""
         return [self.calls.index(call) for call in calls]
 
 
 @contextmanager
 def traced() -> Iterator[Trace]:
-    """Write down what is synced, renamed and removed inside."""
+    """Record what is synced, renamed and removed inside."""
     trace = Trace()
     fsync, replace, rename, unlink = os.fsync, os.replace, os.rename, os.unlink
 

@@ -114,7 +114,7 @@ class Driver:
             return []
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
-        """Its exit code."""
+        """Wait for its end; its exit code."""
         return self._popen.wait(timeout_s)
 
     def finish(self) -> str:
@@ -153,12 +153,12 @@ def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
 
 
 def finished_keys(root: Path) -> set[str]:
-    """Keys of the results in the store, as far as names tell."""
+    """Keys of the results in the store, judged by names alone."""
     return {path.parent.name for path in (root / "results").glob("[!.]*/result.json")}
 
 
 def fingerprints(root: Path) -> dict[str, tuple[int, int, str]]:
-    """{file of a result: (inode, time of its last change, digest)}: equal as long as nobody has made it again."""
+    """{file of a result: (inode, time of its last change, digest)}: equal until the file is made again."""
     found = {}
     for key in finished_keys(root):
         for path in (root / "results" / key).rglob("*"):
@@ -189,7 +189,7 @@ class Findings:
 
 
 def conclude(what: str, findings: Findings) -> None:
-    """Print what was done and how it came out, and fail if anything is wrong."""
+    """Print what was done and the findings, and fail if anything is wrong."""
     TOTALS.append(f"{what}: {str(findings).splitlines()[0]}")
     print(TOTALS[-1])
     assert findings.none(), f"{what}\n{findings}"
@@ -203,7 +203,7 @@ def repeats(root: Path, before: dict[str, tuple[int, int, str]], gone: Sequence[
 
 
 def audit(root: Path, plan: Plan, uri: str | None = None, allowed: Sequence[str] = ()) -> Findings:
-    """Hold the store, the journal of light work and MLflow against the plan.
+    """Compare the store, the journal of light work and MLflow with the plan.
 
     Args:
         root: storage.root.

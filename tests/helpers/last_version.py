@@ -17,11 +17,11 @@ COMMAND = (
     "methods.weight.grid.recovery=[none,finetune]",
     "methods.weight.grid.n_clusters=[null,4]",
 )
-"""What it was made with, but for `storage.root`."""
+"""What it was made with, except `storage.root`."""
 N_TRIALS = 10
 # Columns of MLflow's tables that hold a path.
 _COLUMNS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
-# Not `MLmodel`: the digest of a logged model covers it, and nobody goes where it says.
+# Not `MLmodel`: the digest of a logged model covers it, and nothing uses the path in it.
 _TEXTS = ("sweeps/*/sweep.json", "artifacts/*/artifacts/config.yaml")
 
 

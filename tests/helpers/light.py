@@ -1,13 +1,13 @@
 """The command line, with work that needs no TensorFlow: `python -m tests.helpers.light`.
 
-Everything else is the real thing: configuration, plan, Ray, store, tracker. What goes wrong, and when, is said by the
-environment; workers inherit it.
+Everything else is real: configuration, plan, Ray, store, tracker. The environment says what goes wrong, and when;
+workers inherit it.
 
     LIGHT_SECONDS  how long a piece of work takes (0.2); a baseline in ten steps, a trial in one
     LIGHT_GAP      a gap of the tracker, e.g. "run created": the driver kills itself there ...
-    LIGHT_GAP_AT   ... when it comes there for this time (1)
+    LIGHT_GAP_AT   ... when it comes there for the n-th time (1)
     LIGHT_STEP     "computed" or "committed": a worker kills the driver before or after its result is in the store
-    LIGHT_STEP_AT  ... when so many are (0)
+    LIGHT_STEP_AT  ... when this many results are there (0)
     LIGHT_TROUBLE  {name of a method, or key of a trial: what its trials do, or what it does}: "shape", "nan", "hang",
                    "wait", "memory", "greedy", "hoard"
     LIGHT_CLOCK    by how many seconds the clock jumps while a piece of work is done (0)

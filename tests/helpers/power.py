@@ -31,7 +31,7 @@ class Disk:
         _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
 
     def cut(self, name: str) -> Path:
-        """What is on the disk now, without what it was not told to write: an image for `mounted`."""
+        """What is on the disk now, without what it was not yet told to write: an image for `mounted`."""
         copy = self.image.with_name(name)
         _run("cp", "--sparse=always", self.image, copy)
         return copy

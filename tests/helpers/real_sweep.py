@@ -22,7 +22,7 @@ def sweep(root: Path, *overrides: str) -> subprocess.CompletedProcess:
 
 
 def client_of(root: Path) -> MlflowClient:
-    """Of the database under a storage root."""
+    """A client of the database under a storage root."""
     return MlflowClient(f"sqlite:///{root}/mlflow.db")
 
 

@@ -58,11 +58,11 @@ class Server:
         wait_for(self._answers, "an answer of the MLflow server", START_TIMEOUT_S)
 
     def stop(self) -> None:
-        """As an administrator does."""
+        """End it as an administrator does."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As a power cut does."""
+        """End it as a power cut does."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: int) -> None:
@@ -79,13 +79,13 @@ class Server:
 
 @contextmanager
 def sqlite_server(folder: Path, host: str = "127.0.0.1") -> Iterator[Server]:
-    """On a database file."""
+    """A server on a database file."""
     yield from _served(Server(folder, f"sqlite:///{folder}/server.db", host))
 
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[Server]:
-    """On a PostgreSQL of its own; skips where PostgreSQL or its Python driver is not installed."""
+    """A server on a PostgreSQL of its own; skips where PostgreSQL or its Python driver is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("no initdb: install Debian's postgresql to run this")

@@ -81,7 +81,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[tuple[float, str]
     """Write a line when it starts and one when it ends, and in between do what the work says.
 
     sleep: seconds. until: key of other work, waits for its end. fail: raise ValueError. refuse: raise UserError.
-    forget: commit nothing. die: kill the worker on the first so many attempts. memory: raise MemoryError, away:
+    forget: commit nothing. die: kill the worker on this many first attempts. memory: raise MemoryError, away:
     StorageAway, likewise. bytes: size of a file of the result. raises: name in `RAISED` of what is raised. ends: name
     in `ENDS` of how the worker ends.
     """

@@ -63,7 +63,7 @@ def test_filters_of_convolutions_are_units():
         (lambda: prune_core.prune_units(dense(), 0.5), "k=0.5 must be a whole number"),
         (lambda: prune_core.prune_weights(keras.layers.Dense(3), 1), "has no weights yet"),
         (lambda: prune_core.prune_weights(keras.layers.Flatten(), 1), "has 0 kernels|has no weights yet"),
-        (lambda: prune_core.prune_weights([[1.0]], 1), "no single Keras layer"),
+        (lambda: prune_core.prune_weights([[1.0]], 1), "not a single Keras layer"),
         (lambda: prune_core.prune_weights(dense([[np.nan, 1.0]], bias=None), 1), "not finite"),
     ],
 )

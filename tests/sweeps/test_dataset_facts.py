@@ -27,7 +27,7 @@ def baseline(tmp_path) -> BaselineSpec:
 
 def test_the_plan_remembers_what_the_dataset_is(baseline, monkeypatch):
     info = data.describe(baseline.dataset, baseline.dataset_config)
-    monkeypatch.setattr(data, "describe", None)  # nobody asks again
+    monkeypatch.setattr(data, "describe", None)  # nothing may ask again
     facts = facts_of(baseline)
     assert facts is not None
     assert (facts.input_shape, facts.classes, facts.fingerprint) == (info.input_shape, 3, info.fingerprint)

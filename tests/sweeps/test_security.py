@@ -92,7 +92,7 @@ def poisoned_npz(path: Path, sprung: Path) -> Path:
 
 
 def test_a_pickle_is_executed_nowhere(tmp_path: Path, sprung: Path) -> None:
-    """As a bare pickle and as an object array, in the place of every kind of file that is read."""
+    """A bare pickle, and an object array, in the place of every kind of file that is read."""
     bare = pickle.dumps(Trap(sprung))
     for content in (bare, poisoned_npz(tmp_path / "poisoned.npz", sprung).read_bytes()):
         for name in ("a.npz", "a.keras"):
@@ -188,7 +188,7 @@ class Own(keras.layers.Layer):
 
 @pytest.mark.parametrize("layer", [lambda: keras.layers.Lambda(lambda x: x), Own])
 def test_a_dense_network_with_code_in_the_store_is_not_loaded(layer, tmp_path: Path) -> None:
-    """Somebody who can write the storage root has put another network, checksums and all, into the place of ours."""
+    """Somebody who can write the storage root has put another network, with right checksums, into the place of ours."""
     plan = own_files(tmp_path)
     store = ResultStore(tmp_path / "outputs")
     store.prepare()

@@ -30,7 +30,7 @@ class Door:
     secret: str
 
     def answers(self) -> tuple[str, str, str]:
-        """To no secret, to a wrong one, to the right one."""
+        """The answers to no secret, to a wrong one and to the right one."""
         return self.knock(None), self.knock(WRONG), self.knock(self.secret)
 
     def row(self, *answers: str) -> str:

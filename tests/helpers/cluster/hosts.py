@@ -1,7 +1,7 @@
 """Several machines on one: each a set of Linux namespaces (network, processes, mounts, names) on a bridge of their own.
 
-A host has its own IP address, process ids, /dev/shm and /tmp/ray; files it has those of this machine, as if all of them
-had one image and one shared folder. It can be powered off, unplugged and booted again.
+A host has its own IP address, process ids, /dev/shm and /tmp/ray. Its other files are those of this machine, as if all
+hosts had one image and one shared folder. It can be powered off, unplugged and booted again.
 """
 
 import os
@@ -38,7 +38,7 @@ class Network:
 
     Attributes:
         address: this machine's IP address on it.
-        hosts: so many machines, booted.
+        hosts: the machines, booted.
     """
 
     def __init__(self, n_hosts: int) -> None:
@@ -48,7 +48,7 @@ class Network:
         self.hosts = [Host(self, number) for number in range(1, n_hosts + 1)]
 
     def __enter__(self) -> "Network":
-        with ExitStack() as made:  # of what could be made, if not all of it can
+        with ExitStack() as made:  # removes what was made, if something cannot be made
             _run("ip", "link", "add", self._bridge, "type", "bridge")
             made.callback(_run, "ip", "link", "del", self._bridge)
             _run("ip", "addr", "add", f"{self.address}/24", "dev", self._bridge)
@@ -106,12 +106,12 @@ class Host:
             self.run(*command.split())
 
     def power_off(self) -> None:
-        """Cut the power: nothing on it ends in order, and nobody is told."""
+        """Cut the power: its processes do not shut down, and no other machine is told."""
         if self._unshare is not None:
             os.kill(self._init or self._unshare.pid, signal.SIGKILL)
             self._unshare.wait(BOOT_S)
             self._unshare, self._init = None, 0
-            # The kernel takes network namespaces apart in its own time, and the next host has a cable of this name.
+            # The kernel removes network namespaces with a delay, and the next host has a cable of this name.
             subprocess.run(["ip", "link", "del", self._cable], capture_output=True, check=False)
 
     def unplug(self) -> None:

@@ -22,7 +22,7 @@ RAY = str(Path(sys.executable).with_name("ray"))
 RESTARTED = ("sh", "-c", 'while [ "$(cut -d " " -f 4 /proc/$$/stat)" = "$PPID" ]; do "$@"; sleep 1; done', "sh")
 """Before a command: it is started again when it ends, as services are; Ray gives up if it is not up after 30 s.
 
-Until its parent has ended: tests that were killed leave nobody behind who would start Ray for ever.
+This ends with its parent: killed tests do not leave a process that starts Ray again and again.
 """
 START_S = 240.0
 END_S = 600.0
@@ -151,7 +151,7 @@ class Cluster(Ray):
         self._start(host, *where, *others)
 
     def wait_for_machines(self, count: int) -> None:
-        """Wait until so many machines, the head among them, are alive."""
+        """Wait until `count` machines, the head among them, are alive."""
         wait_for(lambda: self.machines() == count, f"{count} machines", START_S)
 
     def _start(self, host: Host, *arguments: str, **environment: str) -> None:

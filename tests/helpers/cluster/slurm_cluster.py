@@ -107,7 +107,7 @@ class SlurmCluster:
         names, addresses = [host.name for host in self.hosts], [host.ip for host in self.hosts]
         conf = _CONF.format(names=names, addresses=addresses, folder=self._folder, nodes=nodes)
         (self._folder / "slurm.conf").write_text(conf)
-        # What is a node's own in /tmp, on hosts that share a disk.
+        # The private part of /tmp of each node, on hosts that share a disk.
         prolog = self._folder / "prolog.sh"
         prolog.write_text("#!/bin/sh\necho export TMPDIR=/tmp/ray\n")
         prolog.chmod(0o755)

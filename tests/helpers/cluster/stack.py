@@ -50,7 +50,7 @@ class Stack:
         }
 
     def written(self) -> list[Path]:
-        """All that the services have written down about themselves."""
+        """All logs of the services."""
         return [
             path for folder in (self.folder / "logs", self._temporary) for path in folder.rglob("*.*") if path.is_file()
         ]
@@ -64,7 +64,7 @@ class Stack:
         return Path(next(word for word in arguments if word.startswith("--temp-dir=")).partition("=")[2]).parent
 
     def doors(self) -> list[Door]:
-        """Those beside Ray's, that have to be shut."""
+        """The doors that have to be shut, without Ray's."""
         user, secrets = self._value("mlflow_auth.ini", "mlflow", "admin_username"), self.secrets
         api = f"{self.mlflow}/api/2.0"
         return [
@@ -118,7 +118,7 @@ class Stack:
 
 
 def require_postgres() -> None:
-    """Skip the test where PostgreSQL's programs are not."""
+    """Skip the test where PostgreSQL's programs are missing."""
     if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         pytest.skip("no initdb: install Debian's postgresql to run this")
 

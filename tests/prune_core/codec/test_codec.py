@@ -230,7 +230,7 @@ ENCODED = {True: encode(scramble(tiny())), False: encode(tiny())}
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_damage_with_a_right_checksum_is_refused_or_decodes(data: st.DataObject):
-    """What a forger could send: nothing but UserError may come of it."""
+    """Bytes that a forger could send: they may raise UserError and nothing else."""
     body = bytearray(ENCODED[True][:-4])
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(11, len(body) - 1))] = data.draw(st.integers(0, 255))

@@ -130,7 +130,7 @@ def test_a_damaged_cached_file_is_set_aside_with_a_warning(tmp_path, caplog, dam
         data = load("tiny", config, tmp_path)
     images = parse_idx(tiny_files()["train-images"]).sum()
     assert round(255 * float(data.x_train.sum(dtype=float) + data.x_val.sum(dtype=float))) == images
-    # gzip ignores zero bytes behind its end: then the content is sound, and the file is used
+    # gzip ignores zero bytes after its end: then the content is sound, and the file is used
     set_aside = path.with_name(f"{path.name}.damaged").exists()
     assert set_aside == ("wrong checksum" in caplog.text)
     assert set_aside or (compressed and damage(b"x") == b"x\0")

@@ -107,7 +107,7 @@ def test_pinned_or_unknown_classes_cannot_be_masked() -> None:
 
 @keras.saving.register_keras_serializable("test_graph")
 class Doubled(layers.Layer):
-    """Element-wise, but nobody can know."""
+    """Element-wise, but tracing cannot know that."""
 
     def call(self, x):
         return 2 * x
@@ -220,7 +220,7 @@ def test_the_graph_is_not_touched_by_tracing() -> None:
 
 @keras.saving.register_keras_serializable("test_graph")
 class Scaled(layers.Dense):
-    """A Dense layer of somebody else's."""
+    """A user's own class of Dense layers."""
 
 
 def test_a_registered_rule_holds_for_exactly_its_class() -> None:

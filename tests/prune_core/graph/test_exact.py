@@ -1,4 +1,4 @@
-"""Rounding neither hides a difference nor makes one: networks are held against each other in float64."""
+"""Rounding neither hides a difference nor makes one: networks are compared with each other in float64."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""`prune` on networks and data that nobody had in mind: it works, or says in one sentence why not."""
+"""`prune` on unusual networks and data: it works, or says in one sentence why not."""
 
 import keras
 import numpy as np
@@ -328,4 +328,4 @@ def test_a_result_is_no_model_and_no_masks(tmp_path):
     assert "result.masks" in said(prune_core.save_masks, tmp_path / "masks.npz", result)
     assert "does not exist" in said(prune_core.save_masks, tmp_path / "no" / "masks.npz", result.masks)
     assert "not a str" in said(prune_core.decode, "network.pruned")
-    assert "is no Keras model" in said(prune_core.shrink, result)
+    assert "is not a Keras model" in said(prune_core.shrink, result)

@@ -76,7 +76,7 @@ def test_published_figure():
 
 
 class Bilinear(L.Layer):
-    """Multiplies with a matrix under a name that means nothing to anybody else."""
+    """Multiplies with a matrix under a name that only this layer uses."""
 
     def build(self, shape):
         self.form = self.add_weight(shape=(shape[-1], shape[-1]), name="form")

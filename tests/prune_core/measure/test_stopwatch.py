@@ -53,7 +53,7 @@ def test_of_a_loop_only_the_making_counts(clock: Clock) -> None:
         for number in range(3):
             clock.now += 1
             yield number
-        clock.now += 0.5  # work behind the last item
+        clock.now += 0.5  # work after the last item
 
     watch = Stopwatch()
     seen = []

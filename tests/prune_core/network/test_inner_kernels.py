@@ -57,7 +57,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def every_kind() -> keras.Model:
-    keras.utils.clear_session()  # Keras counts the names up of what has none of its own
+    keras.utils.clear_session()  # Keras counts up the names of layers that were not given one
     keras.utils.set_random_seed(0)
     return kinds()
 

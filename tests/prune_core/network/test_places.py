@@ -97,7 +97,7 @@ def test_paths_by_hand():
     ]
 
 
-# Encoded by an earlier version. A layer used before and in a nested model was two of them, with a kernel each.
+# Encoded by an earlier version. A layer used before and in a nested model was stored as two, with a kernel each.
 SHARED = (
     "aB_8SWi4ZGa%BOl83MNi?N!Nc+b|IQ7oG*daBn^bEehmN6wRf9L5w6yB21Ag7dMWefA3JD7cF+2HfRvQH)+;4Zx%MBQkfHstjLCGFtO2Tj3OpX"
     "oI9CXt|SN&kyL;&R6^xVKMyoY=DZ-Qh6Js0mT6R24O~LvgIn!bL<H=ZHe~hKjI##KD9u+{JA3a{gER@)w4|nl8jT*M6Czr!Ba+#j7m!>iu%DLb"
@@ -108,7 +108,7 @@ SHARED = (
     "fw?%tf#g(GH5ZJYF6!txdN;a~Il6Ex%qGBp#fabDj@#RDdpo8(7MA?#vy_}YOWE6<rS=ctSYo9C00D3S0{{R300RI300093fWQC)K0ZDG00IC2"
     "00IC200Mvj00O?g0RRDT00RI300093000030D!;%13o@J00062000620007j0008MzIc7ASp"
 )
-# Paths began behind the last mention of the layer's name.
+# Paths began after the last mention of the layer's name.
 ATTENTION = (
     "aB_8SWi4ZGa%BO*3<8Y=y;MtU+%ORSFFK25v%UFND1AT!Ii!~^L5ywLD<Vs-9@)Ca|Ggti-nG3>2o!qrJUrhw-^{2djV`_9BqPt<fZbVB?9j!f"
     "-Bn%{PG|*^P*O;+mMLgL>gPp7t4h=)>q&|>=yV2zf;<#<#&b#}blg~y9s4z6imV{Msn)yiA+&(V!4)TFPtao0QF$rpfgYYHDP0#_q>>ukhXej("

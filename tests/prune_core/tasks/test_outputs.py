@@ -244,7 +244,7 @@ def splits(y):
 def test_a_dropout_behind_the_output_spoils_training_only():
     model = softmax(lambda p: L.Flatten()(L.Dropout(0.5, name="late")(p)))
     assert find_outputs(model).kind is PROBABILITIES
-    with pytest.raises(UserError, match="'late' is a dropout behind the output: remove it"):
+    with pytest.raises(UserError, match="'late' is a dropout after the output: remove it"):
         train(model, splits(Y3), TRAINING, 0)
     train(network(lambda z: L.Softmax()(L.Dropout(0.5)(z))), splits(Y3), TRAINING, 0)
 

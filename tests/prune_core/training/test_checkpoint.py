@@ -1,4 +1,4 @@
-"""A training that is interrupted goes on bit for bit; a file that cannot be trusted is as good as none."""
+"""A training that is interrupted goes on bit for bit; a file that cannot be trusted is not used."""
 
 from pathlib import Path
 from types import SimpleNamespace

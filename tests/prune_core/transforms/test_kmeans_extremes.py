@@ -9,7 +9,8 @@ from prune_core.transforms import kmeans
 from prune_core.transforms.kmeans import Codebook, kmeans_1d
 
 Generator = np.random.Generator
-# Of the optimum, where blocks stand for several values, by k: 256 blocks, so 4 for each of 64 clusters.
+# Largest cost relative to the optimum, where blocks stand for several values, by k: 256 blocks, so 4 for each of 64
+# clusters.
 MOST = {2: 1.005, 8: 1.005, 16: 1.005, 64: 1.02}
 
 
@@ -47,7 +48,7 @@ def _inertia(values: np.ndarray, book: Codebook) -> float:
 
 
 def _optimum(values: np.ndarray, k: int) -> float:
-    """Of the plain dynamic program over all values; costs are taken about the first value of each interval."""
+    """The optimal cost, by a plain dynamic program over all values; costs are about the first of each interval."""
     ordered = np.sort(values)
     n = ordered.size
     costs = np.full((n + 1, n + 1), np.inf)  # [start, end]

@@ -1,4 +1,4 @@
-"""Hydra at arm's length."""
+"""Configurations composed by Hydra."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ def test_a_file_begins_with_its_package_and_a_command(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_every_key_has_a_comment(file: Path) -> None:
-    """Down to the second level; what is below is told by its section."""
+    """Down to the second level; a section's comment explains what is below."""
     before = ""
     in_defaults = False
     for line in file.read_text().splitlines():

@@ -176,7 +176,7 @@ def test_work_that_always_kills_its_worker_is_lost_after_the_retries(ray_of_two,
 
 
 def test_whatever_work_raises_is_its_own_failure_and_said_once(ray_of_two, store):
-    """Also what is no Exception and would end a worker, what cannot say its name, and what a terminal would obey."""
+    """Also an error that is not an Exception and would end a worker, one without a text, one with terminal codes."""
     b = trivial.baseline("b")
     trials = [trivial.trial(f"t-{name}", b, raises=name) for name in trivial.RAISED]
     outcome, heard = execute(trivial.plan(*trials), store, max_retries=2)
@@ -422,7 +422,7 @@ def test_a_result_that_cannot_be_read_is_a_failure_and_no_stall(store, monkeypat
 
 
 def test_work_that_was_lost_twice_is_tried_alone(store):
-    """The first loss may be anything; after a second one it may be memory, of which Linux leaves no word."""
+    """The first loss may have any cause; after a second one it may be lack of memory, which Linux does not report."""
     one, other = trivial.baseline("one"), trivial.baseline("other")
     plan = trivial.plan(trivial.trial("t", one), trivial.trial("u", other))
     queue = WorkQueue(plan, [], store, Announcer([]), max_retries=2)

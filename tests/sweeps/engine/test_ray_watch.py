@@ -1,4 +1,4 @@
-"""Who watches over Ray: real processes and sockets in Ray's place."""
+"""The watch over Ray, with real processes and sockets in Ray's place."""
 
 import os
 import socket
@@ -137,7 +137,7 @@ def test_descriptors_that_are_no_sockets_are_left_alone():
 
 
 def test_of_a_ray_that_somebody_else_has_started_this_nodes_raylet_is_watched(node):
-    """Several nodes may run on one machine, with names of which one begins like the other."""
+    """Several nodes may run on one machine, with names of which one begins with the other."""
     name = f"{node.plasma_store_socket_name}/raylet"
     ours, other = (subprocess.Popen([*SLEEP, f"--raylet_socket_name={which}"]) for which in (name, f"{name}.1"))
     joined = SimpleNamespace(

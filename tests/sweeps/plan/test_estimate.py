@@ -1,4 +1,4 @@
-"""Guesses of how long work takes, before anything has run."""
+"""Estimates of how long work takes, before anything has run."""
 
 import keras
 import numpy as np

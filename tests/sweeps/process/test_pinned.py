@@ -1,4 +1,4 @@
-"""Settings of a machine that are in no content key reach no result: equal keys, and equal bits."""
+"""Settings of a machine that are in no content key change no result: equal keys, and equal bits."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Printing where nobody reads, nothing fits or no sign is known: the process goes on, and its exit code is its own."""
+"""Printing into a closed pipe, onto a full disk or in ASCII: the process goes on, and its exit code is its own."""
 
 import os
 import subprocess
@@ -70,7 +70,7 @@ def test_what_a_command_is_for_and_has_no_room_is_a_failure() -> None:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_closed_streams(closed: str, tmp_path: Path) -> None:
-    """A file that is opened later does not take the place of a stream, and hold what is printed."""
+    """A file that is opened later does not take the place of a closed stream and receive what is printed."""
     file = tmp_path / "file"
     code = f"f = open({str(file)!r}, 'w'); print('out'); print('err', file=sys.stderr); os.system('echo sub')\n"
     code += "assert sys.stdin.read() is not None; f.write('mine'); f.close()\n"

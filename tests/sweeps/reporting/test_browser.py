@@ -39,7 +39,7 @@ def ui(finished) -> Iterator[str]:
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        line = server.stdout.readline()  # it speaks when it serves
+        line = server.stdout.readline()  # it prints when it serves
         assert "Ctrl-C ends it" in line
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -49,7 +49,7 @@ def ui(finished) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """One tab; the UI changes places without loading itself again."""
+    """One tab; the UI changes its address without loading itself again."""
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=BROWSER, args=flags, timeout=PATIENCE_MS)

@@ -29,7 +29,7 @@ SEARCHED = [
     group(both(0.1, 0.6), [0.99], size=51),  # larger than both
     group(both(0.2, 0.9), [0.9], size=50),
     group(both(0.4, 0.9), [0.85], size=30),
-    group(both(0.3, 0.9, recovery="finetune"), [1.0], size=10),  # compared with its like only
+    group(both(0.3, 0.9, recovery="finetune"), [1.0], size=10),  # compared with the same recovery only
 ]
 
 

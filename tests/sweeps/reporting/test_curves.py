@@ -1,4 +1,4 @@
-"""The main picture, as far as it says something in words or numbers."""
+"""What the main picture says in words and numbers."""
 
 import pytest
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ def point(sparsity: float, milliseconds: float, **metrics: float) -> Group:
 
 
 def test_zeros_in_place_take_the_time_of_the_dense_network():
-    """What was measured of them is noise."""
+    """Their measured differences are noise."""
     comparison = Comparison(
         "net", "data", (point(0.5, 4.0, **{"units.dense": 3.0}), point(0.6, 31.0)), {"accuracy": 0.9}, None
     )

@@ -175,7 +175,7 @@ def test_baselines_alone_have_a_page(tmp_path):
 def test_published_numbers_stand_beside_ours(tmp_path):
     (comparison,) = comparisons_of(sweep(ResultStore(tmp_path)), Reference.read(REFERENCE))
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in published_table(comparison).split("<tr>")[2:]]
-    # 0.950 and 0.952 with two seeds; the sparsity was asked for and is no result.
+    # 0.950 and 0.952 with two seeds; the sparsity was asked for and is not a result.
     assert rows == [
         ["dense", "accuracy", "90.00", "95.00", "+5.00", "dense"],
         ["weight sparsity=0.5", "accuracy", "91.00", "95.10 ± 0.14", "+4.10", "weight sparsity=0.5"],

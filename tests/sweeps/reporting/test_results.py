@@ -144,7 +144,7 @@ def test_the_end_of_a_sweep_names_the_best_the_failed_and_the_way_to_look():
 
 
 def with_units(found: Row, sparsity: float) -> Row:
-    """The row of a network whose units were taken out, as far as there were any to go."""
+    """The row of a network whose units were removed, if there were any to remove."""
     metrics = {**found.result.metrics, "sparsity": sparsity, "units.dense_1": 300 * (1 - sparsity)}
     return Row(found.work, result_of(found.work, metrics))
 

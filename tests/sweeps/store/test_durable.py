@@ -1,4 +1,4 @@
-"""What counts as finished is on the disk, and runs of MLflow that have lost something are delivered anew."""
+"""What counts as finished is on the disk, and runs of MLflow that have lost something are delivered again."""
 
 import shutil
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def emptied(file: Path) -> None:
 
 
 def zeroed(file: Path) -> None:
-    """As long as before, without its content, as some file systems leave it."""
+    """A file of the old length without its content, as some file systems leave it."""
     file.write_bytes(bytes(file.stat().st_size))
 
 
@@ -172,7 +172,7 @@ def test_what_a_power_cut_took_from_finished_runs_is_delivered_anew_and_said(roo
 
 
 def test_a_result_that_was_made_again_gets_a_run_of_its_own(root):
-    """The store has lost it, and what is in MLflow is empty; of the numbers of two makings only the later ones stay."""
+    """The store has lost it, and what is in MLflow is empty; of the numbers of both times only the later ones stay."""
     assert again(root) == []
     before = run_id_of(root, FIRST)
     emptied(artifacts(root, FIRST) / "masks.npz")

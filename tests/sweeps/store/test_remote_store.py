@@ -186,7 +186,7 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_like_a_result(machin
 
 
 def _entrance(pipe: Path, reader: subprocess.Popen) -> int:
-    """The end of a pipe that is written to, when its reader has come."""
+    """The end of a pipe that is written to, once its reader has opened it."""
     while True:
         try:
             descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -212,7 +212,7 @@ def test_what_fails_is_tried_again(tmp_path):
 
 
 def test_what_is_replaced_while_it_is_read_is_whole(uri, tmp_path):
-    """As large as checkpoints are, so that an object store is asked several times for one of them."""
+    """Files as large as checkpoints, so that an object store is asked several times for one of them."""
     remote, got = Remote(uri, patience_s=0), tmp_path / "got"
     contents = [b"a" * 9_000_000, b"b" * 9_500_000]
     for number, content in enumerate(contents):

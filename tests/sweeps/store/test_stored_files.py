@@ -29,7 +29,7 @@ SECRET = "not for a tracking server"
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A storage root with one result, and a file beside the store that is nobody's business."""
+    """A storage root with one result, and a private file beside the store."""
     root = tmp_path_factory.mktemp("sound") / "outputs"
     store = ResultStore(root)
     store.prepare()
@@ -246,7 +246,7 @@ def test_a_damaged_ledger_and_lock_are_taken_as_empty(tmp_path: Path, content: b
 
 
 def test_a_result_of_the_fixture_is_sound(store: ResultStore) -> None:
-    """What the tests above damage is read when nobody does."""
+    """What the tests above damage is read when it is not damaged."""
     assert is_redone_or_read(store)
     path = swept(store.root)
     assert asdict(record.load_record(store.root, path.parent.name))["keys"] == (WORK.key,)

@@ -1,4 +1,4 @@
-"""Text of others on a terminal: what is left of it."""
+"""Text from elsewhere on a terminal: what remains of it."""
 
 import io
 

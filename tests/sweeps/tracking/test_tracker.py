@@ -56,7 +56,7 @@ def root(tmp_path, empty_database) -> Path:
 
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory) -> tuple[Path, Plan]:
-    """A sweep of two methods on two datasets that went through undisturbed."""
+    """A sweep of two methods on two datasets that ran without disturbance."""
     root = tmp_path_factory.mktemp("delivered")
     first, second = baseline(), baseline(seed=1, dataset="mnist_5k")
     plan = plan_of(trial(first), trial(second, method="cluster", n_clusters=[9, 24, 110]))

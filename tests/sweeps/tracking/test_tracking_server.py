@@ -1,4 +1,4 @@
-"""The tracker and the address that it is given: a real server that is killed and comes back, nobody, somebody else."""
+"""The tracker and its address: a real server that is killed and started again, no server, another kind of server."""
 
 import shutil
 import socket
@@ -106,7 +106,7 @@ def test_something_else_than_mlflow_on_the_port_is_refused(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
-            connection, _ = listener.accept()  # the look at the port
+            connection, _ = listener.accept()  # the check of the port
             connection.close()
             connection, _ = listener.accept()
             connection.recv(4096)

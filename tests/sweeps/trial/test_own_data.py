@@ -1,6 +1,6 @@
-"""A person's own network meets their own arrays: it gets the shape and the numbers that it was made for.
+"""A person's own network with their own arrays: it gets the shape and the numbers that it was made for.
 
-Labels are the network's own answers, half of each class: whoever shows it other numbers does not get all of them right.
+Labels are the network's own answers, half of each class: with other numbers it does not get all of them right.
 """
 
 from collections.abc import Callable

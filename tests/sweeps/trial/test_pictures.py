@@ -1,4 +1,4 @@
-"""The picture that every trial leaves behind."""
+"""The picture that every trial writes."""
 
 from pathlib import Path
 

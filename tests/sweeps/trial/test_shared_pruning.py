@@ -1,4 +1,4 @@
-"""Trials that differ in their codebook alone prune and train once, and come out as if each had done it."""
+"""Trials that differ in their codebook alone prune and train once, and have the results that each would have alone."""
 
 from pathlib import Path
 
