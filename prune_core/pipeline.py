@@ -8,16 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from prune_core.data.fit import fits
+from prune_core.delivery import deliver, describe_coverage, describe_masks, weight_and_work
 from prune_core.errors import UserError
 from prune_core.granularities.base import Masks
-from prune_core.graph import shrink
 from prune_core.graph.copying import copy_of
-from prune_core.masks.apply import count_parameters, kernel_sparsity
 from prune_core.masks.held_zeros import count_zeros, zeros_of
-from prune_core.measure import OpenSize, Stopwatch, count_macs
+from prune_core.measure import Stopwatch
 from prune_core.pruning import Progress, Pruning
-from prune_core.selections.coverage import left_out, prunable_weights, remark
 from prune_core.spec import MethodSpec, method_spec
 from prune_core.tasks import OutputKind
 from prune_core.training.checkpoint import EpochCheckpoint
@@ -175,11 +172,11 @@ def before_transforms(
     yield from spec.schedule_entry.load()(pruning)
     if np.any(spec.amount or 0) and all(mask.all() for mask in pruning.masks.values()):
         pruning.warn("nothing was pruned")
-    _describe_masks(pruning)
-    delivered = _deliver(pruning)
+    describe_masks(pruning)
+    delivered = deliver(pruning)
     with watch.step("count"):
-        pruning.figures |= _weight_and_work(pruning, model, delivered)
-    _describe_coverage(pruning)
+        pruning.figures |= weight_and_work(pruning, model, delivered)
+    describe_coverage(pruning)
     return PruneResult(
         delivered,
         masked,
@@ -206,28 +203,6 @@ def transformed(pruned: PruneResult, spec: MethodSpec, *, data: Any = None, seed
         warnings=(*pruned.warnings, *under_way.warnings),
         seconds={**pruned.seconds, **under_way.watch.seconds},
     )
-
-
-def _weight_and_work(pruning: Pruning, dense: keras.Model, delivered: keras.Model) -> dict[str, float]:
-    """Parameters, and multiply-accumulates for one sample, before and after; without these where the size is open."""
-    figures: dict[str, float] = {
-        "params_total": count_parameters(dense)[0],
-        "params_nonzero": count_parameters(delivered)[1],
-    }
-    shape = _sample_shape(pruning)
-    try:
-        figures["macs"] = count_macs(delivered, nonzero_only=True, sample_shape=shape)
-        figures["macs_baseline"] = count_macs(dense, sample_shape=shape)
-    except OpenSize as error:
-        pruning.warnings.append(f"macs are left out, since the network takes samples of any size: {error}, data=x")
-    return figures
-
-
-def _sample_shape(pruning: Pruning) -> tuple[int, ...] | None:
-    """Shape of one sample, if there are data and they fit the network."""
-    shape = None if pruning.data is None else np.shape(pruning.data.x_train)[1:]
-    is_known = shape is not None and len(pruning.model.inputs) == 1 and fits(shape, pruning.model.inputs[0].shape[1:])
-    return shape if is_known else None
 
 
 def _check_switches(seed: Any, prune_output: Any) -> None:
@@ -271,35 +246,3 @@ def _hold_zeros(pruning: Pruning) -> None:
         pruning.warnings.append(
             f"{count:,} weights that were zero in the given network stay zero (hold_zeros=false lets them be trained)"
         )
-
-
-def _describe_masks(pruning: Pruning) -> None:
-    overall, by_layer = kernel_sparsity(pruning.model, pruning.layers)
-    pruning.figures["sparsity"] = overall
-    for layer in pruning.layers:
-        pruning.figures[f"sparsity.{layer.name}"] = by_layer[layer.name]
-        if by_layer[layer.name] == 1:
-            pruning.warnings.append(f"{layer.name} is dead: all of its weights are zero")
-
-
-def _describe_coverage(pruning: Pruning) -> None:
-    """How much of the network the method could prune."""
-    prunable = prunable_weights(pruning.layers, pruning.kept_whole)
-    pruning.figures["params_prunable"] = prunable
-    missing = left_out(pruning.model, pruning.layers, pruning.kept_whole)
-    sentence = remark(prunable, int(pruning.figures["params_total"]), missing)
-    if sentence is not None and pruning.spec.prunes:
-        pruning.warnings.insert(0, sentence)
-
-
-def _deliver(pruning: Pruning) -> keras.Model:
-    delivered = pruning.model
-    if pruning.spec.granularity_entry.removes:
-        with pruning.watch.step("shrink"):
-            shrunk = shrink(pruning.model, _sample_shape(pruning))
-        delivered = shrunk.model
-        pruning.figures["shrink_difference"] = shrunk.max_difference
-        pruning.figures |= {f"units.{name}": len(kept) for name, kept in shrunk.kept.items()}
-        inner = {layer.name for layer in pruning.layers if not layer.is_output} - pruning.kept_whole
-        pruning.warnings += [f"{name} has silent units: {why}" for name, why in shrunk.pinned.items() if name in inner]
-    return delivered

@@ -3,9 +3,8 @@
 Pure Python, no TensorFlow: a sweep is planned and refused here, before anything heavy is imported.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -26,15 +25,12 @@ from prune_core.axes import (
     Transform,
     all_entries,
 )
-from prune_core.entries import REQUIRED, Entry, Parameter, is_list
+from prune_core.entries import REQUIRED, Entry, Parameter
 from prune_core.errors import UserError
-from prune_core.registry import Registry, closest
+from prune_core.method_checks import check_sense, checked_parameters
+from prune_core.method_keys import SWITCHES, UNNAMED, USUAL, name_of, names_of, with_switched_on
+from prune_core.registry import Registry
 from prune_core.training.config import TrainingConfig
-
-SWITCHES = ("include_biases", "hold_zeros")
-"""What every method has beside its entries' parameters."""
-UNNAMED = {"hold_zeros": True}
-"""Switches that content keys name only where they have another value, so that keys from before them stay valid."""
 
 
 @dataclass(frozen=True, init=False)
@@ -74,10 +70,10 @@ class MethodSpec:
 
     def __init__(
         self,
-        score: str = "magnitude",
-        granularity: str = "weight",
-        selection: str = "fraction",
-        schedule: str = "one_shot",
+        score: str = USUAL["score"],
+        granularity: str = USUAL["granularity"],
+        selection: str = USUAL["selection"],
+        schedule: str = USUAL["schedule"],
         recovery: Any = (),
         transforms: Any = (),
         include_biases: bool = False,
@@ -86,23 +82,23 @@ class MethodSpec:
         **parameters: Any,
     ) -> None:
         given = {name.rstrip("_"): value for name, value in parameters.items() if value is not None}
-        self._set("score", _name("score", score))
-        self._set("granularity", _name("granularity", granularity))
-        self._set("selection", _name("selection", selection))
-        self._set("schedule", _name("schedule", schedule))
-        chain = _names("recovery", recovery)
+        self._set("score", name_of("score", score))
+        self._set("granularity", name_of("granularity", granularity))
+        self._set("selection", name_of("selection", selection))
+        self._set("schedule", name_of("schedule", schedule))
+        chain = names_of("recovery", recovery)
         self._set("recovery", chain if len(chain) > 1 else chain[0] if chain else NONE)
-        self._set("transforms", _with_switched_on(_names("transforms", transforms), given))
+        self._set("transforms", with_switched_on(names_of("transforms", transforms), given))
         for name, value in (("include_biases", include_biases), ("hold_zeros", hold_zeros)):
             if not isinstance(value, bool):
                 raise UserError(f"{name}={value!r} must be true or false")
             self._set(name, value)
         if options is not None and not isinstance(options, Mapping):
             raise UserError(f"options={options!r} must be a mapping: the parameters of the score by their names")
-        values, own = _checked(self, given, dict(options or {}))
+        values, own = checked_parameters(self, given, dict(options or {}))
         self._set("values", values)
         self._set("options", own)
-        _check_sense(self)
+        check_sense(self)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -170,7 +166,7 @@ class MethodSpec:
     @property
     def recoveries(self) -> tuple[str, ...]:
         """Names of the recoveries, one after the other; empty: none."""
-        return _names("recovery", self.recovery)
+        return names_of("recovery", self.recovery)
 
     def recovery_entry(self, name: str) -> Recovery:
         """The entry of one recovery of this method."""
@@ -229,7 +225,7 @@ class MethodSpec:
         }
         if self.trains and self.hold_zeros != UNNAMED["hold_zeros"]:
             values["hold_zeros"] = self.hold_zeros
-        implied = _with_switched_on((), self.values)
+        implied = with_switched_on((), self.values)
         if self.transforms != implied:
             values["transforms"] = list(self.transforms)
         declared = {name: parameter for entry in self.entries for name, parameter in entry.parameters.items()}
@@ -271,143 +267,9 @@ def method_spec(method: "str | MethodSpec", **parameters: Any) -> MethodSpec:
     return MethodSpec.from_parameters({**METHODS.get(method), **parameters})
 
 
-def entries_of(parameters: Mapping[str, Any]) -> list[tuple[str, Entry]]:
-    """(axis, entry) of everything that the configuration keys of a method choose, the usual choices included.
-
-    Raises:
-        UserError: an unknown entry.
-    """
-    usual = {"score": "magnitude", "granularity": "weight", "selection": "fraction", "schedule": "one_shot"}
-    found: list[tuple[str, Entry]] = []
-    for axis, name in usual.items():
-        found.append((axis, AXES[axis].get(_name(axis, parameters.get(axis, name)))))
-    found += [("recovery", RECOVERIES.get(name)) for name in _names("recovery", parameters.get("recovery"))]
-    named = _names("transforms", parameters.get("transforms"))
-    return [*found, *(("transforms", TRANSFORMS.get(name)) for name in _with_switched_on(named, parameters))]
-
-
-def with_own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Configuration keys of a method without those parameters that belong only to entries which it does not choose:
-    where an axis varies, the parameters of its entries do not all have an effect at every point.
-    """
-    own = {name for _, entry in entries_of(parameters) for name in entry.parameters}
-    return {
-        name: value
-        for name, value in parameters.items()
-        if value is None or name in own or name in AXES or name in SWITCHES or name == "options" or not owners_of(name)
-    }
-
-
-def owners_of(parameter: str) -> list[str]:
-    """What has a parameter of this name, as a person chooses it: ["selection=absolute", ...]."""
-    return [f"{axis}={entry.name}" for axis, entry in all_entries() if parameter in entry.parameters]
-
-
 def _passes(entry: Entry, training: TrainingConfig) -> float:
     return entry.passes + (training.section(entry.name).epochs if entry.trains else 0)
 
 
-def _name(axis: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise UserError(f"{axis}={value!r} must be the name of a {AXES[axis].kind}")
-    AXES[axis].get(value)
-    return value
-
-
-def _names(axis: str, value: Any) -> tuple[str, ...]:
-    """The names of an axis that takes several, one after the other; "none" is not one of them."""
-    if value is None or value == NONE:
-        return ()
-    names = list(value) if is_list(value) else [value]
-    for name in names:
-        if name == NONE and len(names) > 1:
-            raise UserError(f"{axis}={value!r} names {NONE!r} beside others: leave it out")
-        if isinstance(name, str) and name != NONE and name not in AXES[axis]:
-            raise UserError(f"unknown {AXES[axis].kind} {name!r}: {closest(name, [*AXES[axis], NONE])}")
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{axis}={value!r} names {twice[0]!r} twice: name it once")
-    return tuple(_name(axis, name) for name in names if name != NONE)
-
-
-def _with_switched_on(named: tuple[str, ...], given: Mapping[str, Any]) -> tuple[str, ...]:
-    """The transforms that are named, and those whose switch has a value."""
-    others = [name for name in TRANSFORMS if name not in named and given.get(TRANSFORMS.get(name).switch) is not None]
-    return (*named, *others)
-
-
 def _is_worth_a_word(parameter: Parameter, value: Any) -> bool:
     return parameter.is_keyed or parameter.default is REQUIRED or value != parameter.default
-
-
-def _checked(
-    spec: MethodSpec, given: Mapping[str, Any], options: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The given parameters, checked: (those of the entries, those of the score).
-
-    A name that both the score and another entry have means the other entry; `options` reaches the score's.
-    """
-    values: dict[str, Any] = {}
-    score = spec.score_entry
-    for name, value in given.items():
-        owners = [entry.parameters[name] for entry in spec.entries if name in entry.parameters]
-        if owners:
-            for parameter in owners:
-                values[name] = parameter.checked(name, value)
-        elif score is not None and name in score.parameters and name not in options:
-            options[name] = value
-        else:
-            _refuse(spec, name)
-    if score is None:
-        for name in options:
-            _refuse(spec, name)
-        return values, {}
-    score.check(spec.granularity)
-    return values, score.checked_options(options)
-
-
-def _refuse(spec: MethodSpec, name: str) -> None:
-    """Say why a parameter cannot be given."""
-    missing = [wanted for wanted, _ in _missing(spec, {}, {})]
-    owners = owners_of(name)
-    if owners:
-        raise UserError(f"{name} has no effect with {_choice(spec)}: it belongs to {' and '.join(owners)}, remove it")
-    if near := get_close_matches(name, missing):
-        raise UserError(f"{name!r} is not a parameter: did you mean {near[0]!r}?")
-    known = {*SWITCHES, *AXES, *(known for entry in spec.entries for known in entry.parameters)}
-    known |= set(spec.score_entry.parameters if spec.score_entry else ())
-    raise UserError(f"{name!r} is not a parameter of {_choice(spec)}: {closest(name, known)}")
-
-
-def _choice(spec: MethodSpec) -> str:
-    """The entries of a method as a person chooses them."""
-    parts = [f"schedule={spec.schedule}", f"selection={spec.selection}"]
-    parts += [f"score={spec.score}"] if spec.is_scored and spec.score_entry and spec.score_entry.parameters else []
-    parts += [f"recovery={'+'.join(spec.recoveries)}"] if spec.recoveries else []
-    return " ".join(parts)
-
-
-def _missing(spec: MethodSpec, values: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
-    """Parameters that were not given and have no default, each with the entry that needs it."""
-    score = [(spec.score_entry, options)] if spec.score_entry else []
-    for entry, given in [*((entry, values) for entry in spec.entries), *score]:
-        switch = entry.switch if isinstance(entry, Transform) else None
-        for name, parameter in entry.parameters.items():
-            if (parameter.default is REQUIRED or name == switch) and name not in given:
-                yield name, entry
-
-
-def _check_sense(spec: MethodSpec) -> None:
-    """Refuse what is missing, and a method that does nothing."""
-    for name, _ in _missing(spec, spec.values, spec.options):
-        raise UserError(f"{name} is missing: {_choice(spec)} needs it")
-    if spec.include_biases and spec.is_scored and spec.granularity_entry.scored_as == "unit":
-        raise UserError(
-            f"include_biases has no effect with granularity={spec.granularity}, where the bias goes with its unit: "
-            "remove it"
-        )
-    if not (spec.prunes or spec.recoveries or spec.transforms):
-        switches = " or ".join(TRANSFORMS.get(name).switch for name in TRANSFORMS)
-        raise UserError(
-            f"{switches} is missing: with selection={spec.selection} and no recovery there is nothing else to do"
-        )

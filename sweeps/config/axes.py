@@ -9,8 +9,8 @@ from typing import Any
 from prune_core.axes import AXES, NONE, Score, all_entries
 from prune_core.entries import REQUIRED, Entry
 from prune_core.errors import UserError
+from prune_core.method_keys import SWITCHES, UNNAMED, entries_of, owners_of
 from prune_core.registry import closest
-from prune_core.spec import SWITCHES, UNNAMED, entries_of, owners_of
 from sweeps.config.per_layer import PER_LAYER
 
 SHORTCUTS = {"thresholds": "threshold", "sparsities": "sparsity", "n_clusters": "n_clusters", "recovery": "recovery"}

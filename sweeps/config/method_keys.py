@@ -7,7 +7,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from prune_core.axes import AXES, trainers
-from prune_core.spec import SWITCHES
+from prune_core.method_keys import SWITCHES
 from prune_core.training.config import KEYS as TRAINING_KEYS
 
 _KEY = re.compile(r"(methods\.\w+)(\.grid|\.options)?\.(\w+)")

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prune_core import data, models
-from prune_core.axes import AXES, GRANULARITIES, SCHEDULES, SELECTIONS, trainers
+from prune_core.axes import GRANULARITIES, SCHEDULES, SELECTIONS, trainers
 from prune_core.data import DatasetInfo
 from prune_core.errors import UserError
+from prune_core.method_keys import USUAL
 from prune_core.models import ModelInfo
 from prune_core.selections.coverage import expectation
-from prune_core.spec import MethodSpec, entries_of
+from prune_core.spec import MethodSpec
 from prune_core.versions import versions_of_method, versions_of_network
 from sweeps.config import Axes, Layers, SearchSettings, Settings, canonical, check_lists, layers_of
 from sweeps.dataset_facts import facts_from
@@ -74,8 +75,7 @@ def make_plan(settings: Settings) -> Plan:
 
 def _remarks(model: str, info: ModelInfo, axes: Axes, prune_output: bool) -> Iterator[str]:
     """What a person should know of a method on a network before anything runs: how little of it the method reaches."""
-    usual = {axis: entry.name for axis, entry in entries_of({})}
-    values = {axis: axes.grid.get(axis, (axes.fixed.get(axis) or usual.get(axis),)) for axis in AXES}
+    values = {axis: axes.grid.get(axis, (axes.fixed.get(axis) or usual,)) for axis, usual in USUAL.items()}
     selects = any(SELECTIONS.get(name).needs_scores for name in values["selection"])
     if not selects and all(SCHEDULES.get(name).selects for name in values["schedule"]):
         return

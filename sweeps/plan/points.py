@@ -9,7 +9,8 @@ from typing import Any
 
 from prune_core.axes import AXES
 from prune_core.errors import UserError
-from prune_core.spec import MethodSpec, with_own_parameters
+from prune_core.method_keys import with_own_parameters
+from prune_core.spec import MethodSpec
 from sweeps.config import PER_LAYER, Axes, Layers, axis_of, gathered, identity
 from sweeps.specs import format_value
 

@@ -8,8 +8,9 @@ import pytest
 from prune_core import MethodSpec, UserError
 from prune_core.axes import AXES, SCORES, Entry, Score, all_entries
 from prune_core.entries import REQUIRED, Parameter
+from prune_core.method_keys import with_own_parameters
 from prune_core.registry import Registry
-from prune_core.spec import method_spec, with_own_parameters
+from prune_core.spec import method_spec
 from prune_core.training import TrainingConfig
 from prune_core.versions import versions_of_method
 
