@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from prune_core.delivery import deliver, describe_coverage, describe_masks, weight_and_work
+from prune_core.entries import Entry
 from prune_core.errors import UserError
 from prune_core.granularities.base import Masks
 from prune_core.graph.copying import copy_of
@@ -167,7 +168,7 @@ def before_transforms(
             for name, kind in layers_without_kernel(masked).items()
         )
     )
-    if spec.trains and spec.hold_zeros:
+    if spec.changes_weights and spec.hold_zeros:
         _hold_zeros(pruning)
     yield from spec.schedule_entry.load()(pruning)
     if np.any(spec.amount or 0) and all(mask.all() for mask in pruning.masks.values()):
@@ -215,7 +216,10 @@ def _check_switches(seed: Any, prune_output: Any) -> None:
 def _check_needs(pruning: Pruning) -> None:
     """Refuse a method that lacks what it needs before anything is computed."""
     spec = pruning.spec
-    for axis, entry in [("schedule", spec.schedule_entry), *(("recovery", entry) for entry in spec.recovery_entries)]:
+    chosen: list[tuple[str, Entry]] = [("schedule", spec.schedule_entry)]
+    chosen += [("recovery", entry) for entry in spec.recovery_entries]
+    chosen += [("transforms", entry) for entry in spec.transform_entries]
+    for axis, entry in chosen:
         if entry.needs_labels:
             pruning.labelled(f"{axis}={entry.name}")
         elif entry.needs_data:

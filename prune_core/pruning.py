@@ -21,7 +21,7 @@ from prune_core.tasks import OutputKind, find_outputs
 from prune_core.training.checkpoint import EpochCheckpoint
 from prune_core.training.config import TrainingConfig
 from prune_core.training.given_data import check_samples, check_training_data, with_class_indices
-from prune_core.weights import PrunableLayer
+from prune_core.weights import PrunableLayer, weight_variables
 
 
 @dataclass(frozen=True)
@@ -231,9 +231,9 @@ class Pruning:
         yield Progress(1.0, entry.name, {"sparsity": self.sparsity()})
 
     def _check_held(self, entry: Recovery) -> None:
-        variables = {layer.path: layer.kernel for layer in self.layers}
-        for path, mask in self.masks.items():
-            if path in variables and np.any(keras.ops.convert_to_numpy(variables[path])[~mask]):
+        variables = weight_variables(self.model)
+        for path, mask in self.held_masks().items():
+            if np.any(keras.ops.convert_to_numpy(variables[path])[~mask]):
                 raise RuntimeError(f"recovery={entry.name} brought back weights of {path} that were removed")
 
 

@@ -193,6 +193,11 @@ class MethodSpec:
         return any(entry.trains for entry in self.entries)
 
     @property
+    def changes_weights(self) -> bool:
+        """Whether the method gives other values to weights that stay, which a weight that was zero must not get."""
+        return self.trains or bool(self.recoveries)
+
+    @property
     def amount(self) -> Any:
         """How much is to go: the value of the parameter that says so; None where none does."""
         name = self.schedule_entry.amount or (self.selection_entry.amount if self.is_scored else None)
@@ -223,7 +228,7 @@ class MethodSpec:
             "recovery": self.recovery,
             "include_biases": self.include_biases,
         }
-        if self.trains and self.hold_zeros != UNNAMED["hold_zeros"]:
+        if self.changes_weights and self.hold_zeros != UNNAMED["hold_zeros"]:
             values["hold_zeros"] = self.hold_zeros
         implied = with_switched_on((), self.values)
         if self.transforms != implied:

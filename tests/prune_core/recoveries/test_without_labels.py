@@ -110,6 +110,17 @@ def test_labels_are_not_looked_at():
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+@pytest.mark.parametrize("hold_zeros", [True, False])
+def test_a_network_that_was_pruned_before_stays_so(hold_zeros: bool):
+    keras.utils.set_random_seed(0)
+    model = of(L.Dense(12, activation="relu"), L.Dense(8, activation="relu"), L.Dense(2), shape=(6,))
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
+    once = prune(model, "weight", sparsity=0.5, prune_output=True).model
+    again = prune(once, "weight", sparsity=0.0, recovery="reconstruct", data=x, hold_zeros=hold_zeros).model
+    kernels = [(a.kernel.numpy(), b.kernel.numpy()) for a, b in zip(once.layers, again.layers, strict=True)]
+    assert any(before.any() and (after[before == 0] != 0).any() for before, after in kernels) != hold_zeros
+
+
 def test_layers_that_cannot_be_refitted_are_named_and_stay():
     keras.utils.set_random_seed(0)
     model = of(L.DepthwiseConv2D(3, name="deep"), L.Flatten(), L.Dense(2), shape=(5, 5, 2))
