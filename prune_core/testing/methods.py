@@ -1,6 +1,5 @@
 """The suite of whole methods: score, selection, schedule and recovery together."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +12,10 @@ from prune_core.masks import count_parameters
 from prune_core.pipeline import PruneResult, prune
 from prune_core.scores import unit_axis
 from prune_core.spec import MethodSpec, method_spec
+from prune_core.testing.entries import raised
 from prune_core.testing.networks import cnn, mlp, outputs_of, same_bits, samples, weights_of
+from prune_core.testing.steps import TRAINING
 from prune_core.weights import prunable_layers
-
-TRAINING = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3}
 
 
 class MethodConformance:
@@ -137,11 +136,4 @@ def _stronger(spec: MethodSpec) -> MethodSpec:
     if name is None:
         return spec
     bound = spec.selection_entry.parameters[name].high
-    return spec.replaced(**{name: _raised(spec.values[name], bound)})
-
-
-def _raised(value: Any, bound: float) -> Any:
-    """A larger amount: half-way to the bound, or 1.5 times where there is none."""
-    if isinstance(value, tuple):
-        return tuple(_raised(one, bound) for one in value)
-    return 1.5 * value if math.isinf(bound) else (bound + value) / 2
+    return spec.replaced(**{name: raised(spec.values[name], bound)})
