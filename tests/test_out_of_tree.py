@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "extending.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 METHODS = re.findall(r"^# @package methods\.(\w+)$", PAGE.read_text(), re.MULTILINE)
-SMALL = ["debug=quick", "model=lenet_300_100"]
 
 
 def place(content: str) -> str:
@@ -52,7 +51,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 def sweep(package: Path, root: Path, *overrides: str) -> str:
     """What a sweep prints that finds the package's methods."""
-    found = [f"hydra.searchpath=[file://{package}/conf]", *SMALL, f"storage.root={root}", *overrides]
+    found = ["debug=quick", f"hydra.searchpath=[file://{package}/conf]", f"storage.root={root}", *overrides]
     return run(package, str(ROOT / "sweeps" / "run.py"), *found)
 
 
@@ -63,8 +62,16 @@ def test_every_axis_has_an_example() -> None:
 
 
 def test_a_sweep_is_planned_with_each_method(package: Path, tmp_path: Path) -> None:
-    printed = sweep(package, tmp_path, f"method=[{','.join(METHODS)}]", "dry_run=true")
+    printed = sweep(package, tmp_path, "model=lenet_300_100", f"method=[{','.join(METHODS)}]", "dry_run=true")
     assert [method for method in METHODS if not re.search(rf"\b{method}\b", printed)] == []
+
+
+def test_its_network_and_its_dataset_are_planned(package: Path, tmp_path: Path) -> None:
+    rows = [f"{number / 90:.3f},{number % 7},{number % 3}" for number in range(90)]
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    asked = ["model=residual_64", "dataset=table", f"datasets.table.path={tmp_path}/mine.csv", "method=unit"]
+    printed = sweep(package, tmp_path, *asked, "dry_run=true")
+    assert "unit sparsity=0.5 residual_64 table seed 0" in printed
 
 
 @pytest.mark.slow
@@ -75,5 +82,5 @@ def test_its_own_tests_pass(package: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_finds_it_on_driver_and_workers(package: Path, tmp_path: Path) -> None:
-    printed = sweep(package, tmp_path, f"method=[{','.join(METHODS)}]", "training.epochs=1")
+    printed = sweep(package, tmp_path, "model=residual_64", f"method=[{','.join(METHODS)}]", "training.epochs=1")
     assert [method for method in METHODS if not re.search(rf"\b{method} ", printed)] == []
