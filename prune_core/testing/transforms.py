@@ -12,7 +12,7 @@ from prune_core.masks import count_parameters
 from prune_core.pipeline import PruneResult, before_transforms, finished, transformed
 from prune_core.spec import MethodSpec
 from prune_core.testing.entries import EntryConformance
-from prune_core.testing.networks import cnn, mlp, outputs_of, same_bits, samples, weights_of
+from prune_core.testing.networks import cnn, outputs_of, same_bits, samples, weights_of
 
 
 class TransformConformance(EntryConformance):
@@ -27,11 +27,11 @@ class TransformConformance(EntryConformance):
     kind = Transform
     transform: str
 
-    @pytest.fixture(scope="class", params=[mlp, cnn], ids=lambda make: make.__name__)
+    @pytest.fixture(scope="class", params=["weight", "unit"])
     @classmethod
     def pruned(cls, request: pytest.FixtureRequest) -> PruneResult:
         """What comes before the transform."""
-        return finished(before_transforms(request.param(), cls._spec(), data=samples()))
+        return finished(before_transforms(cnn(), cls._spec(request.param), data=samples()))
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -92,10 +92,10 @@ class TransformConformance(EntryConformance):
         assert done[1].figures == again.figures
 
     @classmethod
-    def _spec(cls) -> MethodSpec:
+    def _spec(cls, granularity: str = "unit") -> MethodSpec:
         switch = TRANSFORMS.get(cls.transform).switch
         assert switch in cls.parameters, f"give {switch} to the suite"
-        return MethodSpec("l2_norm", "unit", sparsity=0.5, **cls.parameters)
+        return MethodSpec("random", granularity, sparsity=0.5, **cls.parameters)
 
 
 def _copied(result: PruneResult) -> dict[str, Any]:
