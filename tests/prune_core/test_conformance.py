@@ -118,6 +118,11 @@ class TestBatchnorm(RecoveryConformance):
     parameters = {"samples": 50}
 
 
+class TestReconstruct(RecoveryConformance):
+    recovery = "reconstruct"
+    parameters = {"samples": 50}
+
+
 class TestWeightSharing(TransformConformance):
     transform = "weight_sharing"
     parameters = {"n_clusters": 4}
