@@ -35,6 +35,8 @@ def run_selection(entry: Selection, groups: Sequence[Group], parameters: Mapping
     Raises:
         UserError: scores that are not numbers.
     """
+    if not groups:
+        return []  # no selection has to think of a network of which nothing can be removed
     for group in groups:
         check_numbers(group)
     found = entry.load()(SelectionContext(groups, parameters))

@@ -1,4 +1,4 @@
-"""What every score, method, dataset and network has to keep to, as tests that other packages run on their own.
+"""What each score, schedule, dataset, ... has to keep to, as tests that other packages run on their own.
 
     # test_mine.py, run by pytest
     from prune_core.testing import ScoreConformance
@@ -11,8 +11,23 @@ Needs pytest.
 """
 
 from prune_core.testing.datasets import DatasetConformance
+from prune_core.testing.granularities import GranularityConformance
 from prune_core.testing.methods import MethodConformance
 from prune_core.testing.models import ModelConformance
+from prune_core.testing.recoveries import RecoveryConformance
+from prune_core.testing.schedules import ScheduleConformance
 from prune_core.testing.scores import ScoreConformance
+from prune_core.testing.selections import SelectionConformance
+from prune_core.testing.transforms import TransformConformance
 
-__all__ = ["DatasetConformance", "MethodConformance", "ModelConformance", "ScoreConformance"]
+__all__ = [
+    "DatasetConformance",
+    "GranularityConformance",
+    "MethodConformance",
+    "ModelConformance",
+    "RecoveryConformance",
+    "ScheduleConformance",
+    "ScoreConformance",
+    "SelectionConformance",
+    "TransformConformance",
+]

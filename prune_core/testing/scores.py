@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 
 from prune_core.errors import UserError
-from prune_core.scores import SCORES, Score, Scores, ScoringContext, unit_axis
-from prune_core.testing.fresh import plans_lightly
+from prune_core.scores import SCORES, Score, Scores, ScoringContext
+from prune_core.testing.entries import EntryConformance, all_settings
+from prune_core.testing.grouped import score_shapes
 from prune_core.testing.networks import cnn, every_kernel, mlp, same_bits, samples, weights_of
-from prune_core.weights import PrunableLayer, prunable_layers
+from prune_core.weights import prunable_layers
 
 
-class ScoreConformance:
+class ScoreConformance(EntryConformance):
     """Subclass it as `Test...`.
 
     Attributes:
         score: name under which it is registered.
-        options: its options, if it cannot do without.
+        options: its parameters, if it cannot do without.
     """
 
+    axis = "score"
+    kind = Score
     score: str
     options: Mapping[str, Any] = {}
 
@@ -31,24 +34,18 @@ class ScoreConformance:
         """The networks on which it is tried."""
         return request.param()
 
-    def test_it_is_found_by_its_name_wherever_a_sweep_is_planned(self) -> None:
-        plans_lightly("from prune_core.scores import SCORES; SCORES.get(arguments[0])", self.score)
-
     def test_it_says_what_it_can_score(self) -> None:
         score = self._score()
-        assert score.name == self.score, f"registered as {self.score!r}, it calls itself {score.name!r}"
         assert score.granularities, "it names no granularity"
         unknown = set(score.granularities) - {"weight", "unit"}
         assert not unknown, f"granularities that do not exist: {unknown}"
         score.check(score.granularities[0])
-        for name, value in self.options.items():
-            score.parameters[name].checked(name, value)
 
     def test_every_weight_or_unit_has_one_finite_number(self, network: keras.Model) -> None:
         layers = prunable_layers(network)
         for granularity, scores in self._scored(network):
             found = {name: np.shape(array) for name, array in scores.items()}
-            wanted = _shapes(layers, granularity)
+            wanted = score_shapes(layers, granularity)
             assert found == wanted, f"at granularity {granularity} it gives {found}, not {wanted}"
             for name, array in scores.items():
                 assert array.dtype.kind in "fiu", f"the scores of {name} are {array.dtype}, not numbers"
@@ -72,16 +69,13 @@ class ScoreConformance:
     def test_only_layers_in_scope_are_scored(self, network: keras.Model) -> None:
         in_scope = prunable_layers(network)[:1]
         for granularity, scores in self._scored(network, layers=in_scope):
-            assert set(scores) == set(_shapes(in_scope, granularity)), f"asked for {in_scope[0].name} alone"
+            assert set(scores) == set(score_shapes(in_scope, granularity)), f"asked for {in_scope[0].name} alone"
 
     def test_biases_are_scored_when_asked(self, network: keras.Model) -> None:
         if "weight" in self._score().granularities:
             layers = prunable_layers(network)
             scores = self._score()(self._context(network, "weight", include_biases=True))
-            wanted = _shapes(layers, "weight")
-            wanted |= {
-                layer.bias_path: layer.bias.shape for layer in layers if layer.bias_path and layer.bias is not None
-            }
+            wanted = score_shapes(layers, "weight", include_biases=True)
             assert {name: np.shape(array) for name, array in scores.items()} == wanted
 
     def test_by_products_are_arrays(self, network: keras.Model) -> None:
@@ -102,24 +96,15 @@ class ScoreConformance:
     def _score(self) -> Score:
         return SCORES.get(self.score)
 
+    def _given(self) -> Mapping[str, Any]:
+        return self.options
+
     def _context(self, network: keras.Model, granularity: str, **changes: Any) -> ScoringContext:
         x, y = samples()
-        fields = {"layers": prunable_layers(network), "x": x, "y": y, "seed": 0, "options": self._options(), **changes}
+        options = all_settings(self._score(), self.options)
+        fields = {"layers": prunable_layers(network), "x": x, "y": y, "seed": 0, "options": options, **changes}
         return ScoringContext(model=network, granularity=granularity, **fields)
-
-    def _options(self) -> dict[str, Any]:
-        """As a method would give them: those not set at their defaults."""
-        defaults = {name: parameter.default for name, parameter in self._score().parameters.items()}
-        return {**defaults, **self.options}
 
     def _scored(self, network: keras.Model, **changes: Any) -> Iterator[tuple[str, Scores]]:
         for granularity in self._score().granularities:
             yield granularity, self._score()(self._context(network, granularity, **changes))
-
-
-def _shapes(layers: list[PrunableLayer], granularity: str) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of what a score has to give."""
-    if granularity == "weight":
-        return {layer.path: tuple(layer.kernel.shape) for layer in layers}
-    axes = ((layer, unit_axis(layer)) for layer in layers)
-    return {layer.name: (layer.kernel.shape[axis],) for layer, axis in axes if axis is not None}

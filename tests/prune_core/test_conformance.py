@@ -10,12 +10,22 @@ import pytest
 import yaml
 from keras import layers
 
+from prune_core.axes import AXES
 from prune_core.data import DATASETS
 from prune_core.data.idx_format import to_idx
 from prune_core.models import BUILDERS
-from prune_core.scores import SCORES
 from prune_core.spec import METHODS
-from prune_core.testing import DatasetConformance, MethodConformance, ModelConformance, ScoreConformance
+from prune_core.testing import (
+    DatasetConformance,
+    GranularityConformance,
+    MethodConformance,
+    ModelConformance,
+    RecoveryConformance,
+    ScheduleConformance,
+    ScoreConformance,
+    SelectionConformance,
+    TransformConformance,
+)
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -36,12 +46,86 @@ class TestL2Norm(ScoreConformance):
     score = "l2_norm"
 
 
+class TestLamp(ScoreConformance):
+    score = "lamp"
+
+
 class TestUniform(ScoreConformance):
     score = "random"
 
 
 class TestRelevance(ScoreConformance):
     score = "importance"
+
+
+class TestSingleWeights(GranularityConformance):
+    granularity = "weight"
+
+
+class TestCoupledUnits(GranularityConformance):
+    granularity = "unit"
+
+
+class TestEverything(SelectionConformance):
+    selection = "none"
+
+
+class TestFraction(SelectionConformance):
+    selection = "fraction"
+    parameters = {"sparsity": 0.5}
+
+
+class TestAbsolute(SelectionConformance):
+    selection = "absolute"
+    parameters = {"threshold": 0.4}
+
+
+class TestMeanRelative(SelectionConformance):
+    selection = "mean_relative"
+    parameters = {"threshold": 0.8}
+
+
+class TestGlobal(SelectionConformance):
+    selection = "global"
+    parameters = {"sparsity": 0.5}
+
+
+class TestErk(SelectionConformance):
+    selection = "erk"
+    parameters = {"sparsity": 0.5}
+
+
+class TestOneShot(ScheduleConformance):
+    schedule = "one_shot"
+
+
+class TestIterative(ScheduleConformance):
+    schedule = "iterative"
+    parameters = {"steps": 3}
+
+
+class TestRvsmSchedule(ScheduleConformance):
+    schedule = "rvsm"
+    parameters = {"lambda": 1e-3, "beta": 0.1}
+
+
+class TestFinetune(RecoveryConformance):
+    recovery = "finetune"
+
+
+class TestBatchnorm(RecoveryConformance):
+    recovery = "batchnorm"
+    parameters = {"samples": 50}
+
+
+class TestReconstruct(RecoveryConformance):
+    recovery = "reconstruct"
+    parameters = {"samples": 50}
+
+
+class TestWeightSharing(TransformConformance):
+    transform = "weight_sharing"
+    parameters = {"n_clusters": 4}
 
 
 class TestImportance(MethodConformance):
@@ -144,8 +228,22 @@ class TestKerasFile(ModelConformance):
         cls.config = {"builder": "keras_file", "path": str(path)}
 
 
-def test_nothing_is_left_out() -> None:
-    assert {suite.score for suite in ScoreConformance.__subclasses__()} == set(SCORES)
+SUITES = {
+    "score": ScoreConformance,
+    "granularity": GranularityConformance,
+    "selection": SelectionConformance,
+    "schedule": ScheduleConformance,
+    "recovery": RecoveryConformance,
+    "transforms": TransformConformance,
+}
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_no_entry_of_an_axis_is_left_out(axis) -> None:
+    assert {suite()._name() for suite in SUITES[axis].__subclasses__()} == set(AXES[axis])
+
+
+def test_nothing_else_is_left_out() -> None:
     assert {suite.method for suite in MethodConformance.__subclasses__()} == set(METHODS)
     assert len(DatasetConformance.__subclasses__()) == len(list(DATASETS))
     assert len(ModelConformance.__subclasses__()) == len(list(BUILDERS))
