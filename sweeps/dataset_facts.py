@@ -21,7 +21,7 @@ class DatasetFacts:
         input_shape: of one sample.
         classes: number of classes.
         fingerprint: sha256 (hex) over all that determines the arrays.
-        sizes: samples in "train", "val" and "test"; None where only loading tells.
+        sizes: samples in "train", "val" and "test"; None if it is known only after loading.
     """
 
     input_shape: tuple[int, ...]
@@ -43,8 +43,8 @@ def facts_from(info: "DatasetInfo") -> dict[str, Any]:
 def facts_of(baseline: BaselineSpec) -> DatasetFacts | None:
     """What is known of a baseline's dataset.
 
-    The records of earlier versions do not say it: then the dataset is described again, and the answer is None if its
-    file is not there any more.
+    Records of earlier versions do not contain it. The dataset is then described again, and the answer is None if its
+    file no longer exists.
     """
     if baseline.facts:
         return _read(baseline.facts)

@@ -36,7 +36,7 @@ _WHERE = "compute=kuberay"
 
 
 def open_target(settings: Settings) -> Target:
-    """The cluster that kubectl talks to; nothing is asked of it yet. Raises UserError."""
+    """The cluster that kubectl talks to; no request is sent yet. Raises UserError."""
     own = typed(KubeRaySettings, "compute.kuberay", settings.compute.submission)
     for name, least in LEAST.items():
         at_least(f"compute.kuberay.{name}", getattr(own, name), least)
@@ -48,7 +48,7 @@ def open_target(settings: Settings) -> Target:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: a manifest is read by people, too."""
+    """Writes no anchors, because people read manifests too."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
