@@ -1,4 +1,4 @@
-"""What a plan remembers of a dataset, so that nobody has to open the person's file again."""
+"""What a plan remembers of a dataset, so that the person's file is not opened again."""
 
 import json
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 120
 """Width of the tables, in columns, where there is no terminal that tells its width."""
 HURRIED_S = 5.0
-"""Seconds that the tracker gets where somebody waits for the process to end."""
+"""Seconds that the tracker gets while a person waits for the process to end."""
 HALTED_S = 10.0
 """The same where an error has ended the sweep; the tracker may have the same problem."""
 

@@ -85,7 +85,7 @@ def _start(processes: Processes, folder: Path, workers: int) -> Service:
 
 
 def _serve(processes: Processes, sweep: Service) -> int:
-    """Say how the stack is used, and wait until somebody ends it or one of its processes ends by itself."""
+    """Say how the stack is used, and wait until a person ends it or one of its processes ends by itself."""
     variables = " ".join(f"{name}={shlex.quote(sweep.environment[name])}" for name in SWEEP_VARIABLES)
     secrets = sweep.folder / "secrets"
     _say(f"ready; end it with Ctrl-C; what each service says is in {sweep.folder / 'logs'}")

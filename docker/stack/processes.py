@@ -132,7 +132,7 @@ def _alone() -> list[str]:
 
 
 def _end(process: subprocess.Popen, grace_s: float) -> None:
-    """SIGTERM, time to end in, and SIGKILL to whatever of its group is left."""
+    """SIGTERM, time to end in, and SIGKILL to all that is left of its group."""
     try:
         # `unshare` does not pass signals on.
         for started in psutil.Process(process.pid).children() if process.args[0] == "unshare" else [process]:

@@ -133,7 +133,7 @@ def _compose(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[str, 
          "config", "--format", "json"],
         env={"PATH": search_path(), **given}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if not done.stdout:  # its exit code is 0 whatever happens
+    if not done.stdout:  # its exit code is always 0
         raise StackError(f"compose.yaml cannot be read: {done.stderr.strip()}")
     return json.loads(done.stdout)["services"]
 

@@ -69,7 +69,7 @@ def connect(address: str | None) -> Client:
     """A client of the cluster at `address`, the HTTP address of its head.
 
     Raises:
-        UserError: the address is not one, nobody answers, the token is missing or wrong.
+        UserError: it is not such an address, nobody answers, the token is missing or wrong.
     """
     if address is None or not _URL.fullmatch(address):
         raise UserError(

@@ -78,7 +78,7 @@ class KubeRay:
         name = submission.name
         known = self._job(name)
         if known is not None and _has_ended(known):
-            print(f"{name} has ended ({_state(known)}): what is finished is not done again", flush=True)
+            print(f"{name} has ended ({_state(known)}): finished work is not done again", flush=True)
             self._kubectl("delete", "rayjob", name, "--wait=true")
             known = None
         if known is None:
@@ -153,7 +153,7 @@ class KubeRay:
 
     def _stop(self, name: str) -> None:
         self._kubectl("delete", "rayjob", name, "--wait=true")
-        print(f"{name} is stopped: submit the same sweep again to go on, what is finished is kept")
+        print(f"{name} is stopped: submit the same sweep again to resume it, finished work is kept")
 
     def _command(self, *words: str) -> tuple[str, ...]:
         namespace = self._own.namespace

@@ -141,7 +141,7 @@ class RayJobs:
     def _attach(self, client: "Client", job: "JobDetails") -> int | None:
         """Follow the job if it is running; None if it is not, or if it was lost."""
         if job.status.is_terminal():
-            print(f"{_id(job)} has ended ({job.status.value}): what is finished is not done again", flush=True)
+            print(f"{_id(job)} has ended ({job.status.value}): finished work is not done again", flush=True)
             return None
         print(f"{_id(job)} is running it, {_age(job)}: its log follows", flush=True)
         return self._follow(client, _id(job))
@@ -199,7 +199,7 @@ class RayJobs:
             return STOPPED
         code = _exit_code(ended)
         if code is None:
-            print(f"{job} was lost with its machine: what is finished is not done again", flush=True)
+            print(f"{job} was lost with its machine: finished work is not done again", flush=True)
         elif ended.driver_exit_code is None:
             print(f"{job} {ended.status.value.lower()}: {(ended.message or '').strip()}", file=sys.stderr, flush=True)
         return code
@@ -211,7 +211,7 @@ class RayJobs:
             if time.monotonic() > deadline:
                 raise UserError(f"{job} does not end: prune-sweep submit status {job} {self._where()}")
             time.sleep(0.5)
-        print(f"{job} is stopped: submit the same sweep again to go on, what is finished is kept")
+        print(f"{job} is stopped: submit the same sweep again to resume it, finished work is kept")
 
     def _where(self) -> str:
         return f"compute=ray_jobs compute.address={self._settings.compute.address}"

@@ -41,7 +41,7 @@ def manifest(own: KubeRaySettings, name: str, arguments: Sequence[str]) -> dict[
     """The RayJob `name` that runs `python -m sweeps.run` with `arguments`."""
     spec: dict[str, Any] = {
         "entrypoint": shlex.join(["python", "-m", "sweeps.run", *arguments]),
-        # Each retry is a new cluster, and runs the sweep again: what is finished is not done again.
+        # Each retry is a new cluster, and runs the sweep again: finished work is not done again.
         "backoffLimit": own.retries,
         "submitterConfig": {"backoffLimit": 2},
         "shutdownAfterJobFinishes": True,

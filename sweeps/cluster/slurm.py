@@ -214,7 +214,7 @@ class Slurm:
                 time.sleep(POLL_S)
         if self._job(name) is not None:
             ask("scancel", job.number)
-        print(f"{name} is stopped: submit the same sweep again to go on, what is finished is kept")
+        print(f"{name} is stopped: submit the same sweep again to resume it, finished work is kept")
 
 
 def _print_from(path: Path, start: int) -> int:

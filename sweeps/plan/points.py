@@ -88,7 +88,7 @@ def points_of_equal_layers(axes: Axes, layers: Layers) -> list[dict[str, Any]]:
     """Where a search layer by layer starts: the points of the grid that are in range, with one value for all layers.
 
     Returns:
-        {axis: value} with an axis for every layer; nothing for a method without a range that is marked `per_layer`.
+        {axis: value} with an axis for every layer; empty for a method without a range that is marked `per_layer`.
     """
     own = {axis: bounds for axis, bounds in axes.ranges.items() if bounds.get("per_layer")}
     if not own:

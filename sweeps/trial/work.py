@@ -39,7 +39,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     Raises:
         FileNotFoundError: a trial whose baseline is not in the store.
         UserError: the file of the dataset or the network is not the one that was planned with.
-        Exception: whatever the work itself raises; nothing is committed then.
+        Exception: any exception of the work itself; nothing is committed then.
     """
     watch = _Idle.end()
     pin()
