@@ -1,9 +1,9 @@
 """Make the secrets of the stack, each in a file that only you can read, and the folders of its state.
 
-    python docker/make_secrets.py                  what is missing; nothing that is there is changed
+    python docker/make_secrets.py                  only missing ones; existing ones are not changed
     python docker/make_secrets.py --renew ray      new ones of one kind (see docker/README.md: Rotating secrets)
 
-Prints the names of the files, never what is in them. Needs Python alone.
+Prints the names of the files, never their content. Needs only Python.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def main() -> None:
     written = make(arguments.folder / "secrets", frozenset(arguments.renew))
     for name in STATE:
         (arguments.folder / "state" / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Containers run as you, so that they can read what only you can.
+    # Containers run as you, so that they can read files that only you can read.
     _write(arguments.folder / ".env", f"SWEEP_UID={os.getuid()}\nSWEEP_GID={os.getgid()}\n")
     print("\n".join(str(path) for path in written) or "all secrets are there: nothing was changed")
 

@@ -1,4 +1,4 @@
-"""What a plan remembers of a dataset, so that nobody has to open the person's file again."""
+"""What a plan remembers of a dataset, so that the person's file is not opened again."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class DatasetFacts:
         input_shape: of one sample.
         classes: number of classes.
         fingerprint: sha256 (hex) over all that determines the arrays.
-        sizes: samples in "train", "val" and "test"; None where only loading tells.
+        sizes: samples in "train", "val" and "test"; None if it is known only after loading.
     """
 
     input_shape: tuple[int, ...]
@@ -43,8 +43,8 @@ def facts_from(info: "DatasetInfo") -> dict[str, Any]:
 def facts_of(baseline: BaselineSpec) -> DatasetFacts | None:
     """What is known of a baseline's dataset.
 
-    The records of earlier versions do not say it: then the dataset is described again, and the answer is None if its
-    file is not there any more.
+    Records of earlier versions do not contain it. The dataset is then described again, and the answer is None if its
+    file no longer exists.
     """
     if baseline.facts:
         return _read(baseline.facts)

@@ -1,4 +1,4 @@
-"""Deliver to MLflow what waits on disk; nothing is run: python sweeps/report.py deliver storage.root=outputs"""
+"""Deliver results that wait on disk to MLflow; nothing is run: python sweeps/report.py deliver storage.root=outputs"""
 
 import sys
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _REPORT = {".csv", ".png", ".html"}
 _PATIENCE_S = 120.0
-"""For the first delivery, and for each next one."""
+"""Seconds for the first delivery, and for each later one."""
 _HURRIED_S = 5.0
 
 
 def deliver_all(root: Path, sweep: str | None = None, uri: str | None = None) -> int:
-    """Deliver every sweep that is recorded under `root`, or the one that is named (its id, its beginning, "latest").
+    """Deliver every sweep that is recorded under `root`, or the one named (its id, the beginning of it, or "latest").
 
     Args:
         root: storage.root.
@@ -80,7 +80,7 @@ def _deliver(root: Path, record: "SweepRecord", uri: str | None) -> int:
 
 
 def _settings(root: Path, record: "SweepRecord", uri: str | None) -> "Settings":
-    """The settings that it ran with; storage.root and tracking.uri are those that are named now."""
+    """The settings that the sweep ran with, but storage.root and tracking.uri as they are named now."""
     from sweeps.config import override, settings_of
     from sweeps.config.compose import compose
 
@@ -105,7 +105,7 @@ def _hand_over(tracker: "Tracker", record: "SweepRecord", plan: "Plan", rows: "l
         for failure in failures:
             tracker.failed(failure)
         before, waiting = sys.maxsize, tracker.flush(_PATIENCE_S)
-        while 0 < waiting < before:  # it takes long, but it progresses
+        while 0 < waiting < before:  # it takes long, but it makes progress
             before, waiting = waiting, tracker.flush(_PATIENCE_S)
         return tracker.finish(status, _files(folder), aggregates(rows, failures, record.seconds), _PATIENCE_S)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Keeps credentials out of whatever is printed, stored or sent."""
+"""Keeps credentials out of everything that is printed, stored or sent."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Reports of sweeps that have run, drawn again, and delivery to MLflow of what waits on disk.
+"""Draws reports of past sweeps again, and delivers results that wait on disk to MLflow.
 
 python sweeps/report.py sweep=latest
 python sweeps/report.py deliver storage.root=outputs
@@ -15,13 +15,13 @@ USAGE = """\
 usage: python sweeps/report.py [sweep=latest] [storage.root=outputs] [format=html | format=markdown]
        python sweeps/report.py deliver [sweep=latest] [storage.root=outputs] [tracking.uri=...]
 
-sweep=latest, sweep=<id or its beginning>, or sweep=<folder of the sweep>, which stands for storage.root as well.
+sweep=latest, sweep=<id or its beginning>, or sweep=<folder of the sweep>, which also gives storage.root.
 
 Draws report.html of a sweep again, from its results in storage.root: finished trials are read, nothing is run.
 With format=markdown its main tables are printed instead, for a README.
 
-deliver: what waits there because MLflow could not be reached is delivered, of all sweeps or of the one that is named.
-Exit code 0 if nothing waits any more, 1 if something does."""
+deliver: sends the results that wait in storage.root, because MLflow could not be reached, of all sweeps or of the one
+named. Exit code 0 if nothing waits any more, 1 if something does."""
 _KEYS = {"sweep": "latest", "storage.root": "outputs", "format": "html"}
 _KEYS_TO_DELIVER = {"sweep": "", "storage.root": "outputs", "tracking.uri": ""}
 

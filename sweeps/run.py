@@ -4,7 +4,7 @@
     python -m sweeps.run method=importance
     python sweeps/run.py method=importance
 
-Exit code 0: every planned trial is finished; 1: some are not, a table says which and why, or the last line what has
+Exit code 0: every planned trial is finished; 1: some are not; a table says which and why, or the last line says what
 ended the sweep (a full disk, Ray lost); 2: a bad request, nothing was started; 130 or 143: ended by SIGINT or SIGTERM.
 Imports happen where they are used, so that a plan is printed at once.
 """
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with signals:
             return _main(sys.argv[1:] if argv is None else argv, signals)
-    except BaseException as error:  # whatever a signal has led to
+    except BaseException as error:  # a signal can lead to any exception
         if signals.caught:
             print(f"interrupted: {GO_ON}", file=sys.stderr)
             return 128 + signals.caught
@@ -45,13 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """The process `prune-sweep`: `main`, and out."""
+    """The process `prune-sweep`: run `main` and exit."""
     from sweeps.process import surroundings
 
     surroundings.settle()
     code = main()
     ray = sys.modules.get("sweeps.engine.ray_session")
-    # Somebody waits, and Python would take seconds to take Ray and MLflow apart; a Ray that was lost it cannot.
+    # A person waits, and Python would need seconds to shut down Ray and MLflow. It cannot shut down a lost Ray at all.
     if code > 128 or (ray is not None and ray.ray_was_left()):
         sys.stdout.flush()
         os._exit(code)

@@ -36,8 +36,8 @@ class BaselineSpec:
         dataset, model: names, as in the configuration.
         seed: of initialisation and shuffling.
         dataset_config, model_config, training: the resolved configuration sections.
-        fingerprints: of "dataset" and "model" when the plan was made; None for a network that comes from no file.
-        remark: what a person should know of how data and network were brought together; "" if nothing.
+        fingerprints: of "dataset" and "model" when the plan was made; None for a network that is not from a file.
+        remark: what a person should know about how the data were fitted to the network; "" if nothing.
         facts: what was learnt of the dataset when the plan was made (`sweeps.dataset_facts`); {} in the records of
             earlier versions. Not part of the key.
     """
@@ -85,12 +85,12 @@ class TrialSpec:
         key: content key.
         baseline: the network that is pruned.
         method: name, as in the configuration.
-        axes: the grid point, by axis name, e.g. {"threshold": 0.5}; what is compared, logged as params.
+        axes: the grid point, by axis name, e.g. {"threshold": 0.5}; compared, and logged as params.
         parameters: everything `MethodSpec.from_parameters` takes, grid point included.
         prune_output: whether the output layer is pruned as well.
         measure: how size and latency are measured.
-        training: what the method's own training (fine-tuning, RVSM) sets otherwise than the baseline's; {} if it
-            trains not.
+        training: settings of the method's own training (fine-tuning, RVSM) that differ from the baseline's; {} if it
+            does not train.
     """
 
     key: str
@@ -124,7 +124,7 @@ class SearchSpec:
 
     Attributes:
         key: content key of the search itself.
-        baseline, method, prune_output, measure, training: as in every `TrialSpec` that comes of it.
+        baseline, method, prune_output, measure, training: as in every `TrialSpec` that the search leads to.
         fixed: parameters that do not vary.
         ranges: {axis: {"low": , "high": , "log": bool, "integer": bool}} or {axis: {"choices": [...]}}.
         n_trials: how many points are evaluated.
@@ -173,7 +173,7 @@ class Plan:
 
     @property
     def n_trials(self) -> int:
-        """Number of trials, those included that searches will propose."""
+        """Number of trials, including those that searches will propose."""
         return len(self.trials) + sum(search.n_trials for search in self.searches)
 
     def __iter__(self) -> Iterator[Work]:
@@ -191,12 +191,12 @@ class Result:
     Attributes:
         key, kind: of the work.
         params: what was asked: method, dataset, model, seed and the axes.
-        metrics: what came out, by the names of the contract in README.
+        metrics: measured values, by the names of the contract in README.
         tags: remarks that are not numbers, e.g. {"warning": "pruned nothing"}.
         started_at, ended_at: seconds since the epoch.
         files: {name relative to the result's folder: sha256}.
         config: the fully resolved work, for config.yaml.
-        spans: {step: seconds that it took}; in no comparison of results.
+        spans: {step: seconds that it took}; not used to compare results.
     """
 
     key: str
@@ -260,7 +260,7 @@ class Failure:
 
 
 def of_dense(metrics: Mapping[str, float]) -> dict[str, float]:
-    """What a trial repeats of its dense network's `metrics`, so that one row holds all that a choice rests on."""
+    """The part of its dense network's `metrics` that a trial repeats, so that one row holds all that a choice needs."""
     return {f"{name}_baseline": metrics[name] for name in ("accuracy", "val_accuracy", "loss") if name in metrics}
 
 

@@ -3,7 +3,7 @@
     prune-sweep submit compute=ray_jobs compute.address=http://head:8265 method=importance
     python sweeps/submit.py status compute=ray_jobs compute.address=http://head:8265 method=importance
 
-Overrides are those of `sweeps/run.py`, and so are the exit codes; that of a sweep followed to its end is its own.
+Overrides and exit codes are those of `sweeps/run.py`; a sweep that is followed to its end gives its own exit code.
 """
 
 import sys

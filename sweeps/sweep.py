@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from sweeps.tracking import Tracker
 
 PIPED_WIDTH = 120
-"""Columns of the tables where no terminal says how wide it is."""
+"""Width of the tables, in columns, where there is no terminal that tells its width."""
 HURRIED_S = 5.0
-"""Seconds that the tracker gets where somebody waits for the process to end."""
+"""Seconds that the tracker gets while a person waits for the process to end."""
 HALTED_S = 10.0
-"""The same where trouble has ended the sweep, which may be the tracker's as well."""
+"""The same where an error has ended the sweep; the tracker may have the same problem."""
 
 
 def run_sweep(settings: Settings, plan: Plan, signals: "Signals") -> int:
-    """Do what is missing of a plan and report it; returns the exit code (see `sweeps.run`).
+    """Run the missing work of a plan and report it; returns the exit code (see `sweeps.run`).
 
     Args:
         settings, plan: what was asked for.
-        signals: entered already.
+        signals: a context that is already entered.
 
     Raises:
         UserError: nothing was started: another driver runs the same sweep, a trial asks for more than any machine has,
@@ -89,7 +89,7 @@ def _run(settings: Settings, plan: Plan, store: "ResultStore", signals: "Signals
 
 
 def _room(settings: Settings) -> "Room":
-    """What fits at once. Raises UserError also for a cluster that this machine or the tracking does not suit."""
+    """How much fits at once. Raises UserError, also for a cluster whose other machines cannot reach the tracking."""
     from sweeps.machines import other_machines, room_of
     from sweeps.tracking import check_shared
 
@@ -112,7 +112,7 @@ def _keep(settings: Settings, plan: Plan) -> None:
         load_record(settings.storage.root, plan.sweep_id)
     except UserError:  # it is not there, or damaged
         keep_record(settings, plan)
-    else:  # an earlier start knows more
+    else:  # the record of an earlier start says more
         (folder / RECORD_FILE).touch()
 
 
@@ -144,7 +144,7 @@ def _report(
     try:
         files |= write_files(folder, plan, rows, failures, tracker.run_ids, settings.reference)
     except OSError as error:
-        if not outcome.halted:  # by a full disk, which is said at the end
+        if not outcome.halted:  # a full disk is reported at the end
             print(f"report: {folder} cannot be written ({error.strerror})", file=sys.stderr)
     files |= _page(settings, plan, collector, phases, outcome.halted, draw=not (outcome.interrupted or outcome.halted))
     status = "KILLED" if outcome.interrupted else "FAILED" if failures or outcome.halted else "FINISHED"
@@ -158,7 +158,7 @@ def _report(
 def _page(
     settings: Settings, plan: Plan, collector: "Collector", phases: "Phases", halted: str, draw: bool
 ) -> "dict[str, Path]":
-    """Keep what `sweeps/report.py` needs and draw report.html. A page that cannot be drawn costs a sentence only."""
+    """Keep what `sweeps/report.py` needs and draw report.html. If the page cannot be drawn, a sentence says so."""
     from sweeps.reporting import first_time
 
     try:

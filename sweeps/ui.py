@@ -24,7 +24,7 @@ from sweeps.tracking import Target, Unreachable, newest_sweep, probe, resolve, s
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 5
-# Jobs, the gateway and the Assistant act for whoever reaches the port, any local user that is; nothing here needs them.
+# Jobs, the gateway and the Assistant serve everybody who reaches the port: any local user. Nothing here needs them.
 # The Assistant has no switch: it lives in the FastAPI application only, which gunicorn does not serve.
 _OFF = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

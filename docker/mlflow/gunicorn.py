@@ -1,7 +1,7 @@
 """Gunicorn's settings of the MLflow server.
 
-MLflow takes the key that signs sessions from its environment. It is set here, inside the process: what a process was
-started with can be read from its list entry. Gunicorn serves MLflow's Flask application, which has no Assistant.
+MLflow takes the key that signs sessions from its environment. It is set here, inside the process: the variables that
+a process was started with can be read from outside. Gunicorn serves MLflow's Flask application, without an Assistant.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What the services need once, and may be asked for again: a bucket, and the account that sweeps use.
+"""Makes what the services need: a bucket, and the account that sweeps use. It may be run again.
 
     python prepare.py bucket NAME
     python prepare.py account http://mlflow:5000
@@ -26,9 +26,9 @@ def make_bucket(name: str) -> None:
 
 
 def make_account(server: str) -> None:
-    """Make the account of ~/.mlflow/credentials on `server`, or give it the password that stands there.
+    """Make the account of ~/.mlflow/credentials on `server`, or give it the password of that file.
 
-    It may do what it likes with its own experiments, and see no others: default_permission is NO_PERMISSIONS.
+    The account has all rights to its own experiments and sees no others: default_permission is NO_PERMISSIONS.
     """
     admin = _read(os.environ["MLFLOW_AUTH_CONFIG_PATH"])
     account = _read(Path.home() / ".mlflow" / "credentials")

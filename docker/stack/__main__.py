@@ -4,7 +4,7 @@
     python docker/stack method=importance      start, run this sweep on it, and stop with the sweep's exit code
     python docker/stack --workers 4 --folder elsewhere
 
-Secrets, state and logs stay in the folder, so that the next stack there goes on with them. Linux only; needs the
+Secrets, state and logs stay in the folder, and the next stack there uses them again. Linux only; needs the
 programs of PostgreSQL (Debian: postgresql), wget, and what `make test` installs.
 """
 
@@ -26,7 +26,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SUBMITTING = "sweep"
 """The service of compose.yaml that is not kept running."""
 SWEEP_VARIABLES = ("HOME", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
-"""What somebody who submits a sweep needs of its environment."""
+"""Variables of its environment that a person needs to submit a sweep."""
 
 
 def main() -> int:
@@ -63,7 +63,7 @@ def _run(folder: Path, workers: int, overrides: Sequence[str]) -> int:
             return subprocess.run(sweep.command(*overrides), env=processes.environment(sweep), check=False).returncode
         return _serve(processes, sweep)
     finally:
-        for number in ENDING:  # whoever is in a hurry leaves nothing running
+        for number in ENDING:  # a second signal does not leave processes behind
             signal.signal(number, signal.SIG_IGN)
         _say("stopping the stack")
         processes.stop()
@@ -85,7 +85,7 @@ def _start(processes: Processes, folder: Path, workers: int) -> Service:
 
 
 def _serve(processes: Processes, sweep: Service) -> int:
-    """Say how the stack is used, and wait until somebody ends it or one of its processes ends by itself."""
+    """Say how the stack is used, and wait until a person ends it or one of its processes ends by itself."""
     variables = " ".join(f"{name}={shlex.quote(sweep.environment[name])}" for name in SWEEP_VARIABLES)
     secrets = sweep.folder / "secrets"
     _say(f"ready; end it with Ctrl-C; what each service says is in {sweep.folder / 'logs'}")

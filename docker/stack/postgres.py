@@ -1,4 +1,4 @@
-"""PostgreSQL's first start, which in a container is its image's doing."""
+"""PostgreSQL's first start. In a container, its image does this."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from services import Service, StackError
 
 USER = "postgres"
-"""Whom PostgreSQL runs as where we are root, which it refuses; Debian's package makes this user."""
+"""The user for PostgreSQL if we are root, because it refuses root. Debian's package makes this user."""
 
 
 def programs() -> Path:
@@ -22,7 +22,7 @@ def programs() -> Path:
 
 
 def owner() -> str | None:
-    """The user that PostgreSQL has to run as; None: whoever we are."""
+    """The user that PostgreSQL has to run as; None: the current user."""
     return None if os.geteuid() else USER
 
 
@@ -33,7 +33,7 @@ def prepare(service: Service) -> list[str]:
     if not (data / "PG_VERSION").exists():
         _make(data, settings, service.folder)
     command = service.command()
-    # No socket: whoever wants in comes with a password.
+    # No socket: every connection needs a password.
     return [str(programs() / command[0]), *command[1:], "-D", str(data), "-c", "unix_socket_directories="]
 
 
@@ -53,14 +53,14 @@ def _make(data: Path, settings: dict[str, str], folder: Path) -> None:
 
 
 def _let_pass(data: Path, folder: Path, user: str) -> None:
-    """Let `user` pass through the stack's own folders to `data`; those above them are not ours to open."""
+    """Let `user` pass through the stack's own folders to `data`; folders above them are not changed."""
     for above in data.parents:
         mode = above.stat().st_mode
         if mode & 0o001:
             continue
         if not above.is_relative_to(folder):
             raise StackError(
-                f"PostgreSQL runs as {user}, who may not pass through {above}: choose another folder with --folder, "
+                f"PostgreSQL runs as {user}, who may not enter {above}: choose another folder with --folder, "
                 "or do not start the stack as root"
             )
         above.chmod(mode | 0o011)

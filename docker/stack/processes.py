@@ -1,4 +1,4 @@
-"""Starting services one after the other, each when it is needed and healthy, and ending them in the other direction."""
+"""Starts services one after the other, each when the one before is healthy, and ends them in reverse order."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ CACHES = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME")
 
 
 class Processes:
-    """What is running of a stack.
+    """The running processes of a stack.
 
     Args:
         logs: a folder; one file a service.
@@ -30,15 +30,15 @@ class Processes:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: list[tuple[Service, subprocess.Popen]] = []
-        # Ray's sockets lie there, whose paths are 107 bytes long at most.
+        # Ray's sockets are there; their paths may have at most 107 bytes.
         self._temporary = Path(tempfile.mkdtemp(prefix="stack-", dir="/tmp"))
         logs.mkdir(exist_ok=True)
 
     def start(self, service: Service) -> None:
         """Start `service` and wait until it is healthy, or has ended well if it is one that ends. Raises StackError.
 
-        One that ends before it is healthy is started again, if compose.yaml has it so: Ray gives itself half a minute
-        to start in, which is little on a busy machine.
+        One that ends before it is healthy is started again, if compose.yaml says so: Ray gives itself half a minute
+        to start, which is short on a busy machine.
         """
         _require([] if service.name == "postgres" else service.command(), service.health_test)
         for attempts_left in reversed(range(STARTS if service.restarts else 1)):
@@ -91,7 +91,7 @@ class Processes:
         return folder
 
     def failed(self) -> str | None:
-        """A service that has ended and should have gone on."""
+        """A service that has ended although it should still run."""
         return next((s.label for s, process in self._running if process.poll() not in (None, 0)), None)
 
     def stop(self) -> None:
@@ -126,15 +126,15 @@ def _answers(url: str) -> bool:
 
 
 def _alone() -> list[str]:
-    """What makes a command see no processes but its own: Ray looks among them for the node that it is on."""
+    """Words before a command that let it see only its own processes: Ray searches them for the node that it is on."""
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *as_root, "--pid", "--fork", "--mount-proc", "--kill-child", "--"]
 
 
 def _end(process: subprocess.Popen, grace_s: float) -> None:
-    """SIGTERM, time to end in, and SIGKILL to whatever of its group is left."""
+    """SIGTERM, time to end in, and SIGKILL to all that is left of its group."""
     try:
-        # `unshare` keeps signals to itself.
+        # `unshare` does not pass signals on.
         for started in psutil.Process(process.pid).children() if process.args[0] == "unshare" else [process]:
             started.terminate()
         process.wait(grace_s)

@@ -1,7 +1,7 @@
-"""The services of compose.yaml in the terms of this machine.
+"""The services of compose.yaml, translated to processes of this machine.
 
-Compose itself reads the file and fills in its variables. What differs from a container is translated here: a service's
-name, and every interface of it, are a loopback address of its own, and what would be mounted is used where it lies.
+Compose itself reads the file and fills in its variables. Differences from a container are translated here: the name
+and every interface of a service become a loopback address of its own, and mounted files are used where they are.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 
 DOCKER = Path(__file__).resolve().parent.parent
 FOREIGN = ("RAY_", "MLFLOW_", "AWS_", "PG")
-"""Beginnings of variables that a service has from compose.yaml or not at all."""
+"""Prefixes of variables that a service takes from compose.yaml only."""
 
 
 class StackError(Exception):
@@ -119,7 +119,7 @@ def services(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     for name in TopologicalSorter(runs).static_order():
         replicas = (definitions[name].get("deploy") or {}).get("replicas", 1)
         for number in range(1, replicas + 1):
-            # Each container has this port for itself; here they are neighbours.
+            # Each container has this port for itself; here all share one machine.
             definition = _compose(folder, {**settings, **ports, "RAY_AGENT_PORT": str(_free_port())})[name]
             label = f"{name}-{number}" if replicas > 1 else name
             address = addresses[name] if number == 1 else next(free)
@@ -133,7 +133,7 @@ def _compose(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[str, 
          "config", "--format", "json"],
         env={"PATH": search_path(), **given}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if not done.stdout:  # its exit code is 0 whatever happens
+    if not done.stdout:  # its exit code is always 0
         raise StackError(f"compose.yaml cannot be read: {done.stderr.strip()}")
     return json.loads(done.stdout)["services"]
 

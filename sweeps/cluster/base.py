@@ -34,7 +34,7 @@ class Submission:
     def driver_arguments(self, address: str = "auto", *others: str) -> list[str]:
         """Arguments of `python -m sweeps.run` that run this sweep on the Ray cluster at `address`, from inside it.
 
-        `others` are overrides that come last, e.g. for paths that are other ones there.
+        `others` are overrides that come last, e.g. for paths that differ there.
         """
         return [*self.overrides, "compute.target=null", f"compute.address={address}", *others]
 
@@ -42,7 +42,7 @@ class Submission:
 class Target(Protocol):
     """A place that takes sweeps as jobs. Each method returns an exit code and prints what a person wants to know.
 
-    What a place cannot do raises UserError, and so does a place that cannot be reached or refuses.
+    Each raises UserError if the place cannot do this, cannot be reached, or refuses.
     """
 
     def preview(self, submission: Submission) -> str:
@@ -54,7 +54,7 @@ class Target(Protocol):
         ...
 
     def status(self, name: str) -> int:
-        """Print how the job is."""
+        """Print the state of the job."""
         ...
 
     def logs(self, name: str) -> int:

@@ -14,7 +14,7 @@ SILENCE_S = 30.0
 """After so long without a line the connection is made again: a connection whose other end has gone stays silent."""
 RETRY_S = 2.0
 PATIENCE_S = 15 * 60.0
-"""How long a head that does not answer is waited for."""
+"""Seconds to wait for a head that does not answer."""
 
 _CUT_OFF = (OSError, RuntimeError, TimeoutError, aiohttp.ClientError)
 
@@ -83,7 +83,7 @@ class Follower:
             return
 
     def _rest(self) -> None:
-        """Write what the connection had not brought when the job ended; nothing if its machine has gone."""
+        """Write the end of the log, which the connection may have missed; nothing if the job's machine has gone."""
         try:
             text = self._client.get_job_logs(self._job)
         except (RuntimeError, Unreachable):

@@ -16,33 +16,33 @@ from prune_core.errors import UserError
 from sweeps.machines import REFUSED, ray_internals
 
 TIMEOUT_S = 15.0
-"""How long a head that has gone away is waited for, at each step of a request."""
+"""Seconds to wait for a head that has gone away, at each step of a request."""
 _MOST_NODES = 10_000
 _URL = re.compile(r"https?://[^/\s@]+/?")
 _SIGNS = {
     "Connection refused": "nobody listens there",
     "NameResolutionError": "no host of that name is known here",
-    "Connection aborted": "it hangs up, as a port does that is not the one of the jobs API, usually 8265",
+    "Connection aborted": "it closes the connection: perhaps not the port of the jobs API, which is usually 8265",
 }
 """{part of an error's text: what it means}."""
 
 
 for _name in ("dashboard_sdk", "job.sdk"):
-    logging.getLogger(f"ray.dashboard.modules.{_name}").setLevel(logging.WARNING)  # they tell of every connection
+    logging.getLogger(f"ray.dashboard.modules.{_name}").setLevel(logging.WARNING)  # they log every connection
 
 
 class Unreachable(UserError):
-    """The cluster does not answer now; may pass by itself."""
+    """The cluster does not answer now; it may answer later."""
 
 
 class Client(ray_internals.SeenRequests, JobSubmissionClient):
-    """Ray's own client with a limit to its patience (Ray 2.60 waits for an answer for ever) and in clear sentences.
+    """Ray's own client with a time limit (Ray 2.60 waits for an answer without end) and with clear error messages.
 
     Every request raises Unreachable if nobody answers, and UserError if the token is missing or wrong.
     """
 
     def request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
-        """One request, with the limit and the sentences."""
+        """One request, with the time limit and the error messages."""
         try:
             return self.send(method, endpoint, **{"timeout": TIMEOUT_S, **options})
         except AuthenticationError as error:
@@ -55,7 +55,7 @@ class Client(ray_internals.SeenRequests, JobSubmissionClient):
 
     @property
     def url(self) -> str:
-        """Of the cluster's head."""
+        """The address of the cluster's head."""
         return str(self.get_address())
 
     def versions(self) -> dict[str, str]:
@@ -69,7 +69,7 @@ def connect(address: str | None) -> Client:
     """A client of the cluster at `address`, the HTTP address of its head.
 
     Raises:
-        UserError: the address is not one, nobody answers, the token is missing or wrong.
+        UserError: it is not such an address, nobody answers, the token is missing or wrong.
     """
     if address is None or not _URL.fullmatch(address):
         raise UserError(
@@ -110,7 +110,7 @@ def machines(client: Client) -> list[NodeState]:
 
 
 def _why(error: requests.RequestException) -> str:
-    """What is wrong with an address, by the error's own words."""
+    """What is wrong with an address, judged by the text of the error."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

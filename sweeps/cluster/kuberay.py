@@ -36,7 +36,7 @@ _WHERE = "compute=kuberay"
 
 
 def open_target(settings: Settings) -> Target:
-    """The cluster that kubectl talks to; nothing is asked of it yet. Raises UserError."""
+    """The cluster that kubectl talks to; no request is sent yet. Raises UserError."""
     own = typed(KubeRaySettings, "compute.kuberay", settings.compute.submission)
     for name, least in LEAST.items():
         at_least(f"compute.kuberay.{name}", getattr(own, name), least)
@@ -48,7 +48,7 @@ def open_target(settings: Settings) -> Target:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: a manifest is read by people, too."""
+    """Writes no anchors, because people read manifests too."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -78,7 +78,7 @@ class KubeRay:
         name = submission.name
         known = self._job(name)
         if known is not None and _has_ended(known):
-            print(f"{name} has ended ({_state(known)}): what is finished is not done again", flush=True)
+            print(f"{name} has ended ({_state(known)}): finished work is not done again", flush=True)
             self._kubectl("delete", "rayjob", name, "--wait=true")
             known = None
         if known is None:
@@ -153,7 +153,7 @@ class KubeRay:
 
     def _stop(self, name: str) -> None:
         self._kubectl("delete", "rayjob", name, "--wait=true")
-        print(f"{name} is stopped: submit the same sweep again to go on, what is finished is kept")
+        print(f"{name} is stopped: submit the same sweep again to resume it, finished work is kept")
 
     def _command(self, *words: str) -> tuple[str, ...]:
         namespace = self._own.namespace

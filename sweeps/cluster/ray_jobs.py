@@ -31,12 +31,12 @@ RUNTIMES = ("image", "lock")
 STOP_WAIT_S = 30
 """Seconds that a stopped sweep gets to end in order; Ray's own choice is 3."""
 STOPPED, INTERRUPTED = 143, 130
-"""Exit codes: of a sweep that was stopped, as after SIGTERM; of following it no longer, as after SIGINT."""
+"""Exit codes: the sweep was stopped (as after SIGTERM), or is no longer followed (as after SIGINT)."""
 WHAT = "prune_sweep"
-"""Entry of a job's metadata that tells a sweep from other jobs, and what it is."""
+"""Entry of a job's metadata that only sweeps have; it describes the sweep."""
 _A_LITTLE = 0.001
 _WITH_LOG = ", last available logs"
-"""What Ray begins the end of the log with in the message of a job that has failed."""
+"""The words before the end of the log in the message of a failed job, as Ray writes them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RayJobsSettings:
 
 
 def open_target(settings: Settings) -> Target:
-    """The jobs of the cluster at compute.address; nothing is asked of it yet. Raises UserError."""
+    """The jobs of the cluster at compute.address; no request is sent yet. Raises UserError."""
     own = typed(RayJobsSettings, "compute.ray_jobs", settings.compute.submission)
     one_of("compute.ray_jobs.runtime", own.runtime, RUNTIMES)
     if not 0 <= own.driver_cpus <= 1:
@@ -122,7 +122,7 @@ class RayJobs:
         return connect(self._settings.compute.address)
 
     def _request(self, submission: Submission) -> tuple[dict[str, Any], Upload]:
-        """What `submit_job` is told, but for the job's name and place, and what is uploaded."""
+        """The arguments of `submit_job` except the job's name and place, and the files to upload."""
         preflight.check_no_secrets(submission.overrides)
         check_shared(submission.settings.tracking, submission.settings.storage.root)
         device = "gpu" if self._settings.compute.gpus_per_trial else "cpu"
@@ -139,15 +139,15 @@ class RayJobs:
         }, upload
 
     def _attach(self, client: "Client", job: "JobDetails") -> int | None:
-        """Follow the job if it is at work; None if it is not, or was lost."""
+        """Follow the job if it is running; None if it is not, or if it was lost."""
         if job.status.is_terminal():
-            print(f"{_id(job)} has ended ({job.status.value}): what is finished is not done again", flush=True)
+            print(f"{_id(job)} has ended ({job.status.value}): finished work is not done again", flush=True)
             return None
         print(f"{_id(job)} is running it, {_age(job)}: its log follows", flush=True)
         return self._follow(client, _id(job))
 
     def _start(self, client: "Client", job: str, request: dict[str, Any], upload: Upload) -> None:
-        """Submit; if somebody else has submitted the same at the same moment, theirs is as good."""
+        """Submit the sweep; the same sweep that somebody else has submitted at the same moment counts as well."""
         from sweeps.cluster import jobs_api
 
         jobs_api.check_versions(client)
@@ -167,7 +167,7 @@ class RayJobs:
         print(f"{job} is submitted to {client.url}: {room}", flush=True)
 
     def _place(self, machines: "Sequence[NodeState]") -> dict[str, Any]:
-        """Where the driver runs: on a worker machine, for the head may be restarted, and taking no trial's room."""
+        """Where the driver runs: on a worker machine, since the head may restart, and without using room of trials."""
         if self._own.driver_cpus:
             return {"entrypoint_num_cpus": self._own.driver_cpus}
         workers = [machine for machine in machines if not machine.is_head_node]
@@ -199,7 +199,7 @@ class RayJobs:
             return STOPPED
         code = _exit_code(ended)
         if code is None:
-            print(f"{job} was lost with its machine: what is finished is not done again", flush=True)
+            print(f"{job} was lost with its machine: finished work is not done again", flush=True)
         elif ended.driver_exit_code is None:
             print(f"{job} {ended.status.value.lower()}: {(ended.message or '').strip()}", file=sys.stderr, flush=True)
         return code
@@ -211,14 +211,14 @@ class RayJobs:
             if time.monotonic() > deadline:
                 raise UserError(f"{job} does not end: prune-sweep submit status {job} {self._where()}")
             time.sleep(0.5)
-        print(f"{job} is stopped: submit the same sweep again to go on, what is finished is kept")
+        print(f"{job} is stopped: submit the same sweep again to resume it, finished work is kept")
 
     def _where(self) -> str:
         return f"compute=ray_jobs compute.address={self._settings.compute.address}"
 
 
 def _attempts(client: "Client", name: str) -> "list[JobDetails]":
-    """Jobs of the sweep of that name in order; for the name of one attempt, that alone."""
+    """Jobs of the sweep of that name in order; for the name of one attempt, only this job."""
     found = {_id(job): job for job in client.list_jobs() if job.submission_id}
     numbered = {number: job for key, job in found.items() if (number := _number(key, name))}
     return [numbered[number] for number in sorted(numbered)]
@@ -235,7 +235,7 @@ def _id(job: "JobDetails") -> str:
 
 
 def _exit_code(job: "JobDetails") -> int | None:
-    """The sweep's own; None if its machine was lost, so that another attempt may end better."""
+    """The sweep's own exit code; None if its machine was lost, so that another attempt may end better."""
     if job.driver_exit_code is not None:
         return job.driver_exit_code if job.driver_exit_code >= 0 else 128 - job.driver_exit_code
     if job.status.value == "STOPPED":

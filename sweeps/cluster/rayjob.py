@@ -1,4 +1,4 @@
-"""The manifest of a RayJob: a Ray cluster that the KubeRay operator makes for one sweep, and takes away again."""
+"""The manifest of a RayJob: a Ray cluster that the KubeRay operator makes for one sweep and then deletes."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def manifest(own: KubeRaySettings, name: str, arguments: Sequence[str]) -> dict[
     """The RayJob `name` that runs `python -m sweeps.run` with `arguments`."""
     spec: dict[str, Any] = {
         "entrypoint": shlex.join(["python", "-m", "sweeps.run", *arguments]),
-        # Each retry is a new cluster, and runs the sweep again: what is finished is not done again.
+        # Each retry is a new cluster, and runs the sweep again: finished work is not done again.
         "backoffLimit": own.retries,
         "submitterConfig": {"backoffLimit": 2},
         "shutdownAfterJobFinishes": True,
@@ -86,7 +86,7 @@ def _amounts(cpus: int, memory_mb: int, gpus: int = 0) -> dict[str, str]:
 
 
 def _pod(own: KubeRaySettings, container: str, amounts: Mapping[str, str], **others: Any) -> dict[str, Any]:
-    """A pod that holds nothing that it does not need: no root, no service account, nothing to write but its volumes."""
+    """A pod with the least rights: not root, without a service account; only its volumes can be written."""
     volumes: list[dict[str, Any]] = [
         {"name": "tmp", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},

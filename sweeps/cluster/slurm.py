@@ -20,11 +20,11 @@ from sweeps.tracking import check_shared
 
 POLL_S = 2.0
 STOP_WAIT_S = 60.0
-"""How long a stopped sweep gets to end in order, before the job is cancelled."""
+"""Seconds that a stopped sweep gets to end in order, before the job is cancelled."""
 STOPPED = 143
 """Exit code for a sweep that was stopped: that of a process after SIGTERM."""
 WARNING_S = 120
-"""So long before the time limit the driver is told to end in order."""
+"""Seconds before the time limit when the driver is told to end in order."""
 
 _WORD = re.compile(r"[\w.@:,+-]+")
 _TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
@@ -47,7 +47,7 @@ class SlurmSettings:
 
 
 def open_target(settings: Settings) -> Target:
-    """The Slurm cluster that this machine submits to; nothing is asked of it yet. Raises UserError."""
+    """The Slurm cluster that this machine submits to; no request is sent yet. Raises UserError."""
     own = typed(SlurmSettings, "compute.slurm", settings.compute.submission)
     for name, least in (("nodes", 1), ("cpus_per_node", 1), ("gpus_per_node", 0), ("memory_mb_per_node", 1)):
         at_least(f"compute.slurm.{name}", getattr(own, name), least)
@@ -172,7 +172,7 @@ class Slurm:
         return next((job for job in jobs() if job.name == name), None)
 
     def _past(self, name: str) -> str:
-        """How a job that has ended did. Raises UserError if no job of that name was submitted from here."""
+        """How a past job has ended. Raises UserError if no job of that name was submitted from here."""
         if not self._file(name, "sh").exists():
             raise UserError(
                 f"no sweep {name} was submitted with this storage.root: prune-sweep submit list compute=slurm"
@@ -203,7 +203,7 @@ class Slurm:
             return 130
         code = self._exit_code(name)
         if code is None:
-            print(f"error: {name} was ended before its sweep was: see {log}", file=sys.stderr)
+            print(f"error: {name} has ended before its sweep: see {log}", file=sys.stderr)
         return STOPPED if code is None else code
 
     def _end(self, name: str, job: Job) -> None:
@@ -214,11 +214,11 @@ class Slurm:
                 time.sleep(POLL_S)
         if self._job(name) is not None:
             ask("scancel", job.number)
-        print(f"{name} is stopped: submit the same sweep again to go on, what is finished is kept")
+        print(f"{name} is stopped: submit the same sweep again to resume it, finished work is kept")
 
 
 def _print_from(path: Path, start: int) -> int:
-    """Print what stands in the file from byte `start` on; how many bytes that were."""
+    """Print the file from byte `start` on; returns how many bytes were printed."""
     try:
         with path.open("rb") as file:
             file.seek(start)

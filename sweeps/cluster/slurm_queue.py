@@ -1,4 +1,4 @@
-"""What Slurm's own commands say: the queue, and what else is asked of it."""
+"""Runs Slurm's own commands: the queue, and any other command."""
 
 import re
 import subprocess

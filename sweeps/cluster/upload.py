@@ -1,4 +1,4 @@
-"""What travels to a Ray cluster with a sweep: the code, the configuration, and the files that its settings name."""
+"""What goes to a Ray cluster with a sweep: the code, the configuration, and the files that its settings name."""
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from sweeps.tracking import ORIGIN, origin
 
 MIB = 1024**2
 LIMIT = 100 * MIB
-"""Bytes of an upload that a Ray head takes; more is refused after all of it was sent."""
+"""A Ray head takes uploads of fewer bytes; it refuses a larger one only after all of it was sent."""
 _CODE = Path(__file__).resolve().parent.parent.parent
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive knows
 
@@ -30,7 +30,7 @@ class Upload:
     files: Mapping[str, Path | bytes]
 
     def write(self, archive: Path) -> None:
-        """Pack it, equal files into equal bytes. Raises UserError if it is more than a cluster takes."""
+        """Pack the files; equal files give equal bytes. Raises UserError if it is more than a cluster takes."""
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
             for name, file in sorted(self.files.items()):
                 content = file if isinstance(file, bytes) else file.read_bytes()
@@ -53,8 +53,8 @@ def pack(submission: Submission, with_inputs: bool, requirements: Sequence[str] 
 
     Args:
         submission: the sweep.
-        with_inputs: take the files along that `datasets.*.path` and `models.*.path` name.
-        requirements: lock files to take along, from the folder of the checkout.
+        with_inputs: whether to add the files that `datasets.*.path` and `models.*.path` name.
+        requirements: lock files to add, from the folder of the checkout.
 
     Raises:
         UserError: a file is not there.
@@ -92,7 +92,7 @@ def _inputs(submission: Submission) -> Iterator[tuple[str, Path]]:
 
 
 def _search_path(override: str) -> tuple[str, dict[str, Path]]:
-    """The override and no files, unless it is `hydra.searchpath`: then its folders move along."""
+    """The override and no files, unless it is `hydra.searchpath`: then also the files of its folders."""
     parsed = OverridesParser.create().parse_override(override)
     if parsed.key_or_group != "hydra.searchpath":
         return override, {}

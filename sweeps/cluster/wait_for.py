@@ -25,7 +25,7 @@ def wait_for(urls: Sequence[str], timeout_s: float = TIMEOUT_S) -> list[str]:
 
 def _answers(url: str) -> bool:
     try:
-        # Nodes of a cluster are reached directly, whatever proxy leads out of it.
+        # Nodes of a cluster are reached directly, even where a proxy leads out of it.
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5).close()
     except OSError:
         return False

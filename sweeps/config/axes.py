@@ -46,7 +46,7 @@ class Axes:
         return {axis: of for axis, of in self.ranges.items() if "low" in of or self._is_named(axis, of["choices"])}
 
     def rest(self, named: Iterable[str]) -> dict[str, Any]:
-        """What makes a method of values for the axes `named`: fixed parameters, and the usual value of other axes."""
+        """The parameters beside the axes `named`: the fixed ones, and the first value of each other axis."""
         return {**self.fixed, **{axis: values[0] for axis, values in self.grid.items() if axis not in set(named)}}
 
     def _is_named(self, axis: str, values: Sequence[Any]) -> bool:
@@ -145,7 +145,7 @@ def _switchable() -> list[Entry]:
 
 
 def _is_left_over(where: str, key: str, asked: frozenset[str]) -> bool:
-    """Whether a file gives a parameter to its own entries, in whose place the command line asks for others."""
+    """Whether a file sets this key for entries that the command line has replaced with others."""
     method = where.removesuffix(".grid").removesuffix(".ranges")
     replaced = any(f"{place}.{axis}" in asked for axis in AXES for place in (method, f"{method}.grid"))
     return replaced and f"{where}.{key}" not in asked and bool(owners_of(key))
@@ -191,7 +191,7 @@ def _range(where: str, axis: str, section: Any) -> dict[str, Any]:
         if not isinstance(value, bool):
             raise UserError(f"{where}.{key}={value!r} must be true or false")
     if per_layer and axis not in PER_LAYER:
-        raise UserError(f"{where}.per_layer has no effect: of a layer's own can be {' and '.join(PER_LAYER)}")
+        raise UserError(f"{where}.per_layer has no effect: only {' and '.join(PER_LAYER)} can differ by layer")
     for key in ("low", "high"):
         value = bounds.get(key)
         if (

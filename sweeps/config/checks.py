@@ -32,7 +32,7 @@ def typed(cls: type[T], where: str, values: Mapping[str, Any]) -> T:
 
 
 def folder(key: str, value: Any) -> Path:
-    """An absolute folder; "~" is the home. Raises UserError if `value` names none."""
+    """An absolute folder; "~" is the home folder. Raises UserError if `value` does not name a folder."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UserError(f"{key}={value!r} is not a folder: name one")
     path = os.path.abspath(os.path.expanduser(value))
@@ -54,7 +54,7 @@ def positive(key: str, value: float | None) -> None:
 
 
 def amount(key: str, value: float) -> None:
-    """Raise UserError unless Ray takes `value` as the amount of a resource: up to one any fraction, above it whole."""
+    """Raise UserError unless Ray takes `value` as the amount of a resource: a fraction up to 1, or a whole number."""
     if not 0 <= value < math.inf or (value > 1 and value != int(value)):
         raise UserError(f"{key}={value:g} must be a fraction up to 1, or a whole number")
 

@@ -1,7 +1,7 @@
 """Command-line overrides in, one plain resolved configuration out, by Hydra.
 
-The compose API is used once; there is no multirun, no job folder and no change of the current directory. Whatever Hydra
-or OmegaConf complain about leaves here as a `UserError` of one sentence.
+The compose API is used once; there is no multirun, no job folder and no change of the current directory. Every error
+of Hydra or OmegaConf becomes a `UserError` of one sentence.
 """
 
 import re
@@ -26,12 +26,12 @@ from prune_core.registry import closest
 from sweeps.config.method_keys import is_of_method
 
 MANY = {"method": "methods", "dataset": "datasets", "model": "models"}
-"""Groups whose choices stand side by side, and the section of the configuration where they do."""
+"""Groups that take several choices, each with the section of the configuration that holds them."""
 ONE = ("training", "search", "compute", "tracking", "experiment", "debug")
 """Groups with a single choice."""
 _ROOT = "config"
 _NOT_FOUND = re.compile(r"Could not (?:override|append|delete from config\.) '?([^'\n]+)'")
-# What Hydra and OmegaConf raise for bad overrides beside their own classes (found by fuzzing, see the tests).
+# Exceptions of other classes that Hydra and OmegaConf raise for bad overrides (found by fuzzing, see the tests).
 _REFUSALS = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -96,7 +96,7 @@ def compose(overrides: Sequence[str], conf: Path | None = None) -> Composed:
 
 
 def override(key: str, text: str) -> str:
-    """The override that sets `key` to just this text, whatever signs of Hydra's and OmegaConf's are in it."""
+    """The override that sets `key` to exactly this text, even if it has special characters of Hydra or OmegaConf."""
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # ${ would begin a reference
     text = re.sub(r'(\\*)"', r'\1\1\\"', text)
     text = re.sub(r"(\\+)$", r"\1\1", text)
@@ -113,7 +113,7 @@ def _keys(key: str, value: Any) -> Iterator[str]:
 
 
 def _compose_all(conf: Path, overrides: Sequence[Override]) -> tuple[DictConfig, dict[str, tuple[str, ...]]]:
-    """`_compose` with the one liberty that what a method has needs no plus: `methods.unit.sparsity=0.5`."""
+    """Like `_compose`, but a key that a method has needs no plus: `methods.unit.sparsity=0.5`."""
     texts = [override.input_line or "" for override in overrides]
     try:
         return _compose(conf, texts)
@@ -167,13 +167,13 @@ def _parse(text: str, conf: Path) -> Override:
 
 def _unreadable(text: str) -> str:
     key, _, value = text.partition("=")
-    if key and value and value[0] not in "[{\"'":  # a text in which Hydra's grammar sees signs of its own
+    if key and value and value[0] not in "[{\"'":  # the text has special characters of Hydra's grammar
         return f"{text!r} cannot be read: put a value with signs like = ( é into both kinds of quotes, '{key}=\"...\"'"
     return f"{text!r} cannot be read: write key=value, and a list in quotes as 'key=[a,b]'"
 
 
 def _check_folders(value: Any) -> None:
-    """Refuse a folder of configurations that does not exist, of which Hydra only warns."""
+    """Refuse a folder of configurations that does not exist; Hydra would only warn."""
     for folder in value if isinstance(value, list) else [value]:
         path = str(folder).removeprefix("file://")
         if path != folder and not Path(path).is_dir():
@@ -195,7 +195,7 @@ def _check_choice(group: str, value: Any, conf: Path) -> None:
 
 
 def _sentence(error: Exception, overrides: Sequence[Override], conf: Path) -> str:
-    """What a person needs to know of an error of Hydra's or OmegaConf's."""
+    """What a person needs to know about an error of Hydra or OmegaConf."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         if group in (*MANY, *ONE):

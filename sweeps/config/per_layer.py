@@ -1,6 +1,6 @@
-"""One value a layer: how a list of them is called, where each is an axis of its own, and how long it has to be.
+"""Parameters with one value a layer: their names, the axis of each value, and the length of the list.
 
-`sparsity.dense_1` is the share of that layer; together such axes make the list that a method takes.
+`sparsity.dense_1` is the share of that layer; such axes together make the list that a method takes.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ Layers = Mapping[str, tuple[str, ...]]
 
 
 def layers_of(info: ModelInfo, prune_output: bool) -> Layers:
-    """The layers of a network; that of the output is pruned only if asked."""
+    """The layers of a network; the output layer is pruned only if `prune_output`."""
     everywhere = info.kernel_layers
     inner = everywhere[: len(everywhere) - info.output_kernels]
     return {"pruned": everywhere if prune_output else inner, "all": everywhere}
@@ -38,7 +38,7 @@ def axis_of(parameter: str, layer: str) -> str:
 
 
 def gathered(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of axes as parameters of a method: those of layers, which stand in the layers' order, as one list."""
+    """Values of axes as parameters of a method; the values of single layers, in the layers' order, become one list."""
     parameters: dict[str, Any] = {}
     for axis, value in values.items():
         parameter, _, layer = axis.partition(".")
@@ -50,7 +50,7 @@ def gathered(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_lists(model: str, spec: MethodSpec, layers: Layers) -> None:
-    """Raise UserError if a list of the method has another length than `model` has layers for it."""
+    """Raise UserError if a list of the method does not have one value for each layer of `model` that it is for."""
     for parameter, value in spec.values.items():
         if not isinstance(value, tuple) or parameter not in PER_LAYER:
             continue

@@ -29,7 +29,7 @@ from sweeps.config.storage import storage_settings
 
 @dataclass(frozen=True)
 class _Top:
-    """What stands at the top level besides sections."""
+    """Keys of the top level that are not sections."""
 
     seeds: list[int] = field(default_factory=list)
     prune_output: bool = False
@@ -118,7 +118,7 @@ def _chosen_sections(composed: Composed, group: str) -> dict[str, dict[str, Any]
 
 
 def _with_absolute_path(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Workers have another current folder: what the person calls `path` from here is made absolute here."""
+    """The section with an absolute `path`: workers have another current folder, where a relative one differs."""
     path = section.get("path")
     return (
         {**section, "path": os.path.abspath(os.path.expanduser(path))}
@@ -144,7 +144,7 @@ def _check_seeds(seeds: Sequence[int]) -> None:
 
 def _search(section: Mapping[str, Any], asked: frozenset[str]) -> SearchSettings:
     objectives = section.get("objectives") or {}
-    if isinstance(objectives, Mapping):  # null takes one away
+    if isinstance(objectives, Mapping):  # null removes one
         section = {**section, "objectives": {metric: way for metric, way in objectives.items() if way is not None}}
     search = typed(SearchSettings, "search", section)
     one_of("search.kind", search.kind, KINDS)

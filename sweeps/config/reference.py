@@ -1,6 +1,6 @@
 """Published results as data of a preset (`reference:`), so that a report can show them beside ours.
 
-Part of no content key: changing it changes no result.
+It is not part of any content key: changing it does not change a result.
 """
 
 import math
@@ -22,7 +22,7 @@ class ReferencePoint:
 
     Attributes:
         method: the method that is its counterpart here.
-        axes: the grid point of the counterpart, or the part of it that the source tells.
+        axes: the grid point of the counterpart, or the part of it that the source states.
         metrics: what was published, by the names of our metrics.
     """
 

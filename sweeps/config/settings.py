@@ -72,7 +72,7 @@ class TrackingSettings:
 
 @dataclass(frozen=True)
 class MeasureSettings:
-    """What is measured beside the figures that every trial has."""
+    """What is measured in addition to the metrics that every trial has."""
 
     latency: bool = True
     latency_batch_size: int = 256
@@ -106,7 +106,7 @@ class Settings:
         methods: {name: what is fixed and what varies in it}, shortcuts applied.
         training: section of the same name, methods' own parts (finetune) included.
         measure: how latency is measured.
-        config: the resolved configuration, whole, for the record.
+        config: the whole resolved configuration, for the record.
         reference: published results that the report shows beside ours.
         overrides: the command line that asked for all this, word by word.
     """

@@ -1,6 +1,6 @@
-"""How long work takes that nothing like it was done before: a guess from multiplications, samples and epochs.
+"""A guess of how long work takes if nothing similar has run before: from multiplications, samples and epochs.
 
-Meant for the order of magnitude, minutes or days, before anything has run. Plan-time: no TensorFlow.
+It tells the order of magnitude, minutes or days, before anything has run. Plan-time: no TensorFlow.
 """
 
 import functools
@@ -25,7 +25,7 @@ SECONDS_A_TRIAL = 1.5
 
 
 def guessed_seconds(work: BaselineSpec | TrialSpec | SearchSpec) -> float | None:
-    """Seconds on one core; None for a network or a dataset whose size only loading tells."""
+    """Seconds on one core; None for a network or a dataset whose size is known only after loading."""
     if isinstance(work, BaselineSpec):
         return _times(work.training["epochs"], _epoch(work))
     if isinstance(work, SearchSpec):

@@ -3,7 +3,7 @@
 A content key covers what determines a result, and only that: the data's fingerprint, the network's configuration (or
 the fingerprint of its file), training, seed, the method's parameters. Names are part of it because a result carries
 them; paths, storage, compute, tracking and the shape of a grid are not. What only some methods use (training.finetune)
-is part of those trials' keys alone, so that changing it trains no baseline again.
+is part of the keys of those trials only: after a change of it, no baseline is trained again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ from sweeps.plan.points import (
 from sweeps.specs import BaselineSpec, Plan, SearchSpec, TrialSpec, content_key
 
 _NOT_CONTENT = ("path", "sha256")
-"""Settings of a network from a file that its fingerprint makes superfluous."""
+"""Settings of a network from a file that are not part of its key: the fingerprint of the file is."""
 
 
 def make_plan(settings: Settings) -> Plan:
@@ -74,7 +74,7 @@ def make_plan(settings: Settings) -> Plan:
 
 
 def _remarks(model: str, info: ModelInfo, axes: Axes, prune_output: bool) -> Iterator[str]:
-    """What a person should know of a method on a network before anything runs: how little of it the method reaches."""
+    """What a person should know before anything runs: that the method reaches only a small part of the network."""
     values = {axis: axes.grid.get(axis, (axes.fixed.get(axis) or usual,)) for axis, usual in USUAL.items()}
     selects = any(SELECTIONS.get(name).needs_scores for name in values["selection"])
     if not selects and all(SCHEDULES.get(name).selects for name in values["schedule"]):
@@ -86,13 +86,13 @@ def _remarks(model: str, info: ModelInfo, axes: Axes, prune_output: bool) -> Ite
 
 
 def trial_of(search: SearchSpec, point: Mapping[str, Any]) -> TrialSpec:
-    """The trial of a point that a searcher proposed. Raises UserError for a point that the method cannot be at."""
+    """The trial of a point that a searcher proposed. Raises UserError for a point that is impossible for the method."""
     checked = point_of(search.method, search.fixed, {axis: point[axis] for axis in search.ranges})
     return _trial(search.baseline, search.method, checked, search.training, search.prune_output, search.measure)
 
 
 def _points(search: SearchSettings, axes: Axes, model: str, layers: Layers) -> list[Point]:
-    """What is tried of a method on a network where that is known beforehand."""
+    """The points of a method on a network, for searches that know them before anything runs."""
     if search.kind == "grid":
         points = grid_points(axes)
     elif search.kind == "sensitivity":
@@ -105,7 +105,7 @@ def _points(search: SearchSettings, axes: Axes, model: str, layers: Layers) -> l
 
 
 def _searchable(axes: Axes, model: str, layers: Layers) -> Axes:
-    """The axes with a range for each layer where that is asked for, and every end and choice of a range checked."""
+    """The axes, with a range for each layer where that is asked for. Every end and choice of a range is checked."""
     some = with_layer_ranges(axes, layers)
     for point in end_points(some):
         check_lists(model, point.spec, layers)
@@ -134,7 +134,7 @@ def _baselines(settings: Settings) -> Iterator[tuple[BaselineSpec, ModelInfo]]:
 def _brought_together(
     about: DatasetInfo, config: Mapping[str, Any], network: ModelInfo
 ) -> tuple[DatasetInfo, Mapping[str, Any], str]:
-    """The dataset as one network gets it, its configuration for that, and what a person should know of it."""
+    """The dataset as the network gets it, its configuration for that, and what a person should know about it."""
     settled, scaled = data.settled(config, about.scaling, network.raw)
     remarks = [about.remark, scaled if network.fingerprint is not None else ""]  # networks of ours always take [0, 1]
     if settled is not config:

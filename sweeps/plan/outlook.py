@@ -1,4 +1,4 @@
-"""What of a plan is missing in the store, and how long it may take, from what past runs took."""
+"""Which work of a plan is missing in the store, and how long it may take, judged by past runs."""
 
 import math
 import os
@@ -21,7 +21,7 @@ Kind = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Missing:
-    """What of a plan is finished and what is not.
+    """Which work of a plan is finished and which is not.
 
     Attributes:
         cached: keys of the plan's work that the store has (not verified: the run does that).
@@ -37,16 +37,16 @@ class Missing:
 
     @property
     def is_work_left(self) -> bool:
-        """Whether anything may have to run; a search is only known to be finished by going through it."""
+        """Whether anything may have to run. Only running a search tells whether it is finished."""
         return bool(self.to_train or self.to_run or self.to_search)
 
 
 @dataclass(frozen=True)
 class Outlook(Missing):
-    """What is missing of a plan, and what it may take.
+    """The missing work of a plan, and how long it may take.
 
     Attributes:
-        estimates: {key: seconds} of missing work like which something was done before.
+        estimates: {key: seconds} of missing work to which some past work is similar.
         guesses: {key: seconds} of other missing work, and of searches, where a guess is possible.
     """
 
@@ -62,7 +62,7 @@ class Outlook(Missing):
 
 
 def missing_of(plan: Plan, store: ResultStore) -> Missing:
-    """Look for each result of the plan in the store; a folder without a record counts as absent, none is read."""
+    """Look for each result of the plan in the store; a folder without a record counts as absent. None is read."""
     elsewhere = store.elsewhere()
     cached = frozenset(work.key for work in plan if work.key in elsewhere or _is_present(store, work.key))
     to_run = tuple(trial for trial in plan.trials if trial.key not in cached)
@@ -72,7 +72,7 @@ def missing_of(plan: Plan, store: ResultStore) -> Missing:
 
 
 def outlook_of(plan: Plan, store: ResultStore) -> Outlook:
-    """What is missing, and what it may take: reads up to `MOST_RECORDS` records of past results."""
+    """What is missing, and how long it may take: reads up to `MOST_RECORDS` records of past results."""
     missing = missing_of(plan, store)
     works: tuple[Work, ...] = (*missing.to_train, *missing.to_run)
     took = _past_seconds(store) if works else {}
@@ -102,7 +102,7 @@ def _past_seconds(store: ResultStore) -> dict[Kind, float]:
             seconds = float(record["ended_at"]) - float(record["started_at"])
             if math.isfinite(seconds) and seconds >= 0:
                 found[kind].append(seconds)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):  # the run will say it
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):  # the run will report it
             continue
     return {kind: statistics.median(times) for kind, times in found.items()}
 

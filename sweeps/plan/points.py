@@ -42,7 +42,7 @@ def grid_points(axes: Axes) -> list[Point]:
 
 
 def points_of_one_layer(axes: Axes, layers: Layers) -> list[Point]:
-    """The points of the grid for each layer in turn, which alone gets their sparsity; the others stay whole.
+    """The points of the grid for each layer in turn: only this layer is pruned, the others stay whole.
 
     Raises:
         UserError: the method has no axis `sparsity`, or its values are not numbers, one of them above 0.
@@ -58,7 +58,7 @@ def points_of_one_layer(axes: Axes, layers: Layers) -> list[Point]:
 
 
 def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
-    """`n_samples` different points of the ranges, or fewer where there are not so many; a pure function."""
+    """`n_samples` different points of the ranges, or fewer if the ranges have no more; a pure function."""
     generator = random.Random(f"{seed} {axes.method}")
     ranges = axes.named_ranges()
     rest = axes.rest(ranges)
@@ -72,7 +72,7 @@ def drawn_points(axes: Axes, n_samples: int, seed: int) -> list[Point]:
 
 
 def with_layer_ranges(axes: Axes, layers: Layers) -> Axes:
-    """The same with each range that is marked `per_layer` made into one for every layer; its axis leaves the grid."""
+    """The same axes, but each range marked `per_layer` becomes one range for every layer; its axis leaves the grid."""
     ranges: dict[str, Mapping[str, Any]] = {}
     grid = dict(axes.grid)
     for axis, bounds in axes.ranges.items():
@@ -86,10 +86,10 @@ def with_layer_ranges(axes: Axes, layers: Layers) -> Axes:
 
 
 def points_of_equal_layers(axes: Axes, layers: Layers) -> list[dict[str, Any]]:
-    """Where a search layer by layer starts: the points of the grid, one value for all layers, as far as in range.
+    """Where a search layer by layer starts: the points of the grid that are in range, with one value for all layers.
 
     Returns:
-        {axis: value} with an axis for every layer; nothing for a method without a range that is marked `per_layer`.
+        {axis: value} with an axis for every layer; empty for a method without a range that is marked `per_layer`.
     """
     own = {axis: bounds for axis, bounds in axes.ranges.items() if bounds.get("per_layer")}
     if not own:
@@ -100,7 +100,7 @@ def points_of_equal_layers(axes: Axes, layers: Layers) -> list[dict[str, Any]]:
 
 
 def end_points(axes: Axes) -> list[Point]:
-    """For each end and each choice of a range a point at it. Raises UserError if one is impossible for the method."""
+    """A point at each end and each choice of every range. Raises UserError if one is impossible for the method."""
     ranges = axes.named_ranges()
     rest = axes.rest(ranges)
     ends = {axis: bounds.get("choices") or [bounds["low"], bounds["high"]] for axis, bounds in ranges.items()}
@@ -109,7 +109,7 @@ def end_points(axes: Axes) -> list[Point]:
 
 
 def point_of(method: str, rest: Mapping[str, Any], values: Mapping[str, Any]) -> Point:
-    """The point of `method` with the axes at `values`. Raises UserError, naming the method, if it cannot be."""
+    """The point of `method` with the axes at `values`. Raises UserError, naming the method, if it is impossible."""
     try:
         own = with_own_parameters({**rest, **gathered(values)})
         spec = MethodSpec.from_parameters(own)
@@ -119,7 +119,7 @@ def point_of(method: str, rest: Mapping[str, Any], values: Mapping[str, Any]) ->
 
 
 def _different(points: Iterable[Point]) -> list[Point]:
-    """The points in their order, each once: those that differ in an axis that they do not have are the same point."""
+    """The points in their order, each once: points that differ only in an axis that they do not have are equal."""
     return list({identity(point.axes): point for point in reversed([*points])}.values())[::-1]
 
 
@@ -142,7 +142,7 @@ def _alone(point: Point, layer: str, layers: Sequence[str]) -> Point:
 
 
 def in_range(value: Any, bounds: Mapping[str, Any]) -> Any:
-    """A drawn value; a float rounded to four digits that a person can read, between the ends of its range."""
+    """A drawn value. A float is rounded to four digits for easy reading, and stays within its range."""
     if "choices" in bounds or isinstance(value, int):
         return value
     return min(max(float(f"{value:.4g}"), bounds["low"]), bounds["high"])

@@ -1,4 +1,4 @@
-"""The results of a sweep: kept, compared, drawn, and told as tables."""
+"""The results of a sweep: kept, compared, drawn, and shown as tables."""
 
 from typing import TYPE_CHECKING
 

@@ -17,7 +17,7 @@ MOST_LINES = 12
 MOST_ROWS = 10
 """Rows of the table that are not folded away."""
 CONTROL = "random"
-"""The method that is there to be beaten, and no example of what pruning does."""
+"""The control: other methods must beat it, and it is not an example of what pruning does."""
 Reached = Sequence[tuple[Line, Sequence[Group | None]]]
 """Lines, each with its smallest network within each of TOLERANCES."""
 
@@ -36,7 +36,7 @@ def size_and_speed(comparison: Comparison) -> str:
 
 
 def speed(group: Group) -> str:
-    """The part of a sentence on a smaller network that tells its speed; "" where that was not measured."""
+    """The part of a sentence about a smaller network that tells its speed; "" where it was not measured."""
     if not group.is_shrunk:
         return " to store, but not faster, since its matrices keep the shapes of the dense ones,"
     faster = group.mean("speedup")
@@ -104,7 +104,7 @@ _TITLES = {"zeros": "Zeros in place", "shrunk": "Units removed", "shared": "Weig
 
 
 def _noise(comparison: Comparison) -> str:
-    """What the measured times of networks with unchanged matrices scatter by."""
+    """The scatter of the measured times of networks with unchanged matrices."""
     speeds = [s for group in comparison.points if not group.is_shrunk and (s := group.mean("speedup")) is not None]
     if not speeds:
         return ""
@@ -147,7 +147,7 @@ def _doubt(comparison: Comparison) -> str:
 
 
 def _recovered(reached: Reached) -> Iterator[str]:
-    """What each recovery buys, for lines that are in the sweep with and without it."""
+    """What each recovery gains, for lines that are in the sweep with and without it."""
     at = TOLERANCES.index(0.01)
     plain = {_twin(line): groups[at] for line, groups in reached if line.rest.get("recovery") == NONE}
     for line, groups in reached:

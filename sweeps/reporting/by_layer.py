@@ -45,7 +45,7 @@ class Allocation:
         share: of each layer, where they are equal.
         size: weights left, mean over seeds.
         equal: test accuracy with equal shares, one a seed.
-        chosen: test accuracy with the unequal shares of most validation accuracy among those of at most as many
+        chosen: test accuracy with the unequal shares of highest validation accuracy among those with at most as many
             weights, one a seed.
         shares: {layer: its share of the chosen ones, mean over seeds}.
     """
@@ -88,7 +88,7 @@ def allocations(points: Sequence[Group]) -> list[Allocation]:
 
 
 def layer_shares(group: Group) -> dict[str, float]:
-    """{layer: share} of the axes that are one layer's."""
+    """{layer: share} of the axes that belong to a single layer."""
     return {axis[len(_PREFIX) :]: share for axis, share in group.axes.items() if axis.startswith(_PREFIX)}
 
 

@@ -1,4 +1,4 @@
-"""The results of a sweep put apart by network and dataset: what is compared with one another."""
+"""The results of a sweep by network and dataset: only results of the same two are compared."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class Comparison:
         dense: metrics of the dense network, means over seeds; {} if none is finished.
         reference: published points that may stand beside them, and what to call them.
         called: the title, where that says more than the names.
-        val_samples: size of the split that choices are made on; None if the data is not there any more.
+        val_samples: size of the split that choices are made on; None if the data no longer exist.
     """
 
     model: str
@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def standard_error(self) -> float:
-        """Of the dense network's accuracy on the validation split, as a fraction; 0 if that is not known."""
+        """The standard error of the dense network's validation accuracy, as a fraction; 0 if it is not known."""
         accuracy = self.dense.get("val_accuracy")
         if accuracy is None or not self.val_samples:
             return 0.0

@@ -14,7 +14,7 @@ from sweeps.reporting.results import Row
 from sweeps.specs import BaselineSpec, Failure, Plan, Work, of_dense
 
 TARGET = "target."
-"""Before the names of axes in results.csv that are metrics as well: target.sparsity is what was asked for."""
+"""Prefix of axes in results.csv whose names are also metrics: target.sparsity is the requested value."""
 _LAST_COLUMNS = ("cached", "trial.key", "baseline.key", "key", "run_id")
 
 
@@ -29,7 +29,7 @@ def write_files(
     """Write the report's files; returns {name: file}, ready as artifacts of the sweep's run.
 
     Args:
-        folder: made if need be; files of an earlier report are replaced.
+        folder: created if missing; files of an earlier report are replaced.
         plan: for plan.csv.
         rows, failures: how it went.
         run_ids: {key: MLflow run id} of what is delivered.
@@ -76,7 +76,7 @@ def _failure_record(failure: Failure) -> dict[str, Any]:
 
 
 def _asked(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, Any]:
-    """The params by the columns they get: what was asked for and what came out may have one name, as sparsity does."""
+    """The params by their columns: a requested and a measured value may have the same name, as sparsity does."""
     return {f"{TARGET}{name}" if name in metrics else name: value for name, value in params.items()}
 
 

@@ -11,7 +11,7 @@ TOLERANCES = (0.005, 0.01, 0.02)
 
 
 def sensitivity_table(comparison: Comparison) -> str:
-    """For every layer how much of it alone can go within each tolerance; empty where no layer was pruned alone."""
+    """How much of each layer alone can be removed within each tolerance; empty where no layer was pruned alone."""
     curves = layer_curves(comparison.points)
     if not curves:
         return ""
@@ -21,7 +21,7 @@ def sensitivity_table(comparison: Comparison) -> str:
         found = {curve.label: curve for curve in curves if curve.layer == layer}
         rows.append([layer, *(_tolerated(found.get(label), limit) for label in labels for limit in TOLERANCES)])
     heads = ["layer", *(f"{label}: {100 * limit:g}" for label in labels for limit in TOLERANCES)]
-    caption = "Most of one layer alone, in %, up to which validation accuracy stays within so many points of dense."
+    caption = "The most of one layer alone, in %, that can go with validation accuracy within so many points of dense."
     return table(heads, rows, caption)
 
 
@@ -44,8 +44,8 @@ def allocation_table(comparison: Comparison) -> str:
     ]
     heads = ["method", "% of every layer", "weights left", "test acc. %", "shares found", "gain, points", "% by layer"]
     caption = (
-        "The same share of every layer, and for each seed the shares of most validation accuracy among those that the "
-        "search found with no more weights: test accuracy, mean ± standard deviation over seeds."
+        "The same share of every layer, and for each seed the shares of highest validation accuracy among those that "
+        "the search found with no more weights: test accuracy, mean ± standard deviation over seeds."
     )
     return table(heads, rows, caption)
 

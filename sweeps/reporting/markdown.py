@@ -24,14 +24,14 @@ def as_markdown(record: SweepRecord, rows: Sequence[Row]) -> str:
 
 
 def markdown_of(html: str) -> str:
-    """A table of `sweeps.reporting.markup` as Markdown; columns of numbers are set to the right."""
+    """A table of `sweeps.reporting.markup` as Markdown; columns of numbers are aligned right."""
     read = _TableReader()
     read.feed(html)
     return "\n".join(read.lines())
 
 
 def _command(record: SweepRecord) -> str:
-    """The command without what is of one machine and of no influence on results."""
+    """The command without words that concern one machine and do not change results."""
     arguments = shlex.split(record.command)
     return shlex.join(a for a in arguments if a.partition(".")[0] not in ("storage", "compute", "tracking"))
 

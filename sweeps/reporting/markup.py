@@ -63,7 +63,7 @@ class Cell:
 
     Attributes:
         text: as shown.
-        value: what sorting goes by, if it is a number.
+        value: what to sort by, if it is a number.
     """
 
     text: str
@@ -76,13 +76,13 @@ def number(value: float | None, form: str = "{:.2f}", spread: float | None = Non
     if value is None:
         return Cell("", None, True)
     text = form.format(value)
-    if not text.strip("-0.,"):  # nothing is -0.00
+    if not text.strip("-0.,"):  # zero has no sign
         text = form.format(0.0)
     return Cell(text if spread is None else f"{text} ± {form.replace(':+', ':').format(spread)}", value, True)
 
 
 def text(value: object) -> str:
-    """Text without any meaning to a browser."""
+    """Text in which a browser sees no markup."""
     return escape(str(value))
 
 
@@ -102,7 +102,7 @@ def picture(figure: "Figure | None", says: str, caption: str = "", dots: bool = 
 
     Args:
         figure: to draw.
-        says: what a person who does not see it is told.
+        says: the text for a person who cannot see it.
         caption: below it.
         dots: as PNG, for pictures of many points or pixels; else as SVG.
     """
@@ -112,7 +112,7 @@ def picture(figure: "Figure | None", says: str, caption: str = "", dots: bool = 
 
     kind = "png" if dots else "svg"
     drawn = io.BytesIO()
-    # Text stays text, and no date: the same sweep makes the same file.
+    # Text stays text, and there is no date: the same sweep makes the same file.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}):
         figure.savefig(drawn, format=kind, dpi=130, metadata=None if dots else {"Date": None})
     media = "image/png" if dots else "image/svg+xml"
@@ -122,12 +122,12 @@ def picture(figure: "Figure | None", says: str, caption: str = "", dots: bool = 
 
 
 def details(summary: str, content: str) -> str:
-    """Content that is folded away until asked for."""
+    """Content that is hidden until a person opens it."""
     return f"<details><summary>{text(summary)}</summary>{content}</details>"
 
 
 def page(title: str, body: str) -> str:
-    """A whole document that needs nothing from anywhere."""
+    """A whole document that loads nothing from elsewhere."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

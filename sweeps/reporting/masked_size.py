@@ -1,4 +1,4 @@
-"""What a network would take with its zeros left in place: the dense one under a trial's masks. Without TensorFlow."""
+"""The stored size of a network whose zeros stay in place: the dense one under a trial's masks. No TensorFlow."""
 
 import io
 import zipfile
@@ -22,8 +22,8 @@ def masked_bytes(network: Path, dense_bytes: float, masks: Mapping[str, np.ndarr
         masks: {weight path: bool array}, True = kept.
 
     Returns:
-        The same that `prune_core.codec.size_bytes` says of the masked network; None where the file is not there or a
-        masked weight is not in it under the name of its layer.
+        The same number that `prune_core.codec.size_bytes` gives for the masked network; None if the file is missing, or
+        a masked weight is not in it under the name of its layer.
     """
     if not network.is_file():
         return None

@@ -89,7 +89,7 @@ def _head(record: SweepRecord, rows: Sequence[Row], drawn: Sequence[Comparison])
 
 
 def _best(comparison: Comparison) -> str:
-    """In one sentence, what a person gets."""
+    """The result in one sentence."""
     (choice,) = choices(comparison.points, tolerances=(0.01,))
     group = choice.group
     if group is None:
@@ -142,7 +142,7 @@ def _comparison(number: int, comparison: Comparison, rows: Sequence[Row], store:
 
 
 def _by_layer(comparison: Comparison) -> Iterator[str]:
-    """What a sweep says that gives single layers shares of their own; nothing of other sweeps."""
+    """The parts about single layers, of a sweep that prunes layers by different shares; of other sweeps nothing."""
     alone = picture(
         sensitivity_figure(comparison), "Test accuracy against what is removed of one layer, for every layer"
     )
@@ -154,7 +154,7 @@ def _by_layer(comparison: Comparison) -> Iterator[str]:
 
 
 def _trials(comparison: Comparison, rows: Sequence[Row], store: ResultStore) -> Iterator[str]:
-    """Pictures of one trial a method: its choice, the first seed."""
+    """Pictures of one trial for each method: the first seed of its choice."""
     for number, group in enumerate(representatives(comparison)):
         row = _first_row(group, rows)
         if row is None or not isinstance(row.work, TrialSpec):
@@ -214,7 +214,7 @@ def _trouble(record: SweepRecord, rows: Sequence[Row]) -> str:
 
 
 def _time(record: SweepRecord, rows: Sequence[Row]) -> str:
-    """The work of every run of the sweep, and the driver's phases of its last one."""
+    """The time of the work of all runs of the sweep, and of the driver's phases in the last run."""
     lines = profile_of([replace(row, cached=False) for row in rows], record.phases)
     drawn = picture(time_figure(lines), "Seconds of every step of the work and of every phase of the driver")
     return f'<h2 id="time">Where the time went</h2>{drawn or "<p>Nothing has taken any.</p>"}'
@@ -238,7 +238,7 @@ def _how(record: SweepRecord, rows: Sequence[Row]) -> str:
     return "\n".join(
         [
             '<h2 id="how">How it was run</h2>',
-            f"<p>The same command goes on, repeats nothing that is finished and draws this report again.{took}</p>",
+            f"<p>Run the same command to resume: nothing is repeated, and this report is drawn again.{took}</p>",
             f"<pre>{text(redact(record.command))}</pre>",
             table(["dense network", "test acc. %", "seconds", "key"], dense),
             table(["data", "digest", "what it is"], known),

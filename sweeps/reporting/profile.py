@@ -15,7 +15,7 @@ class Line:
 
     Attributes:
         of: whose time it is. Workers' seconds add up over all of them.
-        step: "train", "latency", ... (the metrics `seconds.<step>`), "other" for what no step measures; or a phase.
+        step: "train", "latency", ... (the metrics `seconds.<step>`), "other" for time outside all steps; or a phase.
         seconds: wall time.
         share: of all the time of the same kind, from 0 to 1.
     """
@@ -30,7 +30,7 @@ def profile_of(rows: Sequence[Row], phases: Mapping[str, float]) -> list[Line]:
     """Workers' steps, longest first, then the driver's phases in their order.
 
     Args:
-        rows: finished work; what was there already took no time of this sweep.
+        rows: finished work; cached work took no time of this sweep.
         phases: {phase: seconds}, from `sweeps.engine.Phases`.
     """
     steps: dict[str, float] = {}

@@ -26,7 +26,7 @@ RECORD_FILE = "sweep.json"
 
 @dataclass(frozen=True)
 class FailureNote:
-    """Work without a result, as a report tells of it."""
+    """Work without a result, as a report shows it."""
 
     label: str
     status: Literal["failed", "blocked", "lost"]
@@ -40,7 +40,7 @@ class SweepRecord:
     Attributes:
         sweep_id: as in its plan.
         name: what a person calls it.
-        command: that runs it again.
+        command: the command that runs it again.
         keys: content keys of all its work, in order.
         config: the resolved configuration, credentials replaced.
         provenance: commit, versions, user (`sweeps.tracking.provenance`).
@@ -70,7 +70,7 @@ class SweepRecord:
 
 
 def note(failure: Failure) -> FailureNote:
-    """The part of a failure that a report tells."""
+    """The part of a failure that a report shows."""
     return FailureNote(failure.work.label, failure.status, redact(failure.reason))
 
 
@@ -133,17 +133,17 @@ def _overrides(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def rows_of(record: SweepRecord, store: ResultStore, plan: Iterable[Work] = ()) -> list[Row]:
-    """Its finished work, from the store: as `plan` has it, and what is not in there as the result says itself."""
+    """Its finished work, from the store: as `plan` has it; work that is not in the plan is rebuilt from its result."""
     works = {work.key: work for work in plan}
     results = ((key, store.load(key)) for key in record.keys)
     return [Row(works.get(key) or work_of(result), result, key in record.cached) for key, result in results if result]
 
 
 def work_of(result: Result) -> Work:
-    """The work that a result came from, rebuilt from what the result says of itself.
+    """The work that a result came from, rebuilt from the record in the result.
 
     Raises:
-        UserError: it does not say so; another version has written it.
+        UserError: the record is incomplete, because another version has written it.
     """
     try:
         if result.kind == "baseline":
@@ -151,7 +151,7 @@ def work_of(result: Result) -> Work:
         return TrialSpec(**{**result.config, "baseline": BaselineSpec(**result.config["baseline"])})
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"the result {result.key} does not say what it is of ({error}): remove its folder and run the sweep again"
+            f"the result {result.key} lacks a part of its record ({error}): remove its folder and run the sweep again"
         ) from None
 
 

@@ -49,7 +49,7 @@ def keep_record(
     Args:
         settings, plan: what was asked for.
         rows, failures: how it went.
-        phases: {phase: seconds of wall time} (`sweeps.engine.Phases`); None: nothing has taken any.
+        phases: {phase: seconds of wall time} (`sweeps.engine.Phases`); None: no time was measured.
     """
     record = SweepRecord(
         sweep_id=plan.sweep_id,
@@ -80,7 +80,7 @@ def first_time(
 
     Args:
         settings, plan, rows, failures, phases: as `keep_record`.
-        draw: whether the page is drawn; without it the record alone is kept, for somebody in a hurry.
+        draw: whether the page is drawn; if not, only the record is kept, which is faster.
     """
     from sweeps.reporting.page import write_page
 

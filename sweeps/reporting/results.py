@@ -13,7 +13,7 @@ from sweeps.specs import Failure, Result, TrialSpec, Work, describe_axes
 
 TOLERANCES = (0.0, 0.005, 0.01, 0.02)
 UNCHANGED = "as dense"
-"""Speed of a network whose matrices have the dense one's shapes: what is measured beside that is noise."""
+"""Speed of a network whose matrices have the dense one's shapes: any measured difference is noise."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def published_table(comparison: Comparison) -> str:
         for group in _counterparts(point, comparison.points):
             ours = group.label if group else "not in this sweep"
             for name, value in point.metrics.items():
-                if name not in point.axes:  # what was asked for is no result
+                if name not in point.axes:  # a requested value is not a result
                     mean, spread = (group.mean(name), group.spread(name)) if group else (None, None)
                     rows.append([_described(point), name, *_beside(name, value, mean, spread), ours])
     if not rows or comparison.reference is None:
@@ -205,7 +205,7 @@ def _dense(comparison: Comparison) -> list[Cell | str]:
 
 
 def _counterparts(point: ReferencePoint, points: Sequence[Group]) -> list[Group | None]:
-    """The groups that a published point stands for; of many, the one of the nearest sparsity, else of most accuracy."""
+    """The groups that match a published point; of several, the one of nearest sparsity, or else of highest accuracy."""
     found = [group for group in points if point.matches(group.method, group.axes)]
     if len(found) > MOST_MATCHES:
         sparsity = point.metrics.get("sparsity")

@@ -17,7 +17,7 @@ from sweeps.tracking import Place, Target, sweep_link, trials_link, ui_base, ui_
 
 MOST_ROWS = 12
 WIDE = 108
-"""Columns that the tables need for all their figures; on narrower terminals the method is worth more than some."""
+"""Terminal width that the tables need for all their figures; narrower tables leave some out and keep the method."""
 _FIGURES = ("val. acc. %", "test acc. %", "drop, points", "sparsity %", "smaller", "faster")
 
 
@@ -124,7 +124,7 @@ def choice_table(found: Sequence[Choice], width: int) -> Table:
 
 
 def _networks(items: Sequence[Group] | Sequence[Choice]) -> dict[tuple[str, str], str]:
-    """{(model, dataset): as much of it as tells them apart}; empty where there is one."""
+    """{(model, dataset): the part of the names that differs}; empty if there is only one pair."""
     pairs = dict.fromkeys((item.model, item.dataset) for item in items)
     if len(pairs) < 2:
         return {}
@@ -146,7 +146,7 @@ def _names(method: str, network: str | None, is_wide: bool) -> list[Text]:
 
 
 def failure_table(failures: Sequence[Failure], most: int = MOST_ROWS) -> Table:
-    """What has no result, and why: failed work first, what it blocked after it."""
+    """Work without a result, and why: failed work first, then the work that it blocked."""
     table = Table(title=f"\n{len(failures)} without a result", box=None)
     table.title_justify = "left"
     for name in ("status", "work", "tries", "why"):
@@ -167,7 +167,7 @@ def _where(plan: Plan, place: Place, default: Target, folder: Path, waiting: int
     if waiting:
         words = ("deliver", f"sweep={plan.sweep_id}", f"storage.root={folder.parents[1]}")
         lines.append(
-            f"{waiting} deliveries to {place.target.shown} wait on disk, to be made by "
+            f"{waiting} deliveries to {place.target.shown} wait on disk: deliver them with "
             f"{shlex.join(['python', 'sweeps/report.py', *words])}"
         )
     command = ui_command(place.target, default)

@@ -33,7 +33,7 @@ class Request:
 
 
 def read(arguments: Sequence[str]) -> Request:
-    """Sort the words of a command line. Raises UserError, with the way to say it, for what is not supported."""
+    """Sort the words of a command line. Raises UserError, which says what to write, for an unsupported word."""
     action: Action = "sweep"
     overrides: list[str] = []
     words = iter(arguments)
@@ -62,7 +62,7 @@ def read(arguments: Sequence[str]) -> Request:
 
 
 def _refuse_second_choices(overrides: Sequence[str]) -> None:
-    """Of a group that is given twice Hydra would take the last one without a word, where both are meant."""
+    """Refuse a group that is given twice: Hydra would silently take the last one, but a person means both."""
     from sweeps.config import MANY
 
     for group in MANY:

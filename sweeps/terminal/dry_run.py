@@ -1,4 +1,4 @@
-"""The plan shown and not run: `dry_run=true`."""
+"""Shows the plan without running it: `dry_run=true`."""
 
 from sweeps.config.settings import Settings
 from sweeps.machines import room_of

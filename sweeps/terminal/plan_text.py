@@ -1,4 +1,4 @@
-"""The plan as text: what would run, what is finished, and how long it may take, from what past runs took."""
+"""The plan as text: what would run, what is finished, and how long it may take, judged by past runs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from sweeps.specs import Plan, SearchSpec, Work
 from sweeps.terminal.progress import format_duration
 
 MOST_LINES = 50
-"""Trials that are printed one by one; the rest is counted."""
+"""Trials that are printed one by one; the others are only counted."""
 
 
 def headline(plan: Plan, results: str, tracking: str) -> Iterator[str]:
@@ -31,7 +31,7 @@ def plan_lines(plan: Plan, ahead: Outlook, room: Room | None) -> Iterator[str]:
     Args:
         plan: what was asked for.
         ahead: its outlook.
-        room: for pieces of work at once; None: unknown, for the cluster is to be made.
+        room: how much work fits at once; None: unknown, because the cluster does not exist yet.
     """
     training = {baseline.key for baseline in ahead.to_train}
     yield ""
@@ -61,7 +61,7 @@ def _summary(plan: Plan, ahead: Outlook, room: Room | None) -> Iterator[str]:
 
 
 def _time(plan: Plan, ahead: Outlook, slots: int | None) -> str:
-    """How long it may take, and what that goes by."""
+    """How long it may take, and what the estimate is based on."""
     if not ahead.is_work_left:
         return "nothing is left to do"
     if not ahead.estimates and not ahead.guesses:

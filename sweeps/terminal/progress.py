@@ -17,7 +17,7 @@ from sweeps.specs import BaselineSpec, Failure, Plan, Result, Work
 # Cached results of a plan this small are listed one by one when piped; of a larger one they are only counted.
 _LIST_CACHED = 20
 MOST_WARNINGS = 3
-"""Of one trial that are printed; deep networks may have one for each layer."""
+"""Warnings of one trial that are printed; deep networks may have one for each layer."""
 
 
 class Clock:
@@ -29,11 +29,11 @@ class Clock:
         self._at_once = slots
 
     def running(self, count: int) -> None:
-        """So many pieces of work run now."""
+        """`count` pieces of work run now."""
         self._at_once = max(self._at_once, count)
 
     def done(self, work: Work, seconds: float | None) -> None:
-        """A piece of work has ended; None: it says nothing about the others."""
+        """A piece of work has ended; `seconds` None: it tells nothing about the time of the others."""
         self._left[work.kind] = max(0, self._left[work.kind] - 1)
         if seconds is not None:
             self._took[work.kind].append(seconds)
@@ -60,7 +60,7 @@ class Clock:
 class Progress:
     """A `sweeps.engine.events.Listener` that prints.
 
-    Use it as a context manager around the run. How it all ended is for the caller to say.
+    Use it as a context manager around the run. The caller says how the run ended.
 
     Args:
         plan: what is to be done; baselines that turn out not to be needed count as well.
@@ -96,7 +96,7 @@ class Progress:
             self._say(f"{self._cached} results were there already")
 
     def starting(self, slots: int) -> None:
-        """Say that workers are on their way: it takes them some seconds."""
+        """Say that the workers are starting, which takes some seconds."""
         if self._live is None:
             self._say(f"starting {slots} worker{'s' * (slots > 1)}")
 

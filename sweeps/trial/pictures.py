@@ -61,7 +61,7 @@ def masks(
 
 
 def _kept(figure: Figure, name: str, mask: np.ndarray, left: int, middle: int) -> None:
-    """A bar, filled as far as weights are kept, with the layer's name before and the numbers behind it."""
+    """A bar whose filled part is the fraction of kept weights, between the layer's name and the numbers."""
     width = 180
     kept = np.count_nonzero(mask)
     texts: dict[str, Any] = {"verticalalignment": "center", "transform": None, "fontsize": 9}

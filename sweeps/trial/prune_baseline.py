@@ -1,4 +1,4 @@
-"""One piece of work: prune a dense network, and measure what that gives."""
+"""One piece of work: prune a dense network, and measure the result."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from prune_core.training import EpochCheckpoint
 
 PRUNED = 0.8
-"""The part of a trial that is done when the network is pruned; what follows is to measure and to store it."""
+"""The fraction of a trial that is done when the network is pruned; measuring and storing follow."""
 
 
 def run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) -> Iterator[Progress]:
-    """Prune the baseline, measure what comes of it, and commit the result.
+    """Prune the baseline, measure the pruned network, and commit the result.
 
     Raises:
         FileNotFoundError: the baseline is not in the store.
@@ -81,7 +81,7 @@ def run_trial(work: TrialSpec, data: Any, store: ResultStore, watch: Stopwatch) 
 
 
 class _Pruned:
-    """The last pruned network, kept for trials that differ from its own in nothing but their transforms."""
+    """The last pruned network, kept for trials that differ from its own only in their transforms."""
 
     _kept: "tuple[Any, PruneResult] | None" = None
 
@@ -89,7 +89,7 @@ class _Pruned:
     def of(
         cls, work: TrialSpec, method: "MethodSpec", baseline: WarmBaseline, data: Any, checkpoint: "EpochCheckpoint"
     ) -> "Generator[Progress, None, PruneResult]":
-        """What the trial makes of its baseline before any transform; `seconds` counts what was done now."""
+        """The pruned network before any transform; `seconds` counts only what was done now."""
         from prune_core.axes import transform_parameters
         from prune_core.pipeline import before_transforms
 
@@ -116,7 +116,7 @@ class _Pruned:
 
 
 def _shown(steps: "Steps") -> "Generator[Progress, None, PruneResult]":
-    """The steps of a pruning as those of a trial; returns what it made."""
+    """The steps of a pruning as steps of a trial; returns the result of the pruning."""
     while True:
         try:
             step = next(steps)

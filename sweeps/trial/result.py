@@ -1,4 +1,4 @@
-"""What all finished work says of itself: how accurate it is, what a person must know, its record."""
+"""The parts that every result has: accuracy, warnings, and the record of the work."""
 
 import math
 import time
@@ -30,7 +30,7 @@ def accuracy_of(model: Any, data: Any, outputs: "OutputKind") -> dict[str, float
 
 
 def warning(remarks: Sequence[str]) -> dict[str, str]:
-    """The tag of what a person must know."""
+    """The tag with what a person must know."""
     return {"warning": "; ".join(remarks)} if remarks else {}
 
 
@@ -42,7 +42,7 @@ def record_of(work: Work) -> dict[str, Any]:
 def result_of(work: Work, metrics: Mapping[str, float], tags: Mapping[str, str], watch: Stopwatch) -> Result:
     numbers = {name: float(value) for name, value in metrics.items()}
     odd = sorted(name for name, value in numbers.items() if not math.isfinite(value))
-    if odd:  # MLflow and JSON take no NaN: say it instead
+    if odd:  # MLflow and JSON do not take NaN: a tag names these metrics instead
         tags = {**tags, "not_finite": ", ".join(odd)}
     return Result(
         key=work.key,

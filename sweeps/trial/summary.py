@@ -59,13 +59,13 @@ def save(
     by_products: Mapping[str, np.ndarray],
     example: np.ndarray,
 ) -> None:
-    """Write what there is to look at.
+    """Write the summary of one trial.
 
     Args:
         path: of the file, "*.npz".
         dense, pruned: {layer: kernel} of the two networks; shapes may differ.
         by_products: of the pruning; "input_relevance" is kept.
-        example: one input, to see the relevance over.
+        example: one input, over which the relevance is drawn.
     """
     arrays: dict[str, np.ndarray] = {}
     for name, kernel in pruned.items():
@@ -88,7 +88,7 @@ def save(
 
 
 def load(path: Path) -> TrialSummary:
-    """Read it back; an empty one where there is none, or none that can be read (results of other versions)."""
+    """Read a summary; an empty one if the file is missing or cannot be read (results of other versions)."""
     try:
         archive = NpzArchive(path)
         return _summary_of({name: archive.read(name) for name in archive.headers})

@@ -75,7 +75,7 @@ def run_baseline(work: BaselineSpec, data: Any, store: ResultStore, watch: Stopw
 
 
 def refuse_change(baseline: BaselineSpec, what: str, fingerprint: str | None) -> None:
-    """What is computed from another file would stand under the planned one's key for ever."""
+    """Raise UserError if a file has changed: its result would be stored under the key of the planned file."""
     if baseline.fingerprints.get(what, fingerprint) != fingerprint:
         raise UserError(
             f"the file of {what} {getattr(baseline, what)} has changed since the sweep was planned: run the same "

@@ -35,7 +35,7 @@ class WarmBaseline:
         return cls._kept
 
     def outputs(self, data: Any) -> "OutputKind":
-        """How its outputs are read, and those of whatever is made of it."""
+        """How its outputs are read, and the outputs of every network that is made from it."""
         from prune_core.tasks import OutputKind, find_outputs
 
         return OutputKind(self._said) if self._said else find_outputs(self.model, data.x_train).kind

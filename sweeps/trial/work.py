@@ -1,4 +1,4 @@
-"""What a worker does for one piece of work: train a baseline, or prune one. Pure of Ray and MLflow.
+"""What a worker does for one piece of work: train a baseline, or prune one. Imports neither Ray nor MLflow.
 
 Both kinds are generators: each step yields (fraction done, note for a person), and when the generator is exhausted the
 result is committed to the store.
@@ -19,7 +19,7 @@ from sweeps.trial.train_baseline import refuse_change, run_baseline
 
 
 def prepare() -> None:
-    """Import what work needs: its first piece then takes as long as the next ones. From now on the process waits."""
+    """Import what work needs, so that its first piece takes no longer than later ones. Waiting time starts here."""
     pin()
     from prune_core import codec, models, pipeline, training  # noqa: F401
     from prune_core.measure import latency  # noqa: F401
@@ -29,7 +29,7 @@ def prepare() -> None:
     )
 
     gc.collect()
-    gc.freeze()  # what the libraries made stays: to look through it after every trial would take 0.1 s and more
+    gc.freeze()  # objects of the libraries stay: to look through them after every trial would take 0.1 s and more
     _Idle.begin()
 
 
@@ -39,7 +39,7 @@ def run(work: Work, data: Any, store: ResultStore) -> Iterator[Progress]:
     Raises:
         FileNotFoundError: a trial whose baseline is not in the store.
         UserError: the file of the dataset or the network is not the one that was planned with.
-        Exception: whatever the work itself raises; nothing is committed then.
+        Exception: any exception of the work itself; nothing is committed then.
     """
     watch = _Idle.end()
     pin()

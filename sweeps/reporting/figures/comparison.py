@@ -212,7 +212,7 @@ def _number_points(axes: "Axes", front: Sequence[Group]) -> None:
 
 
 def _focus(axes: "Axes", comparison: Comparison, dense: float) -> None:
-    """Show accuracies down to FOCUS below dense, and the sizes found there: what is worse is no candidate."""
+    """Show accuracies down to FOCUS below dense, and the sizes found there: worse networks are not candidates."""
     low = dense - 100 * FOCUS
     seen = [group for group in comparison.points if 100 * (group.mean("val_accuracy") or 0) >= low]
     sizes, accuracies = _by_size(seen)

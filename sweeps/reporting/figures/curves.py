@@ -32,7 +32,7 @@ class Measure:
         of: the value of a group, None if unknown.
         published: the value of a published point, None if unknown.
         log: whether the axis is logarithmic.
-        noisy: whether the values are measured: points that only noise sets apart are not joined.
+        noisy: whether the values are measured: points that only noise separates are not joined.
     """
 
     label: str
@@ -70,7 +70,7 @@ def accuracy_figure(comparison: Comparison) -> "Figure":
 
     One line a method (and axis that parts it), mean over seeds with the standard deviation as bars; the dense network
     as a dashed line; published points as hollow stars. Where lines are too many for one panel, the whole range gets a
-    panel for each thing that follows on pruning, and the close-ups show each method's best points.
+    panel for each thing that follows pruning, and the close-ups show each method's best points.
     """
     from matplotlib.figure import Figure
 
@@ -130,7 +130,7 @@ def _panel(axes: "Axes", comparison: Comparison, measure: Measure, lines: Sequen
             placed.sort(key=lambda point: point[0])
         spread = [100 * (group.spread("accuracy") or 0) for _, _, group in placed]
         xs, ys = [x for x, _, _ in placed], [y for _, y, _ in placed]
-        # What this axis does not tell apart makes no line.
+        # Points that this axis does not tell apart are not joined to a line.
         if measure.noisy or (xs and max(xs) - min(xs) <= 0.01 * max(map(abs, xs))):
             how = {**how, "linestyle": ""}
         axes.errorbar(xs, ys, yerr=spread, capsize=2, elinewidth=0.8, label=line.label, **how)
@@ -217,7 +217,7 @@ def _envelope(members: Sequence[Group], measure: Measure) -> list[Group]:
 
 
 def _time(group: Group) -> float | None:
-    """Of matrices of the dense network's shapes a measured difference is noise."""
+    """If the matrices have the dense network's shapes, a measured difference is noise."""
     measured = _share(group.mean("latency_ms"), group.mean("latency_ms_baseline"))
     return measured if measured is None or group.is_shrunk else 100.0
 

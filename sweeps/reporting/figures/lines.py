@@ -12,7 +12,7 @@ from sweeps.specs import describe_axes
 MOST_LINES = 4
 """A method with more lines than this is drawn as points with the line of its best ones."""
 AFTERWARDS = ("recovery", *sorted(transform_parameters()))
-"""Axes of what follows on pruning: the recovery, and the parameters of transforms."""
+"""Axes of what follows pruning: the recovery, and the parameters of transforms."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Line:
 
 
 def is_as_pruned(axes: Mapping[str, Any]) -> bool:
-    """Whether nothing follows on pruning at a point of these axes."""
+    """Whether nothing follows pruning at a point of these axes."""
     return all(axes.get(name) in (None, NONE) for name in AFTERWARDS)
 
 
@@ -59,7 +59,7 @@ def best_lines(points: Sequence[Group]) -> list[Line]:
 
 
 def by_what_follows(lines: Iterable[Line]) -> dict[str, list[Line]]:
-    """Lines put apart by what follows on pruning, which then needs no mention: {"recovery=finetune": [...]}."""
+    """Lines grouped by what follows pruning; their labels then leave it out: {"recovery=finetune": [...]}."""
     found: dict[str, list[Line]] = {}
     for line in lines:
         after = {name: value for name, value in line.rest.items() if name in AFTERWARDS}
@@ -113,7 +113,7 @@ def _lines(points: list[Group], most: int) -> list[Line]:
 
 
 def _is_axis(name: str, points: Sequence[Group]) -> bool:
-    """Whether a line can run along it: numbers (null is none of something), or one number for each layer."""
+    """Whether a line can run along it: numbers (null means that there is nothing), or one number for each layer."""
     values = [group.axes.get(name) for group in points]
     return all(_is_number(value) or isinstance(value, (list, tuple)) for value in values if value is not None)
 

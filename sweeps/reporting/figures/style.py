@@ -38,7 +38,7 @@ def tidy(axes: "Axes") -> None:
 
 
 def span(values: Sequence[float], low: float) -> tuple[float, float]:
-    """(top, bottom) of a close-up of percentages: all of `values` with some air, at least a point, from `low` on."""
+    """(top, bottom) of a close-up of percentages: all of `values` with some margin, at least a point, from `low` on."""
     room = max(1.0, max(values) - min(values))
     return max(values) + 0.12 * room, max(low, max(values) - 1.15 * room)
 
@@ -48,7 +48,7 @@ def plain_ticks(axes: "Axes") -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     class Ticks(LogLocator):
-        def __call__(self) -> Any:  # what is seen is only known when it is drawn
+        def __call__(self) -> Any:  # the visible range is known only when it is drawn
             low, high = self.axis.get_view_interval()  # type: ignore[union-attr]
             self.set_params(subs=(1, 2, 5) if high > 12 * low else (1, 1.5, 2, 3, 4, 5, 7))
             return super().__call__()

@@ -12,7 +12,7 @@ _TITLES = {"workers": "steps of all work, seconds of the workers added up", "dri
 
 
 def time_figure(lines: Sequence[Line]) -> "Figure | None":
-    """Seconds of every step and phase of `sweeps.reporting.profile.profile`; None where nothing has taken any time."""
+    """Seconds of every step and phase of `sweeps.reporting.profile.profile_of`; None where no time was measured."""
     from matplotlib.figure import Figure
 
     parts = {of: found for of in ("workers", "driver") if (found := [line for line in lines if line.of == of])}

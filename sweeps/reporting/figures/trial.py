@@ -30,7 +30,7 @@ def weights_figure(look: TrialSummary) -> "Figure | None":
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     height = 2.6 * rows
-    figure = Figure(figsize=(11, height))  # room by hand: finding it out costs more than the drawing
+    figure = Figure(figsize=(11, height))  # fixed margins: computing them takes longer than the drawing
     figure.subplots_adjust(0.05, 0.45 / height, 0.99, 1 - 0.3 / height, wspace=0.16, hspace=0.5)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, name in zip(grid, names, strict=False):
@@ -66,7 +66,7 @@ def masks_figure(
     Args:
         masks: {weight path: bool array, True = kept}.
         look: of the same trial.
-        input_shape: (height, width, channels), or anything else where the input is no image.
+        input_shape: (height, width, channels), or anything else where the input is not an image.
         by_units: whether whole units were removed.
     """
     from matplotlib.figure import Figure
