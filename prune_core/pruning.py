@@ -196,6 +196,7 @@ class Pruning:
             seed=self.seed,
             include_biases=self.spec.include_biases,
             options=self.settings_of(score),
+            parameters=self.settings_of(granularity),
             dense=self.dense,
             masks=self.masks,
             by_products=self.by_products,

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from prune_core.errors import UserError
@@ -57,9 +57,20 @@ class Registry(Generic[T]):
         self._take_in()
         if name not in self._entries:
             for point in entry_points(group=self.group, name=name):
-                return self.register(name, point.load())
+                return self.register(name, self._loaded(point))
             raise UserError(f"unknown {self.kind} {name!r}: {closest(name, self)}")
         return self._entries[name]
+
+    def _loaded(self, point: EntryPoint) -> T:
+        """What an entry point leads to. Raises UserError if it cannot be imported."""
+        try:
+            return point.load()  # type: ignore[no-any-return]
+        except Exception as error:
+            owner = point.dist.name if point.dist else point.value
+            raise UserError(
+                f"{self.kind} {point.name!r} of the installed package {owner} cannot be imported "
+                f"({type(error).__name__}: {error}): repair the package or uninstall it"
+            ) from error
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()

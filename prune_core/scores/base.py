@@ -34,6 +34,7 @@ class ScoringContext:
         batch_size: samples that go through the network at once.
         include_biases: whether biases are scored beside kernels (granularity "weight").
         options: the parameters of the score, those not given at their defaults.
+        parameters: of the granularity, those not given at their defaults.
         dense: the network as it was given; None: `model` itself.
         masks: {weight path: bool array} of what an earlier step of the same pruning has removed (False) already.
         by_products: filled by scores with arrays worth keeping, e.g. "input_relevance".
@@ -48,6 +49,7 @@ class ScoringContext:
     batch_size: int = 256
     include_biases: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     dense: "keras.Model | None" = None
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
     by_products: dict[str, np.ndarray] = field(default_factory=dict)

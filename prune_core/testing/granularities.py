@@ -12,8 +12,9 @@ from prune_core.graph import shrink
 from prune_core.graph.copying import copy_of
 from prune_core.masks import apply_masks
 from prune_core.pipeline import prune
+from prune_core.scores import ScoringContext
 from prune_core.spec import MethodSpec
-from prune_core.testing.entries import EntryConformance
+from prune_core.testing.entries import EntryConformance, all_settings
 from prune_core.testing.grouped import grouped, random_scores, scoring_context
 from prune_core.testing.networks import INPUT_SHAPE, cnn, every_kernel, mlp, outputs_of, same_bits, samples, weights_of
 from prune_core.weights import prunable_layers
@@ -40,7 +41,7 @@ class GranularityConformance(EntryConformance):
         assert self._entry().scored_as in ("weight", "unit")
 
     def test_groups_cover_what_is_scored(self, network: keras.Model) -> None:
-        ctx = scoring_context(network, self._entry().scored_as)
+        ctx = self._context(network)
         grouping = self._entry().load()(ctx, random_scores(ctx))
         assert grouping.groups, "there is no group"
         for group in grouping.groups:
@@ -56,11 +57,11 @@ class GranularityConformance(EntryConformance):
         assert not forgotten, f"{forgotten} are in no group: put them into `kept_whole` with the reason"
 
     def test_to_keep_everything_masks_nothing(self, network: keras.Model) -> None:
-        grouping = grouped(network, self.granularity)
+        grouping = self._grouped(network)
         assert all(mask.all() for mask in _checked_masks(network, grouping, _all_kept(grouping)).values())
 
     def test_one_element_of_any_group_masks_weights_in_scope(self, network: keras.Model) -> None:
-        grouping = grouped(network, self.granularity)
+        grouping = self._grouped(network)
         outside = {layer.path for layer in prunable_layers(network) if layer.is_output}
         for number, group in enumerate(grouping.groups):
             masks = _checked_masks(network, grouping, _without(grouping, number, 0))
@@ -72,23 +73,23 @@ class GranularityConformance(EntryConformance):
                 assert masked <= own, f"{masked - own} are masked, which are not of {group.name}"
 
     def test_where_less_is_kept_more_is_masked(self, network: keras.Model) -> None:
-        grouping = grouped(network, self.granularity)
+        grouping = self._grouped(network)
         few, many = (grouping.masks([_highest(group.scores, part) for group in grouping.groups]) for part in (0.3, 0.6))
         assert few.keys() == many.keys(), "other weights have masks where less is kept"
         assert all((few[path] <= many[path]).all() for path in few), "a mask grows where less is kept"
 
     def test_what_an_earlier_step_removed_is_seen(self, network: keras.Model) -> None:
-        grouping = grouped(network, self.granularity)
+        grouping = self._grouped(network)
         kept = [_highest(group.scores, 0.5) for group in grouping.groups]
         masks = grouping.masks(kept)
-        again = grouped(network, self.granularity, masks)
+        again = self._grouped(network, masks)
         for group, wanted in zip(again.groups, kept, strict=True):
             assert np.array_equal(group.removed, ~wanted), f"{group.name}: `removed` is not what ctx.masks says"
         after = again.masks(kept)
         assert all(np.array_equal(masks[path], mask) for path, mask in after.items()), "the same again masks more"
 
     def test_the_network_and_the_scores_stay_as_they_were(self, network: keras.Model) -> None:
-        ctx = scoring_context(network, self._entry().scored_as)
+        ctx = self._context(network)
         scores = random_scores(ctx)
         before = {**weights_of(network), **{f"score of {name}": values.copy() for name, values in scores.items()}}
         grouping = self._entry().load()(ctx, scores)
@@ -97,7 +98,7 @@ class GranularityConformance(EntryConformance):
         assert same_bits(before, after), "it changes the network or the scores"
 
     def test_the_same_again_is_the_same(self, network: keras.Model) -> None:
-        first, second = (grouped(network, self.granularity) for _ in range(2))
+        first, second = (self._grouped(network) for _ in range(2))
         assert [group.name for group in first.groups] == [group.name for group in second.groups]
         kept = [_highest(group.scores, 0.5) for group in first.groups]
         assert same_bits(first.masks(kept), second.masks(kept)), "other masks the second time"
@@ -105,7 +106,7 @@ class GranularityConformance(EntryConformance):
     def test_what_is_removed_physically_changes_no_output(self, network: keras.Model) -> None:
         if not self._entry().removes:
             return
-        grouping = grouped(network, self.granularity)
+        grouping = self._grouped(network)
         masked = copy_of(network)
         apply_masks(masked, grouping.masks([_highest(group.scores, 0.5) for group in grouping.groups]))
         shrunk = shrink(masked, INPUT_SHAPE).model
@@ -120,6 +121,13 @@ class GranularityConformance(EntryConformance):
         result = prune(network, spec)
         assert result.figures["sparsity"] > 0, "nothing was removed"
         assert same_bits(before, weights_of(network)), "pruning changed the network that it was given"
+
+    def _context(self, network: keras.Model) -> ScoringContext:
+        entry = self._entry()
+        return scoring_context(network, entry.scored_as, parameters=all_settings(entry, self.parameters))
+
+    def _grouped(self, network: keras.Model, masks: Masks | None = None) -> Grouping:
+        return grouped(network, self.granularity, masks, self.parameters)
 
 
 def _checked_masks(network: keras.Model, grouping: Grouping, kept: Sequence[np.ndarray]) -> Masks:

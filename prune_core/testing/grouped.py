@@ -1,5 +1,6 @@
 """Scores of a network in groups, as selections get them and granularities make them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from prune_core.axes import GRANULARITIES
 from prune_core.granularities import Grouping
 from prune_core.scores import Scores, ScoringContext, unit_axis
+from prune_core.testing.entries import all_settings
 from prune_core.testing.networks import samples
 from prune_core.weights import PrunableLayer, scope
 
@@ -28,10 +30,15 @@ def random_scores(ctx: ScoringContext, seed: int = 0) -> Scores:
     return {name: 0.01 + 0.98 * generator.random(shape) for name, shape in shapes.items()}
 
 
-def grouped(network: keras.Model, granularity: str, masks: dict[str, np.ndarray] | None = None) -> Grouping:
+def grouped(
+    network: keras.Model,
+    granularity: str,
+    masks: dict[str, np.ndarray] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Grouping:
     """The groups of random scores of a network."""
     entry = GRANULARITIES.get(granularity)
-    ctx = scoring_context(network, entry.scored_as, masks)
+    ctx = scoring_context(network, entry.scored_as, masks, parameters=all_settings(entry, parameters or {}))
     return entry.load()(ctx, random_scores(ctx))  # type: ignore[no-any-return]
 
 

@@ -125,7 +125,7 @@ def _compose_all(conf: Path, overrides: Sequence[Override]) -> tuple[DictConfig,
 
 def _groups(overrides: Sequence[Override]) -> list[str]:
     """The overrides that choose files."""
-    return [o.input_line for o in overrides if o.key_or_group in (*MANY, *ONE) and o.input_line]
+    return [o.input_line for o in overrides if o.key_or_group in (*MANY, *ONE, "hydra.searchpath") and o.input_line]
 
 
 def _compose(conf: Path, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, tuple[str, ...]]]:
