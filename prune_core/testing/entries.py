@@ -9,7 +9,7 @@ import pytest
 from prune_core.axes import AXES
 from prune_core.entries import REQUIRED, Entry, Parameter
 from prune_core.errors import UserError
-from prune_core.spec import SWITCHES
+from prune_core.method_keys import SWITCHES
 from prune_core.testing.fresh import plans_lightly
 
 _TAKEN = {*AXES, *SWITCHES, "options", "grid", "ranges", "model", "method", "data", "training", "seed", "prune_output"}

@@ -9,9 +9,10 @@ import pytest
 
 from prune_core.codec import decode, encode
 from prune_core.masks import count_parameters
+from prune_core.method_keys import with_own_parameters
 from prune_core.pipeline import PruneResult, prune
 from prune_core.scores import unit_axis
-from prune_core.spec import MethodSpec, method_spec, with_own_parameters
+from prune_core.spec import MethodSpec, method_spec
 from prune_core.testing.entries import raised
 from prune_core.testing.networks import cnn, mlp, outputs_of, same_bits, samples, weights_of
 from prune_core.testing.steps import TRAINING

@@ -23,7 +23,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from prune_core.errors import UserError
 from prune_core.registry import closest
-from sweeps.config.method_keys import is_of_method
+from sweeps.config.added_keys import is_of_method
 
 MANY = {"method": "methods", "dataset": "datasets", "model": "models"}
 """Groups that take several choices, each with the section of the configuration that holds them."""

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 from prune_core.errors import UserError
 from sweeps.specs import Result
-from sweeps.store.checkpoint import SharedCheckpoint
 from sweeps.store.local import RECORD, ResultStore
 from sweeps.store.remote import Remote, StorageAway
+from sweeps.store.shared_checkpoint import SharedCheckpoint
 
 if TYPE_CHECKING:
     from sweeps.config.settings import StorageSettings

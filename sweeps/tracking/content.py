@@ -6,15 +6,14 @@ The names are the contract of the README.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sweeps.plain_text import plain
 from sweeps.redact import as_yaml, redact
 from sweeps.specs import MODEL_FILE, BaselineSpec, Failure, Plan, Result, Work, describe_axes
-from sweeps.tracking.artifacts import DIGEST, digest_of, digest_of_text
 from sweeps.tracking.datasets import DatasetRecord, dataset_record
 from sweeps.tracking.networks import Network, network_of
-from sweeps.tracking.values import metrics_of, params_of, tags_of
+from sweeps.tracking.tags import tags_of_failure, tags_of_result
+from sweeps.tracking.values import metrics_of, params_of
 
 # The UI's list of runs shows about twenty characters of a name.
 SHORT_AXES = {"threshold": "thr", "n_clusters": "k"}
@@ -61,9 +60,8 @@ class SweepContent:
             provenance: tags that all runs share.
         """
         baselines = [*plan.baselines, *(trial.baseline for trial in plan.trials), *(s.baseline for s in plan.searches)]
-        self._plan = plan
         self._started_at = started_at
-        self._provenance = dict(provenance)
+        self._shared_tags = {**provenance, "sweep.id": plan.sweep_id}
         self._several_models = len({b.model for b in baselines}) > 1
         self._several_datasets = len({b.dataset for b in baselines}) > 1
 
@@ -78,9 +76,8 @@ class SweepContent:
 
     def of_result(self, work: Work, result: Result, folder: Path, cached: bool) -> RunContent:
         """The run of finished work whose files lie in `folder`."""
-        tags = {**result.tags, **self._tags(work), "status": "finished"}
-        if cached and result.ended_at <= self._started_at:
-            tags["trial.cached"] = "true"
+        is_of_another_sweep = cached and result.ended_at <= self._started_at
+        shared = {**self._shared_tags, **({"trial.cached": "true"} if is_of_another_sweep else {})}
         texts = {name: as_yaml(result.config) for name in texts_beside(result.files)}
         return RunContent(
             key=work.key,
@@ -89,7 +86,7 @@ class SweepContent:
             # The same work may be a point of other axes in the sweep that computed it: people compare by both.
             params=params_of({**result.params, **work.params}),
             metrics=metrics_of({**result.metrics, **result.timings}),
-            tags=tags_of({**tags, **_digest(result.files, texts)}),
+            tags=tags_of_result(work, result, shared, texts),
             started_at=result.started_at,
             ended_at=result.ended_at,
             files={name: folder / name for name in result.files},
@@ -101,7 +98,6 @@ class SweepContent:
     def of_failure(self, failure: Failure, at: float) -> RunContent:
         """The run of work that ended without a result at time `at`."""
         work = failure.work
-        tags = {**self._tags(work), "status": failure.status, "failure": failure.reason, "attempts": failure.attempts}
         texts = {"traceback.txt": plain(redact(failure.traceback))} if failure.traceback else {}
         return RunContent(
             key=work.key,
@@ -109,29 +105,14 @@ class SweepContent:
             status="FAILED",
             params=params_of(work.params),
             metrics={},
-            tags=tags_of({**tags, **_digest({}, texts)}),
+            tags=tags_of_failure(failure, self._shared_tags, texts),
             started_at=at,
             ended_at=at,
             texts=texts,
             dataset=dataset_record(work.baseline),
         )
 
-    def _tags(self, work: Work) -> dict[str, Any]:
-        tags = {
-            **self._provenance,
-            "kind": work.kind,
-            "sweep.id": self._plan.sweep_id,
-            "baseline.key": work.baseline.key,
-        }
-        return tags if isinstance(work, BaselineSpec) else {**tags, "trial.key": work.key}
-
 
 def texts_beside(files: Collection[str]) -> set[str]:
     """Artifacts of finished work that are not among its files."""
     return {"config.yaml"} - set(files)
-
-
-def _digest(files: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
-    """The tag that says which artifacts a run holds."""
-    digests = {**files, **{name: digest_of_text(text) for name, text in texts.items()}}
-    return {DIGEST: digest_of(digests)} if digests else {}

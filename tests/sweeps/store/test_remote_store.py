@@ -21,9 +21,9 @@ from sweeps.config.storage import storage_settings
 from sweeps.plan import missing_of
 from sweeps.specs import Work
 from sweeps.store import ResultStore, StorageAway
-from sweeps.store.checkpoint import SharedCheckpoint
 from sweeps.store.remote import Remote
 from sweeps.store.shared import SharedStore
+from sweeps.store.shared_checkpoint import SharedCheckpoint
 from tests.helpers import sweep_fixtures as made
 from tests.helpers.object_store import BUCKET, SECRET, ObjectStore
 
