@@ -8,6 +8,7 @@ looked up. Other packages add theirs by an entry point of that name. Plan-time: 
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from prune_core.entries import Entry
@@ -32,13 +33,14 @@ class Score(Entry):
 
     granularities: tuple[str, ...] = ()
 
-    def check(self, granularity: str) -> None:
-        """Raise UserError if it cannot score what the granularity needs scored."""
+    def check(self, granularity: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Raise UserError if it cannot score what the granularity needs scored, or does not take the options."""
         scored = GRANULARITIES.get(granularity).scored_as
         if scored not in self.granularities:
             able = [name for name in GRANULARITIES if GRANULARITIES.get(name).scored_as in self.granularities]
             ways = " or ".join(f"granularity={name}" for name in able)
             raise UserError(f"score={self.name} cannot score granularity={granularity}: use {ways}")
+        self.checked_options(options)
 
     def checked_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Its parameters as `Parameter.checked` gives them. Raises UserError for one that it does not have."""
@@ -54,8 +56,7 @@ class Score(Entry):
         Raises:
             UserError: a granularity that it cannot score, options that it does not have, or missing data.
         """
-        self.check(ctx.granularity)
-        self.checked_options(ctx.options)
+        self.check(ctx.granularity, ctx.options)
         if self.needs_data and (ctx.x is None or len(ctx.x) == 0):
             raise UserError(f"score={self.name} needs training data and there is none: give x of at least one sample")
         if self.needs_labels and ctx.y is None:
