@@ -9,12 +9,13 @@ looked up. Other packages add theirs by an entry point of that name. Plan-time: 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from prune_core.entries import Entry
 from prune_core.errors import UserError
 from prune_core.registry import Registry, closest
 
+_Kind = TypeVar("_Kind", bound=Entry)
 NONE = "none"
 """The recovery of a method that has none."""
 
@@ -143,12 +144,16 @@ class Transform(Entry):
     switch: str
 
 
-SCORES: Registry[Score] = Registry("score", "prune_core.scores", is_package=True)
-GRANULARITIES: Registry[Granularity] = Registry("granularity", "prune_core.granularities", is_package=True)
-SELECTIONS: Registry[Selection] = Registry("selection", "prune_core.selections", is_package=True)
-SCHEDULES: Registry[Schedule] = Registry("schedule", "prune_core.schedules", is_package=True)
-RECOVERIES: Registry[Recovery] = Registry("recovery", "prune_core.recoveries", is_package=True)
-TRANSFORMS: Registry[Transform] = Registry("transform", "prune_core.transforms", is_package=True)
+def _registry(kind: str, package: str, entry_type: type[_Kind]) -> Registry[_Kind]:
+    return Registry(kind, f"prune_core.{package}", is_package=True, entry_type=entry_type)
+
+
+SCORES = _registry("score", "scores", Score)
+GRANULARITIES = _registry("granularity", "granularities", Granularity)
+SELECTIONS = _registry("selection", "selections", Selection)
+SCHEDULES = _registry("schedule", "schedules", Schedule)
+RECOVERIES = _registry("recovery", "recoveries", Recovery)
+TRANSFORMS = _registry("transform", "transforms", Transform)
 
 AXES: Mapping[str, Registry[Any]] = {
     "score": SCORES,
@@ -169,6 +174,11 @@ def all_entries() -> list[tuple[str, Entry]]:
 def transform_parameters() -> frozenset[str]:
     """Names of the parameters of all transforms."""
     return frozenset(name for entry in map(TRANSFORMS.get, TRANSFORMS) for name in entry.parameters)
+
+
+def described(entry: Entry) -> str:
+    """An entry as one word for a list: its name, with its parameters in brackets."""
+    return f"{entry.name}({', '.join(entry.parameters)})" if entry.parameters else entry.name
 
 
 def trainers() -> list[str]:

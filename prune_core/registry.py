@@ -27,11 +27,13 @@ class Registry(Generic[T]):
         group: entry-point group searched for names that are not registered, e.g. "prune_core.scores".
         is_package: whether our own entries stand in the package that is called like `group`; it is imported when the
             first entry is looked up.
+        entry_type: what an entry point has to lead to; None: this is not checked.
     """
 
-    def __init__(self, kind: str, group: str, is_package: bool = False) -> None:
+    def __init__(self, kind: str, group: str, is_package: bool = False, entry_type: type[T] | None = None) -> None:
         self.kind = kind
         self.group = group
+        self._entry_type = entry_type
         self._entries: dict[str, T] = {}
         self._is_waiting = is_package
         self._names: tuple[str, ...] | None = None
@@ -62,15 +64,21 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def _loaded(self, point: EntryPoint) -> T:
-        """What an entry point leads to. Raises UserError if it cannot be imported."""
+        """What an entry point leads to. Raises UserError if it cannot be imported, or is not an entry."""
+        owner = point.dist.name if point.dist else point.value
+        whose = f"{self.kind} {point.name!r} of the installed package {owner}"
         try:
-            return point.load()  # type: ignore[no-any-return]
+            entry: T = point.load()
         except Exception as error:
-            owner = point.dist.name if point.dist else point.value
             raise UserError(
-                f"{self.kind} {point.name!r} of the installed package {owner} cannot be imported "
-                f"({type(error).__name__}: {error}): repair the package or uninstall it"
+                f"{whose} cannot be imported ({type(error).__name__}: {error}): repair the package or uninstall it"
             ) from error
+        if self._entry_type is not None and not isinstance(entry, self._entry_type):
+            raise UserError(
+                f"{whose} is a {type(entry).__name__} and must be a {self._entry_type.__name__}: let the entry point "
+                f"{point.value} lead to one"
+            )
+        return entry
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()

@@ -78,11 +78,16 @@ def version() -> str:
 
 def text() -> str:
     """The answer to --help: groups and their choices as they lie in the folder conf."""
+    from prune_core.axes import AXES, described
     from sweeps.config import MANY, choices, conf_folder
 
     groups = [
         f"  {group + '=':<12} {'one or a list of ' if group in MANY else ''}{', '.join(names)}"
         for group, names in choices().items()
+    ]
+    axes = [
+        f"  {axis:<12} {', '.join(described(registry.get(name)) for name in registry)}"
+        for axis, registry in AXES.items()
     ]
     return "\n".join(
         [
@@ -95,6 +100,11 @@ def text() -> str:
             *groups,
             "",
             "axes for all chosen methods: thresholds= sparsities= n_clusters= recovery= seeds= (a value or a '[list]')",
+            "axes of every method: methods.<name>.<axis>=entry, or a '[list]' under methods.<name>.grid; (parameters) likewise",
+            *(
+                f"  {axis:<12} {', '.join(described(registry.get(name)) for name in registry)}"
+                for axis, registry in AXES.items()
+            ),
             "switches: dry_run=true prints the plan, prune_output=true prunes the output layer as well",
             "flags: --cfg job prints the composed configuration, where every key is found; conf/ explains them",
             "",
