@@ -86,7 +86,7 @@ def text() -> str:
         for group, names in choices().items()
     ]
     axes = [
-        f"  {axis:<12} {', '.join(described(registry.get(name)) for name in registry)}"
+        f"  {axis:<12} {', '.join(described(entry) for entry in map(registry.get, registry))}"
         for axis, registry in AXES.items()
     ]
     return "\n".join(
@@ -100,11 +100,8 @@ def text() -> str:
             *groups,
             "",
             "axes for all chosen methods: thresholds= sparsities= n_clusters= recovery= seeds= (a value or a '[list]')",
-            "axes of every method: methods.<name>.<axis>=entry, or a '[list]' under methods.<name>.grid; (parameters) likewise",
-            *(
-                f"  {axis:<12} {', '.join(described(registry.get(name)) for name in registry)}"
-                for axis, registry in AXES.items()
-            ),
+            "axes of every method, with (parameters): methods.<name>.<axis>=... or a '[list]' under methods.<name>.grid",
+            *axes,
             "switches: dry_run=true prints the plan, prune_output=true prunes the output layer as well",
             "flags: --cfg job prints the composed configuration, where every key is found; conf/ explains them",
             "",
