@@ -100,7 +100,7 @@ def text() -> str:
             *groups,
             "",
             "axes for all chosen methods: thresholds= sparsities= n_clusters= recovery= seeds= (a value or a '[list]')",
-            "axes of every method, with (parameters): methods.<name>.<axis>=... or a '[list]' under methods.<name>.grid",
+            "axes of each method, with (parameters): methods.<name>.<axis>=... or a '[list]' under methods.<name>.grid",
             *axes,
             "switches: dry_run=true prints the plan, prune_output=true prunes the output layer as well",
             "flags: --cfg job prints the composed configuration, where every key is found; conf/ explains them",
