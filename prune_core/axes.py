@@ -91,11 +91,14 @@ class Selection(Entry):
     Attributes:
         amount: the parameter that says how much goes, which a schedule of several steps scales; None: there is none.
         needs_scores: whether anything is scored for it.
+        count: (amount, number of scores of a group) -> how many of them go exactly; None: that does not follow from
+            these two alone.
     """
 
     _: KW_ONLY
     amount: str | None = None
     needs_scores: bool = True
+    count: Callable[[float, int], int] | None = None
 
 
 def _once(parameters: Mapping[str, Any]) -> int:

@@ -11,12 +11,12 @@ from prune_core.axes import SELECTIONS as SELECTIONS
 from prune_core.axes import Selection as Selection
 from prune_core.entries import Parameter
 from prune_core.faces import lazy_face
+from prune_core.selections.counts import count_of as count_of
+from prune_core.selections.counts import nearest_count as nearest_count
 
 if TYPE_CHECKING:
     from prune_core.selections.base import SelectionContext as SelectionContext
     from prune_core.selections.base import all_but_lowest as all_but_lowest
-    from prune_core.selections.base import count_of as count_of
-    from prune_core.selections.base import nearest_count as nearest_count
     from prune_core.selections.base import per_layer as per_layer
     from prune_core.selections.base import select as select
     from prune_core.selections.base import value_for as value_for
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "SelectionContext": "base",
     "all_but_lowest": "base",
-    "count_of": "base",
-    "nearest_count": "base",
     "per_layer": "base",
     "select": "base",
     "value_for": "base",
 }
-__all__ = ["SELECTIONS", "Selection", *_HOMES]
+__all__ = ["SELECTIONS", "Selection", "count_of", "nearest_count", *_HOMES]
 __getattr__, __dir__ = lazy_face(__name__, _HOMES)
 
 _HERE = "prune_core.selections"
@@ -40,7 +38,13 @@ _BOUND = Parameter(low=0, open_high=True)
 
 for _selection in (
     Selection("none", f"{_HERE}.rules:everything", needs_scores=False),
-    Selection("fraction", f"{_HERE}.rules:fraction", parameters={"sparsity": _SHARES}, amount="sparsity"),
+    Selection(
+        "fraction",
+        f"{_HERE}.rules:fraction",
+        parameters={"sparsity": _SHARES},
+        amount="sparsity",
+        count=count_of,
+    ),
     Selection("absolute", f"{_HERE}.rules:absolute", parameters={"threshold": _BOUND}, amount="threshold"),
     Selection("mean_relative", f"{_HERE}.rules:mean_relative", parameters={"threshold": _BOUND}, amount="threshold"),
     Selection("global", f"{_HERE}.ranking:one_ranking", parameters={"sparsity": _SHARE}, amount="sparsity"),

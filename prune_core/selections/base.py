@@ -11,9 +11,6 @@ from prune_core.entries import REQUIRED
 from prune_core.errors import UserError
 from prune_core.granularities.base import Group
 
-ROUNDING = 1e-9
-"""Added to a fraction times a count: 0.29 * 100 = 28.999999999999996 is meant to be 29."""
-
 
 @dataclass(frozen=True)
 class SelectionContext:
@@ -86,16 +83,6 @@ def value_for(value: Any, group: Group) -> Any:
     if not isinstance(value, Mapping):
         return value
     return max(value[layer.name] for layer in group.layers if layer.name in value)
-
-
-def count_of(share: float, size: int) -> int:
-    """How many of `size` scores a fraction removes: the whole number below, exact for fractions like 0.29."""
-    return int(share * size + ROUNDING)
-
-
-def nearest_count(share: float, size: int) -> int:
-    """How many of `size` scores a fraction removes: the nearest whole number, halves up, but never all of them."""
-    return max(0, min(int(share * size + 0.5), size - 1))
 
 
 def all_but_lowest(scores: np.ndarray, k: int) -> np.ndarray:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from prune_core.granularities.base import Group
-from prune_core.selections.base import SelectionContext, all_but_lowest, nearest_count
+from prune_core.selections.base import SelectionContext, all_but_lowest
+from prune_core.selections.counts import nearest_count
 
 
 def erdos_renyi_kernel(ctx: SelectionContext) -> list[np.ndarray]:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from prune_core.selections.base import SelectionContext, all_but_lowest, nearest_count
+from prune_core.selections.base import SelectionContext, all_but_lowest
+from prune_core.selections.counts import nearest_count
 
 
 def one_ranking(ctx: SelectionContext) -> list[np.ndarray]:

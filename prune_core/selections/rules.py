@@ -3,7 +3,8 @@
 import numpy as np
 
 from prune_core.errors import UserError
-from prune_core.selections.base import SelectionContext, all_but_lowest, count_of, per_layer, value_for
+from prune_core.selections.base import SelectionContext, all_but_lowest, per_layer, value_for
+from prune_core.selections.counts import count_of
 
 
 def everything(ctx: SelectionContext) -> list[np.ndarray]:

@@ -60,14 +60,14 @@ class MethodConformance:
     def test_the_exact_fraction_goes(self, pruned: Any) -> None:
         network, _, result = pruned
         spec = self._spec()
-        is_counted = spec.selection == "fraction" and spec.granularity in ("weight", "unit")
-        if not is_counted or not isinstance(spec.sparsity, float):
+        count, granularity = spec.selection_entry.count, spec.granularity_entry
+        if count is None or granularity.name != granularity.scored_as or not isinstance(spec.amount, float):
             return
         for layer in prunable_layers(network)[:-1]:
             mask, axis = result.masks[layer.path], unit_axis(layer)
-            if spec.granularity == "unit" and axis is not None:
+            if granularity.scored_as == "unit" and axis is not None:
                 mask = np.moveaxis(mask, axis, -1).reshape(-1, mask.shape[axis]).any(axis=0)
-            assert (~mask).sum() == int(spec.sparsity * mask.size + 1e-9), f"{layer.name}: {(~mask).sum()} are gone"
+            assert (~mask).sum() == count(spec.amount, mask.size), f"{layer.name}: {(~mask).sum()} are gone"
 
     def test_what_is_delivered_computes_what_the_masked_network_does(self, pruned: Any) -> None:
         _, _, result = pruned

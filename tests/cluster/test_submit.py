@@ -48,7 +48,7 @@ def test_no_token_is_refused_in_one_sentence(ray: Loopback, tmp_path: Path) -> N
     [
         ("http://127.0.0.1:{free}", "nobody listens there"),
         ("https://{api}", "no HTTPS is spoken there that this machine trusts"),
-        ("http://{gcs}", "a port does that is not the one of the jobs API, usually 8265"),
+        ("http://{gcs}", "perhaps not the port of the jobs API, which is usually 8265"),
         ("http://nobody.invalid:8265", "no host of that name is known here"),
     ],
 )

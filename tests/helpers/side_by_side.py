@@ -10,7 +10,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-QUIET = ("tests/prune_core", "tests/sweeps/config", "tests/sweeps/plan", "tests/sweeps/trial")
+_OF_SWEEPS = ("config", "plan", "process", "store", "trial")
+QUIET = tuple(f"tests/{folder}" for folder in ("prune_core", *(f"sweeps/{name}" for name in _OF_SWEEPS)))
 """Folders whose tests take one core and share no fixture with others, whose sweeps often wait for Ray to start."""
 
 

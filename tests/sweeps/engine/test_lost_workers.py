@@ -65,7 +65,7 @@ def test_a_death_without_a_word_is_not_called_a_connection_error(tmp_path):
     assert "connection error" not in loss.reason
     assert "SIGKILL" in loss.reason
     assert not loss.out_of_memory
-    assert "nothing is known" in loss.traceback
+    assert "last words are not known" in loss.traceback
 
 
 def test_a_process_of_another_node_is_another_one(logs):

@@ -1,5 +1,6 @@
 """A trial whose worker was killed while the pruned network was fine-tuned, once or in several steps."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,11 +42,21 @@ def begin(folder: Path, *overrides: str) -> tuple[Plan, data.Dataset]:
     return make_plan(settings), data.load("digits", settings.datasets["digits"], folder)
 
 
-def store_with_baseline(plan: Plan, digits: data.Dataset, store: ResultStore) -> ResultStore:
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a store that holds the dense network and nothing else."""
+    root = tmp_path_factory.mktemp("baseline")
+    plan, digits = begin(root)
+    store = ResultStore(root)
     store.prepare()
     for _ in trial.run(plan.baselines[0], digits, store):
         pass
-    return store
+    return root
+
+
+def copy_of(baseline: Path, root: Path, kind: type[ResultStore] = ResultStore) -> ResultStore:
+    shutil.copytree(baseline, root)
+    return kind(root)
 
 
 def finished(work: TrialSpec, digits: data.Dataset, store: ResultStore) -> tuple[Result, list[str]]:
@@ -56,14 +67,16 @@ def finished(work: TrialSpec, digits: data.Dataset, store: ResultStore) -> tuple
 
 
 @pytest.mark.parametrize(("overrides", "epochs"), [((), 3), (STEPS, 6)], ids=["once", "in two steps"])
-def test_it_goes_on_and_comes_to_the_same_bit_for_bit(overrides: tuple[str, ...], epochs: int, tmp_path: Path) -> None:
+def test_it_goes_on_and_comes_to_the_same_bit_for_bit(
+    overrides: tuple[str, ...], epochs: int, baseline: Path, tmp_path: Path
+) -> None:
     plan, digits = begin(tmp_path, *overrides)
     (work,) = plan.trials
-    quiet = store_with_baseline(plan, digits, ResultStore(tmp_path / "quiet"))
+    quiet = copy_of(baseline, tmp_path / "quiet")
     expected, all_notes = finished(work, digits, quiet)
     assert sum("finetune, epoch" in note for note in all_notes) == epochs
     for seen in {1, epochs - 2}:
-        killed = store_with_baseline(plan, digits, _Hasty(tmp_path / f"killed-{seen}"))
+        killed = copy_of(baseline, tmp_path / f"killed-{seen}", _Hasty)
         steps = trial.run(work, digits, killed)
         for _ in range(seen):
             while "finetune, epoch" not in next(steps)[1]:
@@ -77,9 +90,9 @@ def test_it_goes_on_and_comes_to_the_same_bit_for_bit(overrides: tuple[str, ...]
             assert (killed.folder(work.key) / name).read_bytes() == (quiet.folder(work.key) / name).read_bytes()
 
 
-def test_what_it_saved_is_gone_when_it_is_finished(tmp_path: Path) -> None:
+def test_what_it_saved_is_gone_when_it_is_finished(baseline: Path, tmp_path: Path) -> None:
     plan, digits = begin(tmp_path, *STEPS)
-    store = store_with_baseline(plan, digits, _Hasty(tmp_path / "store"))
+    store = copy_of(baseline, tmp_path / "store", _Hasty)
     finished(plan.trials[0], digits, store)
     assert not list(store.results.glob(".*.npz"))
 
