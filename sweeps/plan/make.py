@@ -170,7 +170,7 @@ def _trial(
     prune_output: bool,
     measure: Mapping[str, Any],
 ) -> TrialSpec:
-    parameters = point.spec.parameters()
+    parameters = point.parameters
     training = _training_of(point.spec, own_training)
     key = content_key(
         {
@@ -181,7 +181,7 @@ def _trial(
             "training": canonical(training),
             "prune_output": prune_output,
             "measure": canonical(measure),
-            **_versions(versions_of_method(point.spec)),
+            **_versions(point.versions),
         }
     )
     return TrialSpec(key, baseline, method, point.axes, parameters, prune_output, measure, training)

@@ -5,12 +5,14 @@ import math
 import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from prune_core.axes import AXES
 from prune_core.errors import UserError
 from prune_core.method_keys import with_own_parameters
 from prune_core.spec import MethodSpec
+from prune_core.versions import versions_of_method
 from sweeps.config import PER_LAYER, Axes, Layers, axis_of, gathered, identity
 from sweeps.specs import format_value
 
@@ -23,6 +25,16 @@ class Point:
 
     axes: Mapping[str, Any]
     spec: MethodSpec
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The whole as configuration keys; made once for the trials of all dense networks."""
+        return self.spec.parameters()
+
+    @cached_property
+    def versions(self) -> dict[str, int]:
+        """What has changed since its first version of the computations that the method does."""
+        return versions_of_method(self.spec)
 
 
 def grid_points(axes: Axes) -> list[Point]:
