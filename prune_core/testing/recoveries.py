@@ -103,9 +103,8 @@ class RecoveryConformance(EntryConformance):
         assert not np.asarray(result.masked.layers[-1].kernel)[zero].any(), "train under `pruning.held_masks()`"
 
     def test_it_follows_another_one(self) -> None:
-        if self.recovery == "batchnorm":
-            return
-        spec = self._spec("unit").replaced(recovery=["batchnorm", self.recovery])
+        other = next(name for name in ("batchnorm", "reconstruct") if name != self.recovery)
+        spec = self._spec("unit").replaced(recovery=[other, self.recovery])
         result = prune(self.network(), spec, data=samples(), training=TRAINING)
         assert np.isfinite(outputs_of(result.model, samples()[0])).all()
 
